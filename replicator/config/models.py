@@ -1,0 +1,137 @@
+"""What a config file may say. Every field carries its unit, its default and what it is for."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+"""Names become metric labels and parts of resource names: lower case letters, digits and hyphens."""
+
+
+class Frozen(BaseModel):
+    """Base of every config model: unknown fields are refused, nothing changes after parsing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class EndpointConfig(Frozen):
+    """How to reach a service on a private network."""
+
+    proxy: str | None = Field(default=None, description="URL of an HTTP proxy for this service. Default: none.")
+    ca_bundle: Path | None = Field(
+        default=None, description="PEM file with the certificate authorities to trust. Default: the system's."
+    )
+
+
+class SourceConfig(EndpointConfig):
+    """Base of every source's config; `type` names the connector."""
+
+    type: str
+
+
+class TargetConfig(EndpointConfig):
+    """Base of every target's config; `type` names the connector."""
+
+    type: str
+    max_concurrency: int = Field(
+        default=64, ge=1, le=1000, description="Requests under way at once, at most. How many is found out by trying."
+    )
+    max_request_units: float | None = Field(
+        default=None, gt=0, description="What all writes and reads may take from the target, in its units per second."
+    )
+
+
+class StateConfig(Frozen):
+    """Where positions, phases and dead letters are kept."""
+
+    path: Path = Field(
+        default=Path("replicator.sqlite"),
+        description="SQLite file, on a disk that survives restarts; relative to the config file.",
+    )
+
+
+class HttpConfig(Frozen):
+    """The daemon's HTTP interface."""
+
+    listen: str = Field(
+        default="127.0.0.1:8080",
+        pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):\d{1,5}$",
+        description="Address and port for health, metrics and status. Port 0 takes a free one.",
+    )
+
+
+class LogConfig(Frozen):
+    """What is written to standard error."""
+
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="json for machines, console for people; auto is console on a terminal."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severity written.")
+
+
+class LimitsConfig(Frozen):
+    """Times and sizes that keep every promise bounded. All in seconds unless named otherwise."""
+
+    request_timeout_s: float = Field(
+        default=5.0, gt=0, le=60, description="A request to a target without an answer is given up after this."
+    )
+    request_lifetime_s: float = Field(
+        default=15.0,
+        gt=0,
+        le=600,
+        description="A request that was given up may still take effect until this long after it was started. "
+        "After a crash nothing is written for as long as such a request may live.",
+    )
+    lease_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="A daemon that has not renewed its lease for this long has lost it. Bounds the wait after a crash.",
+    )
+    drain_deadline_s: float = Field(
+        default=25.0, gt=0, le=3600, description="After SIGTERM, what was read is finished within this, or dropped."
+    )
+    marker_interval_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=3600,
+        description="The target's marker moves on so often; bounds how old a store goes unnoticed.",
+    )
+    max_batches: int = Field(
+        default=16, ge=1, le=1000, description="Batches (of up to about 1 MB each) in memory at once, per pipeline."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.request_lifetime_s < self.request_timeout_s:
+            raise ValueError("request_lifetime_s must be at least request_timeout_s")
+        if self.lease_s < self.request_lifetime_s * 1.2 + 1:
+            raise ValueError(
+                "lease_s must be at least 1.2 * request_lifetime_s + 1, or no request could ever be started"
+            )
+        return self
+
+
+class PipelineConfig(Frozen):
+    """One source into one target."""
+
+    mode: Literal["async"] = Field(
+        default="async", description="async: copy while following changes, changes of a key coalesced."
+    )
+    discover_interval_s: float = Field(
+        default=15.0, gt=0, le=600, description="How often the source's partitions are listed, in seconds."
+    )
+    source: SourceConfig
+    target: TargetConfig
+
+
+class MigrationConfig(Frozen):
+    """The whole file: the pipelines that are cut over together."""
+
+    migration: Name = Field(description="Name of the migration, for logs and reports.")
+    state: StateConfig = StateConfig()
+    http: HttpConfig = HttpConfig()
+    log: LogConfig = LogConfig()
+    limits: LimitsConfig = LimitsConfig()
+    pipelines: dict[Name, PipelineConfig] = Field(min_length=1, description="The pipelines by name.")

@@ -1,0 +1,106 @@
+"""One request after another to a target: slots, budget, deadline, fence, repetition and suspicion in one place."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import anyio
+
+from replicator.clocks import elapsed_s
+from replicator.delivery.budget import RateBudget
+from replicator.delivery.concurrency import AdaptiveLimiter
+from replicator.delivery.fence import Fence
+from replicator.delivery.retry import DEFAULT_BACKOFF, Backoff, retrying
+from replicator.delivery.suspects import Suspects
+from replicator.errors import AmbiguousError, ThrottledError, TransientError
+from replicator.telemetry import PipelineTelemetry
+
+T = TypeVar("T")
+
+
+class Delivery:
+    """Carries the requests of one target.
+
+    `timeout_s` bounds a single request; `fence.lifetime_s`, at least as long, bounds how late it may take effect.
+    """
+
+    def __init__(
+        self,
+        *,
+        limiter: AdaptiveLimiter,
+        budget: RateBudget,
+        fence: Fence,
+        timeout_s: float,
+        telemetry: PipelineTelemetry,
+        backoff: Backoff = DEFAULT_BACKOFF,
+    ) -> None:
+        self.suspects = Suspects()
+        self._limiter = limiter
+        self._budget = budget
+        self._fence = fence
+        self._timeout_s = timeout_s
+        self._telemetry = telemetry
+        self._backoff = backoff
+
+    async def write(self, keys: Sequence[str], send: Callable[[], Awaitable[T]]) -> T:
+        """Sends an unconditional write until its outcome is known.
+
+        Waits first until nothing earlier can still change these keys. After an unknown outcome the same write is
+        repeated at once, and the keys stay suspect for as long as the earlier request may live.
+        """
+        await self.suspects.clear(keys)
+
+        async def attempt() -> T:
+            try:
+                return await self._attempt(send)
+            except AmbiguousError:
+                self._suspect(keys)
+                raise
+
+        return await retrying(attempt, self._failed, self._backoff)
+
+    async def write_once(self, keys: Sequence[str], send: Callable[[], Awaitable[T]]) -> T:
+        """Sends a conditional write, repeated only after failures that surely had no effect.
+
+        Raises AmbiguousError when the outcome is unknown, but not before it can no longer change.
+        """
+        await self.suspects.clear(keys)
+
+        async def attempt() -> T | AmbiguousError:
+            try:
+                return await self._attempt(send)
+            except AmbiguousError as error:
+                self._suspect(keys)
+                return error
+
+        result = await retrying(attempt, self._failed, self._backoff)
+        if isinstance(result, AmbiguousError):
+            self._failed(result)
+            await self.suspects.clear(keys)
+            raise result
+        return result
+
+    async def read(self, send: Callable[[], Awaitable[T]]) -> T:
+        """Sends a request without effect until it succeeds."""
+        return await retrying(lambda: self._attempt(send), self._failed, self._backoff)
+
+    async def _attempt(self, send: Callable[[], Awaitable[T]]) -> T:
+        async with self._limiter.slot():
+            await self._budget.wait()
+            self._fence.check()
+            started = elapsed_s()
+            try:
+                with anyio.fail_after(self._timeout_s):
+                    result = await send()
+            except TimeoutError as error:
+                raise AmbiguousError(f"no answer within {self._timeout_s:g} s") from error
+            self._telemetry.request_done(elapsed_s() - started, self._limiter.size)
+            return result
+
+    def _suspect(self, keys: Sequence[str]) -> None:
+        self.suspects.add(keys, elapsed_s() + self._fence.lifetime_s)
+        self._telemetry.suspect_keys(len(self.suspects))
+
+    def _failed(self, error: TransientError) -> None:
+        if isinstance(error, ThrottledError):
+            self._limiter.throttled()
+        self._telemetry.target_failed(error)

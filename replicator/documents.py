@@ -1,0 +1,134 @@
+"""Documents as the engine carries them: plain Python values that no cloud owns.
+
+A source turns its wire format into these, a target turns them into its own; the text of a key and the digest of a body
+are defined here once, so that both sides of a pipeline, verification and repair speak of the same record.
+"""
+
+import base64
+import hashlib
+import json
+from decimal import Decimal
+from typing import TypeAlias
+
+Value: TypeAlias = (
+    "str | Decimal | bytes | bool | list[Value] | dict[str, Value]"
+    " | frozenset[str] | frozenset[Decimal] | frozenset[bytes] | None"
+)
+"""One attribute. Numbers are exact decimals of up to 38 digits; sets are never empty and hold one kind."""
+
+Document: TypeAlias = dict[str, Value]
+"""The attributes of one record by name."""
+
+KEY_KINDS = (str, Decimal, bytes)
+"""What a key attribute may be."""
+
+PLAIN_ZEROS = 20
+"""Numbers with an exponent of at most this size are written without one."""
+
+
+def key_text(attributes: Document) -> str:
+    """The canonical text of a record's key, equal exactly when the keys are: JSON, names sorted, types marked.
+
+    `attributes` holds the key attributes alone. Raises TypeError for a value that cannot be part of a key.
+    """
+    return json.dumps(
+        {name: _key_part(attributes[name]) for name in sorted(attributes)},
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+
+
+def parse_key(text: str) -> Document:
+    """The key attributes that `key_text` wrote. Raises ValueError for any other text."""
+    parts = json.loads(text)
+    if not isinstance(parts, dict):
+        raise TypeError(f"not the text of a key: {type(parts).__name__} instead of an object")
+    return {name: _parse_key_part(part) for name, part in parts.items()}
+
+
+def number_text(number: Decimal) -> str:
+    """The one text of a number's value, plain where that stays short: 1, 1.0 and 1E0 all give 1."""
+    if number == 0:
+        return "0"
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int), "neither infinite nor NaN"  # noqa: S101 — documents hold no others
+    significant = "".join(map(str, digits)).strip("0")
+    exponent += len(digits) - len("".join(map(str, digits)).rstrip("0"))
+    minus = "-" if sign else ""
+    if 0 <= exponent <= PLAIN_ZEROS:
+        return minus + significant + "0" * exponent
+    if -PLAIN_ZEROS <= exponent < 0:
+        padded = significant.rjust(1 - exponent, "0")
+        return f"{minus}{padded[:exponent]}.{padded[exponent:]}"
+    return f"{minus}{significant}E{exponent}"
+
+
+def digest(document: Document) -> str:
+    """A digest of a document's value, equal for documents that are equal: 32 hexadecimal digits of BLAKE2b."""
+    parts: list[bytes] = []
+    _write_map(parts, document)
+    return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
+
+
+def _key_part(value: Value) -> str | dict[str, str]:
+    match value:
+        case str():
+            return value
+        case Decimal():
+            return {"N": number_text(value)}
+        case bytes():
+            return {"B": base64.b64encode(value).decode()}
+    raise TypeError(f"a {type(value).__name__} cannot be part of a key")
+
+
+def _parse_key_part(part: object) -> Value:
+    match part:
+        case str():
+            return part
+        case {"N": str(number)}:
+            return Decimal(number)
+        case {"B": str(encoded)}:
+            return base64.b64decode(encoded)
+    raise ValueError("not the text of a key: an attribute is neither text, number nor binary")
+
+
+def _write(parts: list[bytes], value: Value) -> None:
+    """Appends an unambiguous encoding: a letter for the kind, then length-prefixed content."""
+    match value:
+        case str():
+            _write_sized(parts, b"s", value.encode())
+        case bool():
+            parts.append(b"t" if value else b"f")
+        case Decimal():
+            _write_sized(parts, b"n", number_text(value).encode())
+        case dict():
+            _write_map(parts, value)
+        case list():
+            parts.append(b"l%d:" % len(value))
+            for element in value:
+                _write(parts, element)
+        case None:
+            parts.append(b"0")
+        case bytes():
+            _write_sized(parts, b"b", value)
+        case frozenset():
+            _write_set(parts, value)
+
+
+def _write_sized(parts: list[bytes], kind: bytes, content: bytes) -> None:
+    parts.append(b"%b%d:%b" % (kind, len(content), content))
+
+
+def _write_map(parts: list[bytes], value: Document) -> None:
+    parts.append(b"m%d:" % len(value))
+    for name in sorted(value):
+        _write_sized(parts, b"", name.encode())
+        _write(parts, value[name])
+
+
+def _write_set(parts: list[bytes], value: frozenset[str] | frozenset[Decimal] | frozenset[bytes]) -> None:
+    elements: list[bytes] = []
+    for element in value:
+        _write(elements, element)
+    parts.append(b"S%d:" % len(elements))
+    parts.extend(sorted(elements))

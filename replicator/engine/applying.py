@@ -1,0 +1,92 @@
+"""How a batch becomes durable at the target: folded, guarded where it must be, refusals kept as dead letters."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Generic
+
+from replicator.engine.folding import fold
+from replicator.engine.guards import Decision, Guards
+from replicator.engine.inflight import Inflight
+from replicator.engine.reconciling import Reconciler
+from replicator.model import Change, Partition, R, Rejection, Rule
+from replicator.ports import StateStore, Target
+from replicator.telemetry import PipelineTelemetry
+
+COPY_KIND = "copy"
+FOLLOW_KIND = "follow"
+
+
+class Applier(Generic[R]):
+    """Applies the batches of all partitions of one pipeline.
+
+    `rule` is how changes of the stream are written at present; `repairing` makes every write a reconcile.
+    """
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        target: Target[R],
+        reconciler: Reconciler[R],
+        guards: Guards,
+        store: StateStore,
+        telemetry: PipelineTelemetry,
+    ) -> None:
+        self.rule = Rule.OVERLAP
+        self.repairing = False
+        self.inflight = Inflight()
+        self._pipeline = pipeline
+        self._target = target
+        self._reconciler = reconciler
+        self._guards = guards
+        self._store = store
+        self._telemetry = telemetry
+
+    async def apply(self, partition: Partition, changes: Sequence[Change[R]]) -> None:
+        """Returns when every change is durable at the target or a durable dead letter."""
+        last = fold(changes)
+        with self.inflight.entered():
+            if partition.bounded:
+                rejections = await self._copy(last)
+            else:
+                rejections = await self._follow(last)
+            await self._keep(partition.id, rejections, last)
+        kind = COPY_KIND if partition.bounded else FOLLOW_KIND
+        self._telemetry.batch_applied(kind, read=len(changes), written=len(last), rejected=len(rejections))
+
+    async def reconcile(self, origin: str, keys: Sequence[str]) -> list[Rejection]:
+        """The guarded procedure for these keys; what the target refuses becomes a dead letter of `origin`."""
+        rejections = await self._reconciler.reconcile(keys, self.rule, self._guards.reconciled)
+        await self._keep(origin, rejections, ())
+        return rejections
+
+    async def _copy(self, rows: Sequence[Change[R]]) -> list[Rejection]:
+        if self.repairing:
+            return await self._reconciler.reconcile([r.key for r in rows], self.rule, self._guards.reconciled)
+        return await self._target.apply(rows, Rule.COPY)
+
+    async def _follow(self, changes: Sequence[Change[R]]) -> list[Rejection]:
+        rejections: list[Rejection] = []
+        if not self._guards.any:
+            return await self._target.apply(changes, self.rule)
+        decided = [(change, self._guards.decide(change)) for change in changes]
+        plain = [change for change, decision in decided if decision is Decision.WRITE]
+        guarded = [change.key for change, decision in decided if decision is Decision.RECONCILE]
+        if plain:
+            rejections += await self._target.apply(plain, self.rule)
+        if guarded:
+            rejections += await self._reconciler.reconcile(guarded, self.rule, self._guards.reconciled)
+        return rejections
+
+    async def _keep(self, origin: str, rejections: list[Rejection], changes: Sequence[Change[R]]) -> None:
+        if not rejections:
+            return
+        committed = {change.key: change.committed_at for change in changes}
+        dated = [replace(r, committed_at=committed.get(r.key)) for r in rejections]
+        await self._store.add_dead_letters(self._pipeline, origin, dated)
+        self._telemetry.log.warning(
+            "changes were refused and are kept as dead letters",
+            partition=origin,
+            count=len(dated),
+            reason=dated[0].reason,
+        )

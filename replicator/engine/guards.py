@@ -1,0 +1,98 @@
+"""Keys whose record at the target may be ahead of the stream, because a reconcile read the source's present state.
+
+A change of such a key must not be written as it is: it may be older than what is there. By its commit time it is either
+surely contained in what the reconcile read (dropped), surely later (written), or neither (reconciled again). Pure.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+from replicator.model import Change, R
+
+MARGIN = timedelta(seconds=2)
+"""One second because commit times are rounded down, one for clocks of the source that disagree."""
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class Decision(Enum):
+    """What is to be done with a change."""
+
+    WRITE = "write"
+    RECONCILE = "reconcile"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """When the source was read, by its own clock: not before `since`, not after `until`."""
+
+    since: datetime
+    until: datetime
+
+
+class Guards:
+    """Remembers when keys were reconciled, by the source's clock, until the watermark has passed that.
+
+    `all_until` guards every key without an entry of its own: `NEVER` during a repair. Memory is bounded: beyond `most`
+    keys the oldest entries are given up and guard all keys instead.
+    """
+
+    def __init__(self, all_until: datetime | None = None, most: int = 100_000) -> None:
+        self.all_until = all_until
+        self._reconciled: dict[str, Interval] = {}
+        self._open: set[str] = set()
+        self._most = most
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any change that would not simply be written."""
+        return bool(self._reconciled or self._open) or self.all_until is not None
+
+    def decide(self, change: Change[R]) -> Decision:
+        """How to treat a change read from the stream."""
+        if not self.any:
+            return Decision.WRITE
+        if change.key in self._open or change.committed_at is None:
+            return Decision.RECONCILE
+        read = self._reconciled.get(change.key)
+        if read is not None and change.committed_at + MARGIN < read.since:
+            return Decision.DROP
+        until = read.until if read is not None else self.all_until
+        if until is None or change.committed_at > until + MARGIN:
+            return Decision.WRITE
+        return Decision.RECONCILE
+
+    def open(self, keys: Iterable[str]) -> None:
+        """These keys are about to be reconciled: until then nothing else may write them."""
+        self._open.update(keys)
+
+    def reconciled(self, keys: Iterable[str], read: Interval) -> None:
+        """The source was read for these keys, and that is what the target holds."""
+        for key in keys:
+            self._open.discard(key)
+            self._reconciled.pop(key, None)
+            self._reconciled[key] = read
+        while len(self._reconciled) > self._most:
+            oldest = next(iter(self._reconciled))
+            self._guard_all(self._reconciled.pop(oldest).until)
+
+    def passed(self, watermark: datetime) -> None:
+        """Every change committed before `watermark` has been treated: guards up to then are over."""
+        if self.all_until is not None and watermark > self.all_until + MARGIN:
+            self.all_until = None
+        while self._reconciled:
+            oldest = next(iter(self._reconciled))
+            if watermark <= self._reconciled[oldest].until + MARGIN:
+                break
+            del self._reconciled[oldest]
+
+    def end_repair(self, now: datetime) -> None:
+        """No key will be reconciled but for its guard any more: whatever was, was before `now`."""
+        self.all_until = now
+
+    def _guard_all(self, until: datetime) -> None:
+        if self.all_until is None or self.all_until < until:
+            self.all_until = until

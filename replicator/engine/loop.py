@@ -1,0 +1,163 @@
+"""The main loop: one partition, read and applied from its checkpoint to its end.
+
+    source.read ─► bounded stream ─► intent saved ─► apply ─► position saved with the next intent
+
+The reader may be cancelled at any moment; the writer then finishes what was read, and saves.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import datetime
+from typing import Generic
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from replicator.clocks import elapsed_s
+from replicator.engine.applying import COPY_KIND, FOLLOW_KIND, Applier
+from replicator.engine.folding import fold
+from replicator.model import Batch, Checkpoint, R, Resume
+from replicator.ports import Source, StateStore
+from replicator.telemetry import PipelineTelemetry
+
+IDLE_SAVE_INTERVAL_S = 15.0
+"""An idle partition saves how far time has been proven at most so often."""
+
+
+class PartitionLoop(Generic[R]):
+    """Owns the checkpoint of one partition while it runs. `slots` bounds the batches in memory of a whole pipeline."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        checkpoint: Checkpoint,
+        skip_before: datetime | None,
+        source: Source[R],
+        applier: Applier[R],
+        store: StateStore,
+        slots: anyio.Semaphore,
+        telemetry: PipelineTelemetry,
+        advanced: Callable[[Checkpoint], None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._checkpoint = checkpoint
+        self._skip_before = skip_before
+        self._source = source
+        self._applier = applier
+        self._store = store
+        self._slots = slots
+        self._telemetry = telemetry
+        self._advanced = advanced
+        self._kind = COPY_KIND if checkpoint.partition.bounded else FOLLOW_KIND
+        self._read_to_end = False
+        self._saved = checkpoint
+        self._saved_at = elapsed_s()
+
+    async def read(self, batches: MemoryObjectSendStream[Batch[R]]) -> None:
+        """Hands out batches until the partition ends; closes the stream either way."""
+        async with batches:
+            async for batch in self._batches():
+                self._telemetry.batch_read(self._kind, batch.read, batch.late)
+                await batches.send(batch)
+                if batch.pause_s:
+                    await anyio.sleep(batch.pause_s)
+            self._read_to_end = True
+
+    async def write(self, batches: MemoryObjectReceiveStream[Batch[R]]) -> None:
+        """Applies what was read, in order; when the stream ends, saves how far that came."""
+        async with batches:
+            async for batch in batches:
+                if batch.changes:
+                    await self._apply(batch)
+                    self._slots.release()
+                await self._advance(batch)
+        await self._save(replace(self._checkpoint, finished=self._read_to_end))
+        self._advanced(self._checkpoint)
+
+    async def _batches(self) -> AsyncIterator[Batch[R]]:
+        """Batches to apply; each that holds changes comes with a slot, which the writer gives back."""
+        position = self._checkpoint.position
+        if self._checkpoint.intent is not None:
+            await self._slots.acquire()
+            yield await self._replayed(self._checkpoint.intent)
+            position = self._checkpoint.intent
+        async with aclosing(self._source.read(self._checkpoint.partition, self._resume(position))) as source:
+            while (batch := await self._next(source)) is not None:
+                yield batch
+
+    async def _next(self, source: AsyncGenerator[Batch[R], None]) -> Batch[R] | None:
+        await self._slots.acquire()
+        batch: Batch[R] | None = None
+        try:
+            batch = await anext(source, None)
+        finally:
+            if batch is None or not batch.changes:
+                self._slots.release()
+        return batch
+
+    async def _replayed(self, intent: str) -> Batch[R]:
+        """What lies between the saved position and the intent, folded: it may or may not be at the target already."""
+        folded: list[Batch[R]] = []
+        resume = replace(self._resume(self._checkpoint.position), until=intent)
+        async with aclosing(self._source.read(self._checkpoint.partition, resume)) as source:
+            async for batch in source:
+                folded = [_merged([*folded, batch])]
+        replayed = folded[0] if folded else Batch[R](changes=())
+        self._telemetry.log.info(
+            "replaying what was under way when the last run ended",
+            partition=self._checkpoint.partition.id,
+            changes=len(replayed.changes),
+        )
+        return replace(replayed, position=intent, pause_s=0.0)
+
+    def _resume(self, position: str | None) -> Resume:
+        return Resume(position, self._checkpoint.replicated_through, self._skip_before)
+
+    async def _apply(self, batch: Batch[R]) -> None:
+        """Intent, then the target. A bounded partition needs none: its writes never overwrite anything."""
+        partition = self._checkpoint.partition
+        if not partition.bounded:
+            await self._save(replace(self._checkpoint, intent=batch.position))
+        await self._applier.apply(partition, batch.changes)
+
+    async def _advance(self, batch: Batch[R]) -> None:
+        """The batch is durable, or empty: moves on in memory, and in the store when that is due."""
+        current = self._checkpoint
+        self._checkpoint = replace(
+            current,
+            position=current.position if batch.position is None else batch.position,
+            intent=None,
+            replicated_through=_later(current.replicated_through, batch.replicated_through),
+            records=current.records + batch.read,
+        )
+        if current.partition.bounded or (not batch.changes and self._is_save_due()):
+            await self._save(self._checkpoint)
+        self._advanced(self._checkpoint)
+
+    def _is_save_due(self) -> bool:
+        return self._saved.intent is not None or elapsed_s() - self._saved_at >= IDLE_SAVE_INTERVAL_S
+
+    async def _save(self, checkpoint: Checkpoint) -> None:
+        await self._store.save_checkpoints(self._pipeline, [checkpoint])
+        self._checkpoint = self._saved = checkpoint
+        self._saved_at = elapsed_s()
+
+
+def _merged(batches: list[Batch[R]]) -> Batch[R]:
+    """One batch for a run of them, its changes folded."""
+    times = [b.replicated_through for b in batches if b.replicated_through is not None]
+    return Batch(
+        changes=tuple(fold(change for batch in batches for change in batch.changes)),
+        position=batches[-1].position,
+        replicated_through=max(times, default=None),
+        read=sum(b.read for b in batches),
+        late=sum(b.late for b in batches),
+    )
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    if one is None or other is None:
+        return one or other
+    return max(one, other)

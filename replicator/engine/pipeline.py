@@ -1,0 +1,241 @@
+"""One pipeline: claims its target, copies, follows, keeps its phase, and stops in two stages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Generic
+
+import anyio
+from anyio.abc import TaskGroup
+
+from replicator.delivery import Delivery
+from replicator.engine.applying import Applier
+from replicator.engine.copying import Copying
+from replicator.engine.following import Following
+from replicator.engine.guards import NEVER, Guards
+from replicator.engine.lineage import Lineage
+from replicator.engine.loop import PartitionLoop
+from replicator.engine.ownership import Claim, Ownership
+from replicator.engine.phases import Progress, next_state
+from replicator.engine.reconciling import Reconciler
+from replicator.errors import PositionLostError
+from replicator.model import Batch, Checkpoint, CopyStage, Phase, PipelineState, R, Rule
+from replicator.ports import Source, StateStore, Target
+from replicator.telemetry import PipelineTelemetry
+
+SKIP_MARGIN = timedelta(seconds=60)
+"""Changes older than the copy's beginning by this much are surely contained in it, whatever the source's clocks."""
+
+TICK_S = 0.5
+"""How often phase and watermark are looked at."""
+
+RETRY_ORIGIN = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """What a pipeline is told by its config.
+
+    `lifetime_s`: how late a request may take effect. `beat_s`: how often the marker moves on. `discover_s`: how often
+    partitions are listed. `most_batches`: batches in memory at once.
+    """
+
+    lifetime_s: float
+    beat_s: float
+    discover_s: float
+    most_batches: int
+    remove_foreign: bool = False
+
+
+class Pipeline(Generic[R]):
+    """See the module. `judge` and `take` come before `run`; `drain` may be called at any time."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        source: Source[R],
+        target: Target[R],
+        delivery: Delivery,
+        store: StateStore,
+        options: PipelineOptions,
+        telemetry: PipelineTelemetry,
+    ) -> None:
+        self.name = name
+        self.source = source
+        self.target = target
+        self.delivery = delivery
+        self.telemetry = telemetry
+        self.state: PipelineState | None = None
+        self.lineage = Lineage()
+        self._store = store
+        self._options = options
+        self._ownership = Ownership(name, target, store)
+        self._guards = Guards()
+        self._applier = Applier(
+            pipeline=name,
+            target=target,
+            reconciler=Reconciler(source, target),
+            guards=self._guards,
+            store=store,
+            telemetry=telemetry,
+        )
+        self._slots = anyio.Semaphore(options.most_batches)
+        self._reading = anyio.CancelScope()
+        self._state_lock = anyio.Lock()
+        self._readers: TaskGroup | None = None
+        self._writers: TaskGroup | None = None
+        self.copying = Copying(
+            pipeline=name,
+            source=source,
+            target=target,
+            store=store,
+            applier=self._applier,
+            start=self._start,
+            lifetime_s=options.lifetime_s,
+            telemetry=telemetry,
+            remove_foreign=options.remove_foreign,
+        )
+        self.following = Following(
+            pipeline=name,
+            source=source,
+            store=store,
+            lineage=self.lineage,
+            start=self._start,
+            interval_s=options.discover_s,
+            telemetry=telemetry,
+        )
+
+    async def judge(self, *, adopt: bool) -> Claim | None:
+        """Whether this pipeline may begin; see `Ownership.judge`."""
+        return await self._ownership.judge(adopt=adopt)
+
+    async def take(self, claim: Claim) -> None:
+        """Claims the target and takes up what the store remembers."""
+        self.state = state = await self._ownership.take(claim)
+        checkpoints = await self._store.load_checkpoints(self.name)
+        self.lineage.load(checkpoints)
+        self.copying.checkpoints.update((c.partition.id, c) for c in checkpoints if c.partition.bounded)
+        self._applier.repairing = state.repairing
+        if state.repairing or state.copy_stage is CopyStage.SWEPT:
+            self._applier.rule = Rule.FOLLOW
+        if state.repairing:
+            self._guards.all_until = NEVER
+        elif state.guarding:
+            self._guards.all_until = self.source.clock.latest()
+        self.telemetry.log.info("pipeline begins", claim=claim.value, epoch=state.epoch, phase=state.phase.value)
+
+    async def run(self) -> None:
+        """Replicates until drained or failed. Reading is cancelled first; writers finish what was read."""
+        assert self.state is not None, "taken before it is run"  # noqa: S101
+        try:
+            async with anyio.create_task_group() as self._writers:
+                with self._reading:
+                    async with anyio.create_task_group() as self._readers:
+                        await self._begin(self._readers)
+        except* PositionLostError as lost:
+            await self._fail(str(lost.exceptions[0]))
+
+    def drain(self) -> None:
+        """First stage of the shutdown: nothing more is read."""
+        self._reading.cancel()
+
+    async def retry(self, keys: Sequence[str]) -> int:
+        """Takes dead letters up again by the guarded procedure; returns how many are resolved.
+
+        From here on the stream's changes of these keys are guarded, and those being written have landed.
+        """
+        self._guards.open(keys)
+        await self._update(guarding=True)
+        await self._applier.inflight.drained()
+        rejected = {r.key for r in await self._applier.reconcile(RETRY_ORIGIN, keys)}
+        resolved = [key for key in keys if key not in rejected]
+        await self._store.resolve_dead_letters(self.name, resolved)
+        self.telemetry.log.info("dead letters taken up again", resolved=len(resolved), refused=len(rejected))
+        return len(resolved)
+
+    async def _begin(self, readers: TaskGroup) -> None:
+        assert self.state is not None  # noqa: S101
+        await self.following.discover()
+        if self.state.copy_started_at is None:
+            await self._update(copy_started_at=self.source.clock.earliest())
+        readers.start_soon(self.following.run)
+        readers.start_soon(self._copy)
+        readers.start_soon(self._tick)
+        readers.start_soon(self._beat)
+
+    async def _copy(self) -> None:
+        assert self.state is not None  # noqa: S101
+        if self.state.copy_stage is CopyStage.RUNNING:
+            await self.copying.run()
+            await self._update(copy_stage=CopyStage.FINISHED, copy_finished_at=self.source.clock.latest())
+            self.telemetry.log.info("copy finished", records=self.copying.records)
+        if self.state.copy_stage is CopyStage.FINISHED:
+            await self.copying.finish()
+            await self._update(copy_stage=CopyStage.SWEPT)
+
+    def _start(self, checkpoint: Checkpoint) -> None:
+        """Runs a partition's loop: its reader in the inner task group, its writer in the outer one."""
+        assert self.state is not None  # noqa: S101
+        assert self._readers is not None  # noqa: S101
+        assert self._writers is not None  # noqa: S101
+        bounded = checkpoint.partition.bounded
+        started_at = self.state.copy_started_at
+        loop = PartitionLoop(
+            pipeline=self.name,
+            checkpoint=replace(checkpoint, replicated_through=self._claim(checkpoint)),
+            skip_before=None if bounded or started_at is None else started_at - SKIP_MARGIN,
+            source=self.source,
+            applier=self._applier,
+            store=self._store,
+            slots=self._slots,
+            telemetry=self.telemetry,
+            advanced=self.copying.advanced if bounded else self.following.advanced,
+        )
+        send, receive = anyio.create_memory_object_stream[Batch[R]](1)
+        self._writers.start_soon(loop.write, receive)
+        self._readers.start_soon(loop.read, send)
+
+    def _claim(self, checkpoint: Checkpoint) -> datetime | None:
+        return None if checkpoint.partition.bounded else self.lineage.claim(checkpoint)
+
+    async def _tick(self) -> None:
+        """Moves phase and guards on with the watermark."""
+        while True:
+            async with self._state_lock:
+                await self._move_on()
+            await anyio.sleep(TICK_S)
+
+    async def _move_on(self) -> None:
+        assert self.state is not None  # noqa: S101
+        before, watermark = self.state, self.lineage.replicated_through()
+        if watermark is not None:
+            self._guards.passed(watermark)
+        after = next_state(before, Progress(watermark, guarded=self._guards.any))
+        if after == before:
+            return
+        if before.repairing and not after.repairing:
+            self._applier.repairing = False
+            await self._applier.inflight.drained()
+            self._guards.end_repair(self.source.clock.latest())
+        self.state = after
+        await self._store.save_pipeline(self.name, after)
+        if after.phase is not before.phase:
+            self.telemetry.log.info("phase changed", phase=after.phase.value, before=before.phase.value)
+
+    async def _beat(self) -> None:
+        while True:
+            await anyio.sleep(self._options.beat_s)
+            async with self._state_lock:
+                assert self.state is not None  # noqa: S101
+                self.state = await self._ownership.beat(self.state)
+
+    async def _fail(self, reason: str) -> None:
+        await self._update(phase=Phase.FAILED, failure=reason)
+        self.telemetry.log.error("pipeline failed", reason=reason)
+
+    async def _update(self, **members: object) -> None:
+        async with self._state_lock:
+            assert self.state is not None  # noqa: S101
+            self.state = replace(self.state, **members)  # type: ignore[arg-type]  # members of the dataclass
+            await self._store.save_pipeline(self.name, self.state)

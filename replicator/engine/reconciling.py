@@ -1,0 +1,80 @@
+"""The guarded procedure: make the target equal to the source now, for these keys, whatever it holds.
+
+The target is read first, then the source, then the target is written on the condition that it has not changed; a
+conflict starts over. So what is written is never older than what was there. Where nothing was there, no condition can
+tell an untouched key from one that was created and deleted meanwhile: the source is looked at once more.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Generic
+
+import anyio
+
+from replicator.engine.guards import Interval
+from replicator.model import Change, Operation, R, Rejection, Rule
+from replicator.ports import Source, Target
+
+CHUNK = 100
+"""Keys looked at together; sources answer for so many in one call."""
+
+
+class Reconciler(Generic[R]):
+    """Reconciles keys of one pipeline; one procedure per key at a time."""
+
+    def __init__(self, source: Source[R], target: Target[R]) -> None:
+        self._source = source
+        self._target = target
+        self._locks: dict[str, anyio.Lock] = {}
+
+    async def reconcile(
+        self, keys: Sequence[str], rule: Rule, done: Callable[[Sequence[str], Interval], None]
+    ) -> list[Rejection]:
+        """Returns what the target refuses; tells `done` of keys and when the source was read for them."""
+        rejections: list[Rejection] = []
+        for start in range(0, len(keys), CHUNK):
+            chunk = keys[start : start + CHUNK]
+            async with self._locked(chunk):
+                since = self._source.clock.earliest()
+                rejections += await self._reconcile(chunk, rule)
+                done(chunk, Interval(since, self._source.clock.latest()))
+        return rejections
+
+    async def _reconcile(self, keys: Sequence[str], rule: Rule) -> list[Rejection]:
+        rejections: list[Rejection] = []
+        pending = list(keys)
+        while pending:
+            observed = await self._target.observe(pending)
+            wanted = await self._source.lookup(pending)
+            result = await self._target.replace(wanted, observed, rule)
+            rejections += result.rejections
+            conflicts = set(result.conflicts)
+            created = [
+                key
+                for key, change in wanted.items()
+                if observed[key].guard is None and change.operation is Operation.UPSERT and key not in conflicts
+            ]
+            pending = [*conflicts, *await self._changed(created, wanted)]
+        return rejections
+
+    async def _changed(self, keys: list[str], wanted: dict[str, Change[R]]) -> list[str]:
+        if not keys:
+            return []
+        after = await self._source.lookup(keys)
+        return [key for key in keys if after[key] != wanted[key]]
+
+    @asynccontextmanager
+    async def _locked(self, keys: Sequence[str]) -> AsyncIterator[None]:
+        """Holds the locks of all keys, taken in one order everywhere so that no two holders wait for each other."""
+        held: list[tuple[str, anyio.Lock]] = []
+        try:
+            for key in sorted(keys):
+                lock = self._locks.setdefault(key, anyio.Lock())
+                await lock.acquire()
+                held.append((key, lock))
+            yield
+        finally:
+            for key, lock in held:
+                lock.release()
+                if not lock.statistics().tasks_waiting:
+                    self._locks.pop(key, None)

@@ -1,0 +1,254 @@
+"""The nouns of the engine: what a source hands out, what a target takes, what is remembered about both.
+
+`R` is the record type of a pipeline (a document, later an object or a message). The engine never looks inside.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+R = TypeVar("R")
+
+
+class Operation(StrEnum):
+    """What a change does to its record."""
+
+    UPSERT = "upsert"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[R]):
+    """One mutation of one record.
+
+    `key` is the canonical text of the record's key; `record` is the whole record, or what identifies it when it is
+    deleted. `version` is the source's own, opaque, empty where it has none (a copied row). `expires_at` is the instant
+    from which the record counts as deleted.
+    """
+
+    key: str
+    operation: Operation
+    record: R
+    version: str = ""
+    committed_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[R]):
+    """A run of changes of one partition, in order, and what is known once they are durable.
+
+    `position` is where to resume after them; None where the batch proves nothing new to resume from (an empty page).
+    `replicated_through` claims that every change of this partition committed before that instant is in this batch or
+    an earlier one; None claims nothing. `read` counts records taken from the source, those skipped included.
+    `late` counts records that contradict an earlier claim. `pause_s` asks the engine to wait before the next read.
+    """
+
+    changes: tuple[Change[R], ...]
+    position: str | None = None
+    replicated_through: datetime | None = None
+    read: int = 0
+    late: int = 0
+    pause_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The unit of order, ownership and resume.
+
+    A bounded partition ends (copying); an unbounded one is followed until the source closes it. `parents` must be
+    finished durably before it is read.
+    """
+
+    id: str
+    bounded: bool
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What the state store remembers of a partition.
+
+    `intent` is the end of the batch that was being applied: what lies between `position` and it may or may not be at
+    the target, and is replayed folded. `finished` is durable: everything in it is at the target. `succeeded` says that
+    a listing made long enough after that has shown the partitions that continue it. `records` counts what was read.
+    """
+
+    partition: Partition
+    position: str | None = None
+    intent: str | None = None
+    finished: bool = False
+    succeeded: bool = False
+    replicated_through: datetime | None = None
+    records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where and how a partition is to be read.
+
+    After `position` (None: from its beginning); `replicated_through` is what was claimed when that was saved.
+    Changes surely committed before `skip_before` may be left out. With `until`, reading ends exactly at that position.
+    """
+
+    position: str | None = None
+    replicated_through: datetime | None = None
+    skip_before: datetime | None = None
+    until: str | None = None
+
+
+class Rule(StrEnum):
+    """How a target writes a batch.
+
+    COPY: a record is created only if absent, never expires yet. OVERLAP: changes beside a copy: written
+    unconditionally, a delete leaves a tombstone, expiry is held off. FOLLOW: written unconditionally, a delete deletes.
+    """
+
+    COPY = "copy"
+    OVERLAP = "overlap"
+    FOLLOW = "follow"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A change that the target will never take, and why. `reason` holds no part of the record's body."""
+
+    key: str
+    reason: str
+    committed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a target holds under a key: `guard` lets a write be conditional on it, None where there is nothing.
+
+    `digest` is of the record as found, None where there is none or it cannot be read as one of ours.
+    """
+
+    guard: str | None
+    digest: str | None
+
+
+ABSENT = Observed(guard=None, digest=None)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedResult:
+    """What became of guarded writes: rejections, and the keys to look at again because the target had moved on."""
+
+    rejections: tuple[Rejection, ...] = ()
+    conflicts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of what a target holds: keys of our records, and foreign entries that have none, as opaque handles."""
+
+    keys: tuple[str, ...]
+    foreign: tuple[str, ...]
+    position: str
+
+
+class Phase(StrEnum):
+    """Where a pipeline stands. A repair is a `copying` too."""
+
+    COPYING = "copying"
+    FOLLOWING = "following"
+    FAILED = "failed"
+
+
+class CopyStage(StrEnum):
+    """How far the copy beside the stream has come.
+
+    RUNNING: rows are being copied. FINISHED: all are, what was held off for their sake is still to be undone.
+    SWEPT: no tombstone is left and every expiry is set.
+    """
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    SWEPT = "swept"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineState:
+    """What the state store remembers of a pipeline beside its partitions.
+
+    `repairing` says that the target was not empty when the copy began, so every write is a guarded reconcile until
+    `following` is reached; `guarding` that some keys may have been reconciled to a state ahead of the stream. Instants
+    are by the source's clock. `generation` is what the target's marker says, `pending_generation` what it is about to
+    say.
+    """
+
+    epoch: int
+    phase: Phase = Phase.COPYING
+    copy_stage: CopyStage = CopyStage.RUNNING
+    repairing: bool = False
+    guarding: bool = False
+    copy_started_at: datetime | None = None
+    copy_finished_at: datetime | None = None
+    generation: str = ""
+    pending_generation: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A change that could not be applied, kept until it is resolved. One for each key: a later one counts it up.
+
+    `committed_at` is when the first of them was committed at the source, None for a copied row.
+    """
+
+    pipeline: str
+    partition: str
+    key: str
+    reason: str
+    committed_at: datetime | None
+    first_seen: datetime
+    last_seen: datetime
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterSummary:
+    """The open dead letters of a pipeline: how many, the oldest commit among them, and whether one is a copied row."""
+
+    count: int = 0
+    oldest_commit: datetime | None = None
+    copied_row: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What a target says of who may write it. `generation` changes all the time, so that an older store is noticed."""
+
+    migration: str
+    epoch: int
+    generation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `check`: what was looked at, whether it is fine, and what to do if not."""
+
+    severity: "Severity"
+    where: str
+    message: str
+    fix: str = ""
+
+
+class Severity(StrEnum):
+    """How much a finding matters: only an error stops a run."""
+
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a source is, as far as it knows itself. None is unknown."""
+
+    records: int | None = None
+    bytes: int | None = None

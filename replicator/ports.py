@@ -1,0 +1,183 @@
+"""What the engine asks of the outside: sources, targets and the state store. Adding a connector means implementing
+`Source` or `Target`; the engine does not change.
+
+Every method may raise the errors of `replicator.errors`. Sources and targets repeat transient failures themselves, for
+ever and with back-off, so that a transient error never reaches the engine; each call is bounded in time. All of them
+may be cancelled at any await.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
+
+from replicator.clocks import ServiceClock
+from replicator.model import (
+    Batch,
+    Change,
+    Checkpoint,
+    DeadLetter,
+    DeadLetterSummary,
+    Finding,
+    GuardedResult,
+    Listed,
+    Marker,
+    Observed,
+    Partition,
+    PipelineState,
+    Rejection,
+    Resume,
+    Rule,
+    Size,
+)
+
+R = TypeVar("R")
+
+
+class Source(Protocol[R]):
+    """Where changes come from."""
+
+    async def connect(self) -> None:
+        """Looks at the source without changing it; called once before all else.
+
+        Raises ConfigurationError when it is missing, forbidden or of the wrong shape.
+        """
+
+    @property
+    def clock(self) -> ServiceClock:
+        """The source's own clock, known once connected."""
+
+    async def size(self) -> Size:
+        """How much there is to copy, as far as the source knows."""
+
+    async def copy_partitions(self) -> tuple[Partition, ...]:
+        """The bounded partitions whose records together are the whole source. Asked once per copy, then remembered."""
+
+    async def follow_partitions(self) -> tuple[Partition, ...]:
+        """A complete listing of the unbounded partitions the source knows now, parents named."""
+
+    def read(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[R], None]:
+        """Reads a partition in order until it ends, is closed by the source, or `resume.until` is reached.
+
+        An empty batch may be handed out to prove time. Raises PositionLostError when something after the position is
+        gone.
+        """
+
+    async def lookup(self, keys: Sequence[str]) -> dict[str, Change[R]]:
+        """The records of these keys as they are now, read consistently: an upsert, or a delete where there is none.
+
+        Every key asked for is in the answer.
+        """
+
+    async def check(self) -> list[Finding]:
+        """Findings for the operator: permissions, settings, sample of records."""
+
+
+class Target(Protocol[R]):
+    """Where changes go."""
+
+    async def connect(self) -> None:
+        """Looks at the target without changing it; called once before all else.
+
+        Raises ConfigurationError when it is missing (and may not be created), forbidden or of the wrong shape.
+        """
+
+    async def create(self) -> None:
+        """Creates what is missing and may be created; idempotent. Called when every source and target has connected."""
+
+    async def is_empty(self) -> bool:
+        """Whether nothing at all is held."""
+
+    async def apply(self, changes: Sequence[Change[R]], rule: Rule) -> list[Rejection]:
+        """Writes changes of different keys, in parallel; returns when all are durable or rejected. Idempotent.
+
+        The same change may be written again at once after an unknown outcome; a later change of that key waits until
+        no earlier request can still take effect.
+        """
+
+    async def observe(self, keys: Sequence[str]) -> dict[str, Observed]:
+        """What is held under each of these keys; every key asked for is in the answer."""
+
+    async def replace(
+        self, changes: Mapping[str, Change[R]], observed: Mapping[str, Observed], rule: Rule
+    ) -> GuardedResult:
+        """Writes each change on the condition that the target still is as observed; skips what is equal already.
+
+        A write whose outcome stayed unknown is a conflict, reported only when it can no longer take effect.
+        """
+
+    def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
+        """Pages through everything held, resuming after `position`."""
+
+    async def remove_foreign(self, handles: Sequence[str]) -> None:
+        """Removes entries that are not ours, on the condition that they have not changed since they were listed."""
+
+    async def sweep(self, removed: Callable[[int], None]) -> None:
+        """Undoes what the OVERLAP rule held off: purges tombstones, sets expiries, each conditionally.
+
+        Called when no OVERLAP write can take effect any more. Idempotent; reports progress as counts.
+        """
+
+    async def read_marker(self) -> Marker | None:
+        """Who may write this target, None when nobody has claimed it."""
+
+    async def write_marker(self, marker: Marker, previous: Marker | None) -> bool:
+        """Replaces the marker on the condition that it still is `previous`; False when it is not.
+
+        A repeated call after an unknown outcome answers True when the marker is as asked.
+        """
+
+    async def check(self) -> list[Finding]:
+        """Findings for the operator: permissions, settings, limits."""
+
+    def refuses(self, change: Change[R]) -> str | None:
+        """The reason why this change could never be applied, None when it can. Pure; for `check` on samples."""
+
+
+class StateStore(Protocol):
+    """What survives a restart. Every method that changes something returns when it is durable."""
+
+    async def migration_id(self) -> str:
+        """The identity of this migration, minted on first use."""
+
+    async def load_pipeline(self, pipeline: str) -> PipelineState | None:
+        """None when this pipeline has never been started."""
+
+    async def save_pipeline(self, pipeline: str, state: PipelineState) -> None:
+        """Replaces what is remembered of the pipeline."""
+
+    async def begin_epoch(self, pipeline: str, state: PipelineState) -> None:
+        """Saves the state and forgets every checkpoint and dead letter of the pipeline, in one step."""
+
+    async def load_checkpoints(self, pipeline: str) -> list[Checkpoint]:
+        """All partitions ever saved and not forgotten."""
+
+    async def save_checkpoints(self, pipeline: str, checkpoints: Sequence[Checkpoint]) -> None:
+        """Saves these, in one step."""
+
+    async def forget_partitions(self, pipeline: str, partitions: Sequence[str]) -> None:
+        """Drops checkpoints that nothing refers to any more."""
+
+    async def add_dead_letters(self, pipeline: str, partition: str, rejections: Sequence[Rejection]) -> None:
+        """Records rejections; one for a key that has one already replaces it and counts up."""
+
+    async def dead_letters(self, pipeline: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+        """The open ones, oldest first."""
+
+    async def dead_letter_summary(self, pipeline: str) -> DeadLetterSummary:
+        """How many are open and since when the changes they stand for are missing."""
+
+    async def resolve_dead_letters(self, pipeline: str, keys: Sequence[str]) -> None:
+        """Closes the dead letters of these keys."""
+
+    async def acquire_lease(self, resource: str, owner: str, duration_s: float) -> float:
+        """Takes or renews the lease; returns 0, or the seconds after which to ask again when another holds it."""
+
+    async def release_lease(self, resource: str, owner: str, linger_s: float) -> None:
+        """Lets the lease end `linger_s` from now instead of at its end."""
+
+    async def lease_owner(self, resource: str) -> str | None:
+        """Who holds or last held the lease."""
+
+
+Connected = AbstractAsyncContextManager
+"""Sources and targets are made by factories that are async context managers: leaving closes their connections."""

@@ -1,0 +1,65 @@
+"""Which connectors there are. The command line fills it; the engine only asks it by name."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+from replicator.config.models import SourceConfig, TargetConfig
+from replicator.delivery import Delivery
+from replicator.errors import ConfigurationError
+from replicator.model import R
+from replicator.ports import Source, Target
+from replicator.telemetry import PipelineTelemetry
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What a source is given beside its config. `where` is its path in the config, for error messages."""
+
+    where: str
+    telemetry: PipelineTelemetry
+
+
+@dataclass(frozen=True, slots=True)
+class TargetContext:
+    """What a target is given beside its config; all its requests go through `delivery`."""
+
+    where: str
+    telemetry: PipelineTelemetry
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind(Generic[R]):
+    """A kind of source: the records it hands out (`document`, …), its config, and how to open one."""
+
+    record: str
+    config: type[SourceConfig]
+    open: Callable[[Any, SourceContext], AbstractAsyncContextManager[Source[R]]]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetKind(Generic[R]):
+    """A kind of target: the records it takes, its config, and how to open one."""
+
+    record: str
+    config: type[TargetConfig]
+    open: Callable[[Any, TargetContext], AbstractAsyncContextManager[Target[R]]]
+
+
+@dataclass(slots=True)
+class Registry:
+    """Kinds by the name that `type` has in a config."""
+
+    sources: dict[str, SourceKind[Any]] = field(default_factory=dict)
+    targets: dict[str, TargetKind[Any]] = field(default_factory=dict)
+
+    def pair(self, pipeline: str, source: str, target: str) -> tuple[SourceKind[Any], TargetKind[Any]]:
+        """The kinds of a pipeline. Raises ConfigurationError where they do not carry the same records."""
+        kinds = self.sources[source], self.targets[target]
+        if kinds[0].record != kinds[1].record:
+            raise ConfigurationError(
+                f"pipelines.{pipeline}", f"{source} records cannot go to {target}", "Choose a target for these records"
+            )
+        return kinds

@@ -1,0 +1,81 @@
+"""Model objects to rows and back."""
+
+import json
+import sqlite3
+from dataclasses import asdict
+from datetime import datetime
+
+from replicator.model import Checkpoint, CopyStage, DeadLetter, Partition, Phase, PipelineState
+
+Row = sqlite3.Row
+
+
+def checkpoint_row(checkpoint: Checkpoint) -> tuple[object, ...]:
+    """The columns of a checkpoint but for its pipeline."""
+    return (
+        checkpoint.partition.id,
+        checkpoint.partition.bounded,
+        json.dumps(checkpoint.partition.parents),
+        checkpoint.position,
+        checkpoint.intent,
+        checkpoint.finished,
+        checkpoint.succeeded,
+        text(checkpoint.replicated_through),
+        checkpoint.records,
+    )
+
+
+def read_checkpoint(row: Row) -> Checkpoint:
+    """The inverse of `checkpoint_row`."""
+    return Checkpoint(
+        partition=Partition(row["partition"], bool(row["bounded"]), tuple(json.loads(row["parents"]))),
+        position=row["position"],
+        intent=row["intent"],
+        finished=bool(row["finished"]),
+        succeeded=bool(row["succeeded"]),
+        replicated_through=instant(row["replicated_through"]),
+        records=row["records"],
+    )
+
+
+def state_text(state: PipelineState) -> str:
+    """A pipeline's state as JSON."""
+    return json.dumps(asdict(state), default=datetime.isoformat)
+
+
+def read_state(written: str) -> PipelineState:
+    """The inverse of `state_text`."""
+    members = json.loads(written)
+    return PipelineState(
+        **{
+            **members,
+            "phase": Phase(members["phase"]),
+            "copy_stage": CopyStage(members["copy_stage"]),
+            "copy_started_at": instant(members["copy_started_at"]),
+            "copy_finished_at": instant(members["copy_finished_at"]),
+        }
+    )
+
+
+def read_dead_letter(row: Row) -> DeadLetter:
+    """A row of the table `dead_letters`."""
+    return DeadLetter(
+        pipeline=row["pipeline"],
+        partition=row["partition"],
+        key=row["key"],
+        reason=row["reason"],
+        committed_at=instant(row["committed_at"]),
+        first_seen=datetime.fromisoformat(row["first_seen"]),
+        last_seen=datetime.fromisoformat(row["last_seen"]),
+        count=row["count"],
+    )
+
+
+def text(moment: datetime | None) -> str | None:
+    """An instant as text that sorts as time does, all of them being UTC."""
+    return None if moment is None else moment.isoformat(timespec="microseconds")
+
+
+def instant(written: str | None) -> datetime | None:
+    """The inverse of `text`."""
+    return None if written is None else datetime.fromisoformat(written)

@@ -1,0 +1,208 @@
+"""The state store in one SQLite file, for one daemon or several processes of one host.
+
+Each change is one transaction, on disk before the call returns (`synchronous=FULL`): an intent that was lost with the
+page cache would let a replay go backwards.
+"""
+
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from replicator.clocks import utc_now
+from replicator.errors import ConfigurationError
+from replicator.model import Checkpoint, DeadLetter, DeadLetterSummary, PipelineState, Rejection
+from replicator.state.leases import Leases
+from replicator.state.rows import (
+    checkpoint_row,
+    instant,
+    read_checkpoint,
+    read_dead_letter,
+    read_state,
+    state_text,
+    text,
+)
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS migration (id TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS pipelines (name TEXT PRIMARY KEY, state TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS checkpoints (
+    pipeline TEXT NOT NULL, partition TEXT NOT NULL, bounded INTEGER NOT NULL, parents TEXT NOT NULL,
+    position TEXT, intent TEXT, finished INTEGER NOT NULL, succeeded INTEGER NOT NULL,
+    replicated_through TEXT, records INTEGER NOT NULL, PRIMARY KEY (pipeline, partition));
+CREATE TABLE IF NOT EXISTS dead_letters (
+    pipeline TEXT NOT NULL, partition TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL, committed_at TEXT,
+    first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (pipeline, key));
+CREATE TABLE IF NOT EXISTS leases (
+    resource TEXT PRIMARY KEY, owner TEXT NOT NULL, boot TEXT NOT NULL, ends_at REAL NOT NULL,
+    duration_s REAL NOT NULL, serial INTEGER NOT NULL);
+"""
+
+
+class SqliteStore:
+    """Opened with `async with`; see `replicator.ports.StateStore` for what each method promises."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = anyio.CapacityLimiter(1)
+        self._connection: sqlite3.Connection | None = None
+        self._leases = Leases()
+
+    async def __aenter__(self) -> Self:
+        await self._run(self._open)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._run(self._close)
+
+    async def migration_id(self) -> str:
+        def mint(db: sqlite3.Connection) -> str:
+            db.execute("INSERT INTO migration SELECT ? WHERE NOT EXISTS (SELECT 1 FROM migration)", (uuid.uuid4().hex,))
+            return str(db.execute("SELECT id FROM migration").fetchone()[0])
+
+        return await self._write(mint)
+
+    async def load_pipeline(self, pipeline: str) -> PipelineState | None:
+        row = await self._row("SELECT state FROM pipelines WHERE name = ?", pipeline)
+        return None if row is None else read_state(row[0])
+
+    async def save_pipeline(self, pipeline: str, state: PipelineState) -> None:
+        await self._write(lambda db: _save_state(db, pipeline, state))
+
+    async def begin_epoch(self, pipeline: str, state: PipelineState) -> None:
+        def begin(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM checkpoints WHERE pipeline = ?", (pipeline,))
+            db.execute("DELETE FROM dead_letters WHERE pipeline = ?", (pipeline,))
+            _save_state(db, pipeline, state)
+
+        await self._write(begin)
+
+    async def load_checkpoints(self, pipeline: str) -> list[Checkpoint]:
+        rows = await self._rows("SELECT * FROM checkpoints WHERE pipeline = ?", pipeline)
+        return [read_checkpoint(row) for row in rows]
+
+    async def save_checkpoints(self, pipeline: str, checkpoints: Sequence[Checkpoint]) -> None:
+        rows = [(pipeline, *checkpoint_row(c)) for c in checkpoints]
+        if rows:
+            sql = "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?,?)"
+            await self._write(lambda db: db.executemany(sql, rows))
+
+    async def forget_partitions(self, pipeline: str, partitions: Sequence[str]) -> None:
+        rows = [(pipeline, id_) for id_ in partitions]
+        sql = "DELETE FROM checkpoints WHERE pipeline = ? AND partition = ?"
+        await self._write(lambda db: db.executemany(sql, rows))
+
+    async def add_dead_letters(self, pipeline: str, partition: str, rejections: Sequence[Rejection]) -> None:
+        now = utc_now().isoformat()
+        rows = [(pipeline, partition, r.key, r.reason, text(r.committed_at), now, now) for r in rejections]
+        sql = """INSERT INTO dead_letters VALUES (?,?,?,?,?,?,?,1) ON CONFLICT DO UPDATE SET
+            partition = excluded.partition, reason = excluded.reason, last_seen = excluded.last_seen,
+            count = count + 1"""
+        await self._write(lambda db: db.executemany(sql, rows))
+
+    async def dead_letters(self, pipeline: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+        rows = await self._rows(
+            "SELECT * FROM dead_letters WHERE ?1 IS NULL OR pipeline = ?1 ORDER BY first_seen, key LIMIT ?2",
+            pipeline,
+            limit,
+        )
+        return [read_dead_letter(row) for row in rows]
+
+    async def dead_letter_summary(self, pipeline: str) -> DeadLetterSummary:
+        row = await self._row(
+            "SELECT COUNT(*), MIN(committed_at), SUM(committed_at IS NULL) FROM dead_letters WHERE pipeline = ?",
+            pipeline,
+        )
+        return DeadLetterSummary(row[0], instant(row[1]), bool(row[2])) if row else DeadLetterSummary()
+
+    async def resolve_dead_letters(self, pipeline: str, keys: Sequence[str]) -> None:
+        rows = [(pipeline, key) for key in keys]
+        await self._write(lambda db: db.executemany("DELETE FROM dead_letters WHERE pipeline = ? AND key = ?", rows))
+
+    async def acquire_lease(self, resource: str, owner: str, duration_s: float) -> float:
+        return await self._write(lambda db: self._leases.acquire(db, resource, owner, duration_s))
+
+    async def release_lease(self, resource: str, owner: str, linger_s: float) -> None:
+        await self._write(lambda db: self._leases.release(db, resource, owner, linger_s))
+
+    async def lease_owner(self, resource: str) -> str | None:
+        row = await self._row("SELECT owner FROM leases WHERE resource = ?", resource)
+        return None if row is None else str(row[0])
+
+    def _open(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = db = sqlite3.connect(
+                self._path, check_same_thread=False, isolation_level=None, timeout=10
+            )
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            with _transaction(db):
+                self._migrate(db)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigurationError(
+                "state.path", f"{self._path} cannot be used as the state store ({error})", "Name a writable file"
+            ) from error
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise ConfigurationError(
+                "state.path", f"{self._path} was written by a newer version", "Run that version, or name another file"
+            )
+        for statement in SCHEMA.split(";"):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        def run() -> T:
+            with _transaction(self._db()) as db:
+                return change(db)
+
+        return await self._run(run)
+
+    async def _rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
+        return await self._run(lambda: self._db().execute(sql, parameters).fetchall())
+
+    async def _row(self, sql: str, *parameters: object) -> sqlite3.Row | None:
+        rows = await self._rows(sql, *parameters)
+        return rows[0] if rows else None
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(call, limiter=self._thread)
+
+    def _db(self) -> sqlite3.Connection:
+        assert self._connection is not None, "the store is open"  # noqa: S101
+        return self._connection
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Commits, or rolls back on any exception."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _save_state(db: sqlite3.Connection, pipeline: str, state: PipelineState) -> None:
+    db.execute("INSERT OR REPLACE INTO pipelines VALUES (?, ?)", (pipeline, state_text(state)))

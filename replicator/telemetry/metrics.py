@@ -1,0 +1,95 @@
+"""Every metric replicator exports: names, meanings and units, in one place. docs/metrics.md lists the same."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+PIPELINE = ("pipeline",)
+LATENCY_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+BATCH_BUCKETS = (1, 3, 10, 30, 100, 300, 1000, 3000)
+
+
+class Metrics:
+    """The metrics of one daemon, in a registry of its own. Labels are names from the config, never keys."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._sourceside()
+        self._targetside()
+        self._progress()
+
+    def _sourceside(self) -> None:
+        self.changes_read = self._counter(
+            "replicator_changes_read_total", "Records taken from the source, by the kind of partition.", "kind"
+        )
+        self.changes_coalesced = self._counter(
+            "replicator_changes_coalesced_total", "Changes not written because a later one of the same key was."
+        )
+        self.late_records = self._counter(
+            "replicator_late_records_total", "Records found older than what replicated_through had claimed."
+        )
+        self.source_retries = self._counter(
+            "replicator_source_retries_total", "Calls to the source repeated after a transient failure.", "reason"
+        )
+        self.source_throttles = self._counter(
+            "replicator_source_throttles_total", "Calls the source refused as too many."
+        )
+        self.source_units = self._counter(
+            "replicator_source_read_units_total", "Read capacity consumed at the source, in its own units."
+        )
+        self.retention_headroom = self._gauge(
+            "replicator_retention_headroom_seconds", "How long until the oldest unread change may be trimmed."
+        )
+
+    def _targetside(self) -> None:
+        self.changes_applied = self._counter(
+            "replicator_changes_applied_total", "Changes durable at the target, by the kind of partition.", "kind"
+        )
+        self.changes_rejected = self._counter(
+            "replicator_changes_rejected_total", "Changes the target refused for good; each is a dead letter."
+        )
+        self.apply_latency = self._histogram(
+            "replicator_apply_latency_seconds", "Duration of a single request to the target.", LATENCY_BUCKETS_S
+        )
+        self.batch_size = self._histogram("replicator_batch_changes", "Changes in a batch as applied.", BATCH_BUCKETS)
+        self.target_retries = self._counter(
+            "replicator_target_retries_total", "Requests to the target repeated after a transient failure.", "reason"
+        )
+        self.target_throttles = self._counter(
+            "replicator_target_throttles_total", "Requests the target refused as too many."
+        )
+        self.request_charge = self._counter(
+            "replicator_request_charge_total", "What the target charged for requests, in its own units."
+        )
+        self.target_concurrency = self._gauge(
+            "replicator_target_concurrency", "Requests that may be under way at the target at once."
+        )
+        self.suspect_keys = self._gauge(
+            "replicator_suspect_keys", "Keys with an earlier request of unknown outcome that may still take effect."
+        )
+
+    def _progress(self) -> None:
+        self.replicated_through = self._gauge(
+            "replicator_replicated_through_timestamp_seconds",
+            "Unix time, by the source's clock, before which every change is at the target as far as can be known.",
+        )
+        self.lag = self._gauge(
+            "replicator_lag_seconds", "The source's time now less replicated_through. NaN while it is not known."
+        )
+        self.copied = self._gauge("replicator_copied_records", "Records the copy has read so far.")
+        self.copy_total = self._gauge(
+            "replicator_copy_total_records", "Records to copy as far as the source knows. NaN if it does not."
+        )
+        self.phase = self._gauge("replicator_phase", "1 for the phase the pipeline is in, 0 for the others.", "phase")
+        self.partitions = self._gauge("replicator_partitions", "Partitions of the source by state.", "state")
+        self.dead_letters = self._gauge("replicator_dead_letters", "Dead letters that are open.")
+        self.degraded = self._gauge(
+            "replicator_degraded", "1 while a call to this side keeps failing and is being repeated.", "side"
+        )
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, (*PIPELINE, *labels), registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(name, meaning, (*PIPELINE, *labels), registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, meaning, PIPELINE, buckets=buckets, registry=self.registry)
