@@ -1,0 +1,17 @@
+"""The connectors: each cloud service's source and target side."""
+
+from connectors.aws.dynamodb.config import DynamoDbSourceConfig
+from connectors.aws.dynamodb.source import open_source
+from connectors.azure.cosmos.config import CosmosTargetConfig
+from connectors.azure.cosmos.target import open_target
+from replicator.registry import Registry, SourceKind, TargetKind
+
+DOCUMENT = "document"
+
+
+def registry() -> Registry:
+    """Every connector there is, by the name that `type` has in a config."""
+    return Registry(
+        sources={"dynamodb": SourceKind(DOCUMENT, DynamoDbSourceConfig, open_source)},
+        targets={"cosmos": TargetKind(DOCUMENT, CosmosTargetConfig, open_target)},
+    )

@@ -25,6 +25,9 @@ KEY_KINDS = (str, Decimal, bytes)
 PLAIN_ZEROS = 20
 """Numbers with an exponent of at most this size are written without one."""
 
+SHORT_CHARACTERS = 19
+"""A number whose own text is at most this long and has no exponent is written plainly in any case."""
+
 
 def key_text(attributes: Document) -> str:
     """The canonical text of a record's key, equal exactly when the keys are: JSON, names sorted, types marked.
@@ -48,6 +51,10 @@ def parse_key(text: str) -> Document:
 
 def number_text(number: Decimal) -> str:
     """The one text of a number's value, plain where that stays short: 1, 1.0 and 1E0 all give 1."""
+    text = str(number)
+    if len(text) <= SHORT_CHARACTERS and "E" not in text and number.is_finite():
+        plain = text.rstrip("0").rstrip(".") if "." in text else text
+        return "0" if plain == "-0" else plain
     if number == 0:
         return "0"
     sign, digits, exponent = number.as_tuple()
@@ -65,9 +72,9 @@ def number_text(number: Decimal) -> str:
 
 def digest(document: Document) -> str:
     """A digest of a document's value, equal for documents that are equal: 32 hexadecimal digits of BLAKE2b."""
-    parts: list[bytes] = []
+    parts: list[str] = []
     _write_map(parts, document)
-    return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
+    return hashlib.blake2b("".join(parts).encode(), digest_size=16).hexdigest()
 
 
 def _key_part(value: Value) -> str | dict[str, str]:
@@ -92,43 +99,38 @@ def _parse_key_part(part: object) -> Value:
     raise ValueError("not the text of a key: an attribute is neither text, number nor binary")
 
 
-def _write(parts: list[bytes], value: Value) -> None:
-    """Appends an unambiguous encoding: a letter for the kind, then length-prefixed content."""
-    match value:
-        case str():
-            _write_sized(parts, b"s", value.encode())
-        case bool():
-            parts.append(b"t" if value else b"f")
-        case Decimal():
-            _write_sized(parts, b"n", number_text(value).encode())
-        case dict():
-            _write_map(parts, value)
-        case list():
-            parts.append(b"l%d:" % len(value))
-            for element in value:
-                _write(parts, element)
-        case None:
-            parts.append(b"0")
-        case bytes():
-            _write_sized(parts, b"b", value)
-        case frozenset():
-            _write_set(parts, value)
+def _write(parts: list[str], value: Value) -> None:
+    """Appends an unambiguous text: a letter for the kind, then content of known length or up to a semicolon."""
+    if isinstance(value, str):
+        parts.append(f"s{len(value)}:{value}")
+    elif isinstance(value, Decimal):
+        parts.append(f"n{number_text(value)};")
+    elif isinstance(value, dict):
+        _write_map(parts, value)
+    elif isinstance(value, list):
+        parts.append(f"l{len(value)}:")
+        for element in value:
+            _write(parts, element)
+    elif isinstance(value, bool):
+        parts.append("t" if value else "f")
+    elif value is None:
+        parts.append("0")
+    elif isinstance(value, bytes):
+        parts.append(f"b{value.hex()};")
+    else:
+        _write_set(parts, value)
 
 
-def _write_sized(parts: list[bytes], kind: bytes, content: bytes) -> None:
-    parts.append(b"%b%d:%b" % (kind, len(content), content))
-
-
-def _write_map(parts: list[bytes], value: Document) -> None:
-    parts.append(b"m%d:" % len(value))
+def _write_map(parts: list[str], value: Document) -> None:
+    parts.append(f"m{len(value)}:")
     for name in sorted(value):
-        _write_sized(parts, b"", name.encode())
+        parts.append(f"{len(name)}:{name}")
         _write(parts, value[name])
 
 
-def _write_set(parts: list[bytes], value: frozenset[str] | frozenset[Decimal] | frozenset[bytes]) -> None:
-    elements: list[bytes] = []
+def _write_set(parts: list[str], value: frozenset[str] | frozenset[Decimal] | frozenset[bytes]) -> None:
+    elements: list[str] = []
     for element in value:
         _write(elements, element)
-    parts.append(b"S%d:" % len(elements))
+    parts.append(f"S{len(elements)}:")
     parts.extend(sorted(elements))

@@ -58,12 +58,14 @@ class Partition:
     """The unit of order, ownership and resume.
 
     A bounded partition ends (copying); an unbounded one is followed until the source closes it. `parents` must be
-    finished durably before it is read.
+    finished durably before it is read. `log` names the incarnation of the source's log: when another one appears, what
+    was committed in between was never recorded.
     """
 
     id: str
     bounded: bool
     parents: tuple[str, ...] = ()
+    log: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ may be cancelled at any await.
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from replicator.clocks import ServiceClock
@@ -68,15 +69,26 @@ class Source(Protocol[R]):
         Every key asked for is in the answer.
         """
 
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The names of the attributes that make up a record's key, known once connected; empty where it has none."""
+
+    @property
+    def retention(self) -> timedelta | None:
+        """How long the source keeps a change that was not read yet; None for ever."""
+
+    async def sample(self, count: int) -> list[Change[R]]:
+        """A few records as they are now, for `check`."""
+
     async def check(self) -> list[Finding]:
-        """Findings for the operator: permissions, settings, sample of records."""
+        """Findings for the operator: permissions and settings, each looked at without changing anything."""
 
 
 class Target(Protocol[R]):
     """Where changes go."""
 
-    async def connect(self) -> None:
-        """Looks at the target without changing it; called once before all else.
+    async def connect(self, key_names: tuple[str, ...]) -> None:
+        """Looks at the target without changing it; called once before all else, with the source's `key_names`.
 
         Raises ConfigurationError when it is missing (and may not be created), forbidden or of the wrong shape.
         """

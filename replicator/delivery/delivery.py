@@ -37,7 +37,7 @@ class Delivery:
         self._limiter = limiter
         self._budget = budget
         self._fence = fence
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._telemetry = telemetry
         self._backoff = backoff
 
@@ -83,16 +83,20 @@ class Delivery:
         """Sends a request without effect until it succeeds."""
         return await retrying(lambda: self._attempt(send), self._failed, self._backoff)
 
+    def charge(self, units: float) -> None:
+        """Books what a request has cost against the budget."""
+        self._budget.charge(units)
+
     async def _attempt(self, send: Callable[[], Awaitable[T]]) -> T:
         async with self._limiter.slot():
             await self._budget.wait()
             self._fence.check()
             started = elapsed_s()
             try:
-                with anyio.fail_after(self._timeout_s):
+                with anyio.fail_after(self.timeout_s):
                     result = await send()
             except TimeoutError as error:
-                raise AmbiguousError(f"no answer within {self._timeout_s:g} s") from error
+                raise AmbiguousError(f"no answer within {self.timeout_s:g} s") from error
             self._telemetry.request_done(elapsed_s() - started, self._limiter.size)
             return result
 

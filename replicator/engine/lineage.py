@@ -31,6 +31,7 @@ class Lineage:
         """
         listed = {partition.id: partition for partition in listing}
         first = not self.checkpoints
+        self._check_log(listed.values())
         new: list[Checkpoint] = []
         for partition in listed.values():
             if partition.id in self.checkpoints:
@@ -44,6 +45,15 @@ class Lineage:
             new.append(Checkpoint(replace(partition, parents=known)))
         self.checkpoints.update((c.partition.id, c) for c in new)
         return new
+
+    def _check_log(self, listing: Iterable[Partition]) -> None:
+        known = {c.partition.log for c in self.checkpoints.values()}
+        strange = {partition.log for partition in listing} - known
+        if known and strange:
+            raise PositionLostError(
+                f"the source records changes in another log now ({', '.join(sorted(strange))}): "
+                "it was turned off or replaced, and what was committed in between is in neither"
+            )
 
     def startable(self) -> list[Checkpoint]:
         """Unfinished partitions whose parents are all finished."""

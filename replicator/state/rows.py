@@ -14,6 +14,7 @@ def checkpoint_row(checkpoint: Checkpoint) -> tuple[object, ...]:
     """The columns of a checkpoint but for its pipeline."""
     return (
         checkpoint.partition.id,
+        checkpoint.partition.log,
         checkpoint.partition.bounded,
         json.dumps(checkpoint.partition.parents),
         checkpoint.position,
@@ -28,7 +29,7 @@ def checkpoint_row(checkpoint: Checkpoint) -> tuple[object, ...]:
 def read_checkpoint(row: Row) -> Checkpoint:
     """The inverse of `checkpoint_row`."""
     return Checkpoint(
-        partition=Partition(row["partition"], bool(row["bounded"]), tuple(json.loads(row["parents"]))),
+        partition=Partition(row["partition"], bool(row["bounded"]), tuple(json.loads(row["parents"])), row["log"]),
         position=row["position"],
         intent=row["intent"],
         finished=bool(row["finished"]),

@@ -36,7 +36,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS migration (id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS pipelines (name TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS checkpoints (
-    pipeline TEXT NOT NULL, partition TEXT NOT NULL, bounded INTEGER NOT NULL, parents TEXT NOT NULL,
+    pipeline TEXT NOT NULL, partition TEXT NOT NULL, log TEXT NOT NULL, bounded INTEGER NOT NULL, parents TEXT NOT NULL,
     position TEXT, intent TEXT, finished INTEGER NOT NULL, succeeded INTEGER NOT NULL,
     replicated_through TEXT, records INTEGER NOT NULL, PRIMARY KEY (pipeline, partition));
 CREATE TABLE IF NOT EXISTS dead_letters (
@@ -94,7 +94,7 @@ class SqliteStore:
     async def save_checkpoints(self, pipeline: str, checkpoints: Sequence[Checkpoint]) -> None:
         rows = [(pipeline, *checkpoint_row(c)) for c in checkpoints]
         if rows:
-            sql = "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?,?)"
+            sql = "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?,?,?)"
             await self._write(lambda db: db.executemany(sql, rows))
 
     async def forget_partitions(self, pipeline: str, partitions: Sequence[str]) -> None:

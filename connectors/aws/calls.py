@@ -1,0 +1,92 @@
+"""Calls to AWS that only read: repeated while they fail, paid from a budget, timed by the service's own clock."""
+
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import anyio
+
+from connectors.aws.budget import YieldingBudget
+from connectors.aws.errors import configuration_error, translate
+from replicator.clocks import ServiceClock, elapsed_s
+from replicator.delivery import retrying
+from replicator.errors import ConfigurationError, ThrottledError, TransientError
+from replicator.telemetry import PipelineTelemetry
+
+CALL_TIMEOUT_S = 30.0
+
+PROBE_ATTEMPTS = 3
+"""At the start a service that does not answer after so many tries is reported instead of waited for."""
+
+Response = Mapping[str, Any]
+"""An answer as botocore parses it; its shape is the service's, not ours."""
+
+
+class Caller:
+    """Makes the calls of one source. The clock learns from every answer."""
+
+    def __init__(self, where: str, telemetry: PipelineTelemetry, budget: YieldingBudget) -> None:
+        self.clock = ServiceClock()
+        self.budget = budget
+        self._where = where
+        self._telemetry = telemetry
+
+    async def call(self, client: Any, operation: str, **parameters: object) -> Response:
+        """Repeats until the service gives a definite answer. Raises AwsRefusal when that is a refusal."""
+
+        async def attempt() -> Response:
+            return await self._once(client, operation, parameters)
+
+        return await retrying(attempt, self._failed)
+
+    async def probe(self, client: Any, operation: str, **parameters: object) -> Response:
+        """For the start: a few attempts. Raises ConfigurationError when the service cannot be used, AwsRefusal."""
+        for attempt in range(1, PROBE_ATTEMPTS + 1):
+            try:
+                return await self._once(client, operation, parameters)
+            except (TransientError, ConfigurationError) as error:
+                if attempt == PROBE_ATTEMPTS:
+                    raise configuration_error(self._where, error) from error
+                await anyio.sleep(0.2 * attempt)
+        raise AssertionError("unreachable")
+
+    async def paid(self, client: Any, operation: str, **parameters: object) -> Response:
+        """As `call`, within the read budget, and charged to it."""
+        await self.budget.wait()
+        answer = await self.call(client, operation, ReturnConsumedCapacity="TOTAL", **parameters)
+        units = _consumed(answer)
+        self.budget.charge(units)
+        self._telemetry.source_answered(units)
+        return answer
+
+    async def _once(self, client: Any, operation: str, parameters: Mapping[str, object]) -> Response:
+        method: Callable[..., Any] = getattr(client, operation)
+        sent = elapsed_s()
+        try:
+            with anyio.fail_after(CALL_TIMEOUT_S):
+                answer: Response = await method(**parameters)
+        except Exception as error:
+            translated = translate(operation, error)
+            if translated is error:
+                raise
+            raise translated from error
+        self._observe(answer, sent)
+        self._telemetry.source_answered(0.0)
+        return answer
+
+    def _observe(self, answer: Response, sent: float) -> None:
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        if date:
+            self.clock.observe(parsedate_to_datetime(date), sent, elapsed_s())
+
+    def _failed(self, error: TransientError) -> None:
+        if isinstance(error, ThrottledError):
+            self.budget.give_way()
+        self._telemetry.source_failed(error)
+
+
+def _consumed(answer: Response) -> float:
+    """Read units of an answer: one figure, or one for each table. Local emulators leave it out."""
+    consumed = answer.get("ConsumedCapacity") or []
+    entries = consumed if isinstance(consumed, list) else [consumed]
+    return sum(float(entry.get("CapacityUnits", 0)) for entry in entries)

@@ -1,0 +1,13 @@
+"""What every AWS connector may be told about reaching its service."""
+
+from pydantic import Field
+
+from replicator.config import SourceConfig
+
+
+class AwsSourceConfig(SourceConfig):
+    """Credentials come from the ordinary chain: environment, profile, web identity, container or instance role."""
+
+    region: str | None = Field(default=None, description="AWS region. Default: from the environment or the profile.")
+    profile: str | None = Field(default=None, description="Named profile of the shared config files. Default: none.")
+    endpoint: str | None = Field(default=None, description="URL of the service, for private endpoints. Default: AWS.")

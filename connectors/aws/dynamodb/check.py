@@ -1,0 +1,100 @@
+"""Findings about a table and its stream: permissions by trying, settings by reading. Nothing is changed."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from connectors.aws.calls import Caller
+from connectors.aws.clients import open_client
+from connectors.aws.dynamodb.config import DynamoDbSourceConfig
+from connectors.aws.dynamodb.lookup import lookup
+from connectors.aws.dynamodb.records import row_change
+from connectors.aws.dynamodb.shards import ShardListing, shard_id
+from connectors.aws.dynamodb.table import Table
+from connectors.aws.errors import AwsRefusal
+from replicator.errors import ConfigurationError
+from replicator.model import Finding, Severity
+
+MOST_READERS = 2
+"""A shard serves no more readers at once; with global tables, one."""
+
+
+async def check_table(
+    caller: Caller, table_client: Any, streams: Any, config: DynamoDbSourceConfig, table: Table, where: str
+) -> list[Finding]:
+    """Called once connected, so table and stream exist and have the right view type."""
+    findings = [
+        Finding(Severity.OK, f"{where}.table", f"table {table.name} has a stream with view type {table.view_type}"),
+        _expiry(table, where),
+    ]
+
+    async def scan() -> None:
+        answer = await caller.probe(table_client, "scan", TableName=table.name, Limit=1)
+        now = caller.clock.latest()
+        await lookup(
+            caller,
+            table_client,
+            table.name,
+            table.shape,
+            [row_change(i, table.shape, now).key for i in answer["Items"]],
+        )
+
+    async def follow() -> None:
+        await _read_one_page(caller, streams, table)
+
+    findings.append(await _tried("dynamodb:Scan and dynamodb:BatchGetItem", where, scan))
+    findings.append(await _tried("dynamodb:DescribeStream, GetShardIterator and GetRecords", where, follow))
+    findings.append(await _readers(caller, config, table, where))
+    return findings
+
+
+async def _tried(permission: str, where: str, attempt: Callable[[], Awaitable[None]]) -> Finding:
+    try:
+        await attempt()
+    except (ConfigurationError, AwsRefusal) as error:
+        return Finding(Severity.ERROR, where, f"{permission}: {error}", "See docs/permissions.md for the policy")
+    return Finding(Severity.OK, where, f"{permission} are permitted")
+
+
+async def _read_one_page(caller: Caller, streams: Any, table: Table) -> None:
+    assert table.stream_arn is not None  # noqa: S101 — required when connecting
+    await caller.probe(streams, "describe_stream", StreamArn=table.stream_arn, Limit=1)
+    shards = await ShardListing(caller, streams, table.stream_arn).partitions()
+    for shard in shards[-1:]:
+        iterator = await caller.probe(
+            streams,
+            "get_shard_iterator",
+            StreamArn=table.stream_arn,
+            ShardId=shard_id(shard),
+            ShardIteratorType="LATEST",
+        )
+        await caller.probe(streams, "get_records", ShardIterator=iterator["ShardIterator"], Limit=1)
+
+
+def _expiry(table: Table, where: str) -> Finding:
+    name = table.shape.expiry_name
+    message = f"items expire by attribute {name}" if name else "items do not expire"
+    return Finding(Severity.OK, where, message)
+
+
+async def _readers(caller: Caller, config: DynamoDbSourceConfig, table: Table, where: str) -> Finding:
+    """Lambda triggers are the only readers that can be counted from outside."""
+    most = 1 if table.replicas else MOST_READERS
+    try:
+        async with open_client("lambda", config, where) as client:
+            answer = await caller.probe(client, "list_event_source_mappings", EventSourceArn=table.stream_arn)
+    except (ConfigurationError, AwsRefusal) as error:
+        return Finding(
+            Severity.NOTE,
+            where,
+            f"other readers of the stream cannot be counted ({error})",
+            f"Make sure that at most {most - 1} other reads it, or permit lambda:ListEventSourceMappings",
+        )
+    enabled = [m for m in answer["EventSourceMappings"] if m.get("State") in {"Enabled", "Enabling"}]
+    if len(enabled) >= most:
+        return Finding(
+            Severity.ERROR,
+            where,
+            f"{len(enabled)} Lambda triggers already read the stream, and a shard serves {most} readers",
+            "Merge the triggers into one that fans out",
+        )
+    return Finding(Severity.OK, where, f"{len(enabled)} Lambda triggers read the stream, which serves {most} readers")

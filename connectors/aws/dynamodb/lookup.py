@@ -1,0 +1,46 @@
+"""Single items, read consistently."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import anyio
+
+from connectors.aws.calls import Caller, Response
+from connectors.aws.dynamodb.records import TableShape, missing_change, row_change, wire_key
+from replicator.delivery import Backoff
+from replicator.documents import Document
+from replicator.errors import ThrottledError
+from replicator.model import Change
+
+MOST_KEYS = 100
+"""A batch read takes no more."""
+
+
+async def lookup(
+    caller: Caller, client: Any, table: str, shape: TableShape, keys: Sequence[str]
+) -> dict[str, Change[Document]]:
+    """What the table holds under these keys now; a delete for a key without an item."""
+    found = {key: missing_change(key) for key in keys}
+    for start in range(0, len(keys), MOST_KEYS):
+        pending: object = {
+            table: {"Keys": [wire_key(k) for k in keys[start : start + MOST_KEYS]], "ConsistentRead": True}
+        }
+        attempt = 0
+        while pending:
+            answer = await caller.paid(client, "batch_get_item", RequestItems=pending)
+            found.update((change.key, change) for change in _rows(answer, table, shape, caller))
+            pending = answer.get("UnprocessedKeys")
+            attempt = await _pause(attempt) if pending else 0
+    return found
+
+
+def _rows(answer: Response, table: str, shape: TableShape, caller: Caller) -> list[Change[Document]]:
+    now = caller.clock.latest()
+    return [row_change(item, shape, now) for item in answer["Responses"].get(table, ())]
+
+
+async def _pause(attempt: int) -> int:
+    """What was left unprocessed was throttled."""
+    error = ThrottledError("batch_get_item: keys were left unprocessed")
+    await anyio.sleep(Backoff().pause_s(attempt + 1, error))
+    return attempt + 1

@@ -1,0 +1,125 @@
+"""A DynamoDB table as a source: its rows by scan, its changes by stream."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from connectors.aws.budget import YieldingBudget
+from connectors.aws.calls import Caller
+from connectors.aws.clients import open_client
+from connectors.aws.dynamodb.check import check_table
+from connectors.aws.dynamodb.config import DynamoDbSourceConfig
+from connectors.aws.dynamodb.lookup import lookup
+from connectors.aws.dynamodb.reading import RETENTION, ShardReader
+from connectors.aws.dynamodb.records import row_change
+from connectors.aws.dynamodb.scanning import SegmentScan
+from connectors.aws.dynamodb.shards import ShardListing
+from connectors.aws.dynamodb.table import Table, describe, require_stream
+from replicator.clocks import ServiceClock
+from replicator.documents import Document
+from replicator.errors import PositionLostError
+from replicator.model import Batch, Change, Finding, Partition, Resume, Size
+from replicator.registry import SourceContext
+
+
+class DynamoDbSource:
+    """See `replicator.ports.Source`. Usable once connected."""
+
+    def __init__(self, config: DynamoDbSourceConfig, context: SourceContext, table: Any, streams: Any) -> None:
+        self._config = config
+        self._where = context.where
+        self._table_client = table
+        self._streams_client = streams
+        self._caller = Caller(context.where, context.telemetry, YieldingBudget(config.max_read_units or 1.0))
+        self._table: Table | None = None
+
+    @property
+    def clock(self) -> ServiceClock:
+        return self._caller.clock
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        return self._connected.shape.key_names
+
+    @property
+    def retention(self) -> timedelta | None:
+        return RETENTION
+
+    async def connect(self) -> None:
+        table = await describe(self._caller, self._table_client, self._config, self._where)
+        require_stream(table, self._where)
+        self._caller.budget.set_limit(table.read_units)
+        self._table = table
+
+    async def size(self) -> Size:
+        answer = await self._caller.call(self._table_client, "describe_table", TableName=self._config.table)
+        description = answer["Table"]
+        return Size(records=description.get("ItemCount"), bytes=description.get("TableSizeBytes"))
+
+    async def copy_partitions(self) -> tuple[Partition, ...]:
+        return self._scan.partitions()
+
+    async def follow_partitions(self) -> tuple[Partition, ...]:
+        """Raises PositionLostError when the stream was turned off: changes are no longer recorded anywhere."""
+        answer = await self._caller.call(self._table_client, "describe_table", TableName=self._config.table)
+        description = answer["Table"]
+        if not description.get("StreamSpecification", {}).get("StreamEnabled"):
+            raise PositionLostError(
+                f"the stream of table {self._config.table} was turned off, so changes are no longer recorded. "
+                "Turn it on again and run once with --adopt, which repairs what was missed"
+            )
+        return await ShardListing(self._caller, self._streams_client, description["LatestStreamArn"]).partitions()
+
+    def read(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[Document], None]:
+        if partition.bounded:
+            return self._scan.read(partition, resume)
+        return ShardReader(
+            self._caller,
+            self._streams_client,
+            partition,
+            resume,
+            self._connected.shape,
+            margin=timedelta(seconds=self._config.idle_margin_s),
+            poll_interval_s=self._config.poll_interval_s,
+        ).batches()
+
+    async def lookup(self, keys: Sequence[str]) -> dict[str, Change[Document]]:
+        return await lookup(self._caller, self._table_client, self._config.table, self._connected.shape, keys)
+
+    async def sample(self, count: int) -> list[Change[Document]]:
+        answer = await self._caller.paid(self._table_client, "scan", TableName=self._config.table, Limit=count)
+        now = self.clock.latest()
+        return [row_change(item, self._connected.shape, now) for item in answer["Items"]]
+
+    async def check(self) -> list[Finding]:
+        return await check_table(
+            self._caller, self._table_client, self._streams_client, self._config, self._connected, self._where
+        )
+
+    @property
+    def _connected(self) -> Table:
+        assert self._table is not None, "connect comes first"  # noqa: S101
+        return self._table
+
+    @property
+    def _scan(self) -> SegmentScan:
+        return SegmentScan(
+            self._caller,
+            self._table_client,
+            self._config.table,
+            self._connected.shape,
+            segments=self._config.segments,
+            consistent=self._config.consistent_read,
+        )
+
+
+@asynccontextmanager
+async def open_source(config: DynamoDbSourceConfig, context: SourceContext) -> AsyncIterator[DynamoDbSource]:
+    """A source with clients of its own, closed on leaving."""
+    streams_endpoint = config.streams_endpoint or config.endpoint
+    async with (
+        open_client("dynamodb", config, context.where) as table,
+        open_client("dynamodbstreams", config, context.where, streams_endpoint) as streams,
+    ):
+        yield DynamoDbSource(config, context, table, streams)

@@ -1,0 +1,114 @@
+"""AWS errors in the engine's words, translated once, at the edge.
+
+throttling codes                               ThrottledError
+5xx, timeouts, lost or refused connections     TransientError
+credentials and permissions                    TransientError while running (they may be mended),
+                                               ConfigurationError at the start
+everything else                                AwsRefusal, for the caller to act on
+"""
+
+import asyncio
+
+from botocore import exceptions
+
+from replicator.errors import ConfigurationError, ThrottledError, TransientError
+
+THROTTLES = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "LimitExceededException",
+        "ThrottlingException",
+        "Throttling",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "RequestThrottled",
+        "SlowDown",
+    }
+)
+
+ACCESS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NotAuthorized",
+        "OptInRequired",
+        "UnrecognizedClientException",
+    }
+)
+
+CREDENTIAL_ERRORS = (
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.CredentialRetrievalError,
+    exceptions.TokenRetrievalError,
+    exceptions.SSOError,
+    exceptions.ProfileNotFound,
+)
+
+CREDENTIALS_FIX = "Give credentials by the environment, a profile or a role, and see docs/permissions.md for the policy"
+
+
+class AwsRefusal(Exception):  # noqa: N818 — not a fault but an answer
+    """A definite answer of the service, told by its code."""
+
+    def __init__(self, operation: str, code: str, message: str) -> None:
+        super().__init__(f"{operation}: {code}: {message}")
+        self.operation = operation
+        self.code = code
+        self.message = message
+
+
+class AccessError(TransientError):
+    """Credentials are missing or not allowed to do this."""
+
+
+class UnreachableError(TransientError):
+    """No connection to the service."""
+
+
+def translate(operation: str, error: Exception) -> Exception:
+    """The engine's error for one of botocore's or of the connection."""
+    if isinstance(error, exceptions.ClientError):
+        return _translate_answer(operation, error)
+    if isinstance(error, CREDENTIAL_ERRORS):
+        return AccessError(f"{operation}: {error}")
+    if isinstance(
+        error, exceptions.HTTPClientError | exceptions.EndpointConnectionError | OSError | asyncio.TimeoutError
+    ):
+        return UnreachableError(f"{operation}: {error or type(error).__name__}")
+    return error
+
+
+def _translate_answer(operation: str, error: exceptions.ClientError) -> Exception:
+    details = error.response.get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    text = f"{operation}: {code}"
+    if code in THROTTLES or status == 429:
+        return ThrottledError(text)
+    if code in ACCESS:
+        return AccessError(f"{text}: {message}")
+    if status >= 500 or code in {"InternalServerError", "ServiceUnavailable", "RequestTimeout"}:
+        return TransientError(text)
+    return AwsRefusal(operation, code, message)
+
+
+def configuration_error(where: str, error: Exception) -> ConfigurationError:
+    """What an operator is told when a source cannot even be looked at."""
+    if isinstance(error, ConfigurationError):
+        return error
+    if isinstance(error, AccessError | exceptions.BotoCoreError):
+        return ConfigurationError(where, str(error), CREDENTIALS_FIX)
+    if isinstance(error, UnreachableError):
+        return ConfigurationError(
+            where, f"cannot be reached ({error})", "Check region, endpoint, proxy and the network, then start again"
+        )
+    return ConfigurationError(where, str(error), "Start again when the service answers")

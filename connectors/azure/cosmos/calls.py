@@ -1,0 +1,80 @@
+"""Requests to one container: through the delivery, errors translated, charges booked."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from azure.core.exceptions import HttpResponseError
+
+from connectors.azure.errors import AzureRefusal, answer_headers, configuration_error, is_batch_failure, translate
+from replicator.delivery import Delivery
+from replicator.errors import TransientError
+from replicator.telemetry import PipelineTelemetry
+
+T = TypeVar("T")
+
+CHARGE_HEADER = "x-ms-request-charge"
+
+OWNER_MISSING = 1003
+"""Sub status of a 404 that speaks of the container, not of the document."""
+
+Hook = Callable[[Mapping[str, str], object], None]
+"""What the SDK calls with the headers of each answer; they are not to be read from the client, which shares them."""
+
+Send = Callable[[Hook], Awaitable[T]]
+
+
+class BatchRefusal(Exception):  # noqa: N818 — not a fault but an answer
+    """A transactional batch had no effect because one of its operations was refused."""
+
+
+class Calls:
+    """The requests of one target."""
+
+    def __init__(self, delivery: Delivery, telemetry: PipelineTelemetry) -> None:
+        self._delivery = delivery
+        self._telemetry = telemetry
+
+    async def write(self, keys: Sequence[str], send: Send[T]) -> T:
+        """An unconditional write, until its outcome is known. Raises AzureRefusal, BatchRefusal."""
+        return await self._delivery.write(keys, lambda: self._sent(send))
+
+    async def write_once(self, keys: Sequence[str], send: Send[T]) -> T:
+        """A conditional write. Raises AmbiguousError when its outcome stays unknown, AzureRefusal."""
+        return await self._delivery.write_once(keys, lambda: self._sent(send))
+
+    async def read(self, send: Send[T]) -> T:
+        """A request without effect, until it is answered. Raises AzureRefusal."""
+        return await self._delivery.read(lambda: self._sent(send))
+
+    async def probe(self, where: str, send: Send[T]) -> T:
+        """For the start: one attempt. Raises ConfigurationError when the service cannot be used, AzureRefusal."""
+        try:
+            return await self._sent(send)
+        except TransientError as error:
+            raise configuration_error(where, error) from error
+
+    async def _sent(self, send: Send[T]) -> T:
+        try:
+            return await send(self._charged)
+        except HttpResponseError as error:
+            self._charged(answer_headers(error))
+            raise self._translated(error) from error
+        except Exception as error:
+            translated = translate(error)
+            if translated is error:
+                raise
+            raise translated from error
+
+    def _translated(self, error: HttpResponseError) -> Exception:
+        translated = translate(error)
+        if isinstance(translated, AzureRefusal):
+            if translated.status == 404 and translated.sub_status == OWNER_MISSING:
+                return TransientError("the container is missing")
+            if is_batch_failure(error):
+                return BatchRefusal(str(translated))
+        return translated
+
+    def _charged(self, headers: Mapping[str, Any], _body: object = None) -> None:
+        charge = float(headers.get(CHARGE_HEADER) or 0)
+        self._delivery.charge(charge)
+        self._telemetry.request_charged(charge)

@@ -1,0 +1,55 @@
+"""What a Cosmos DB target may be told."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from connectors.azure.config import AzureTargetConfig
+
+ResourceName = Annotated[str, StringConstraints(pattern=r"^[^/\\?#]{1,255}$")]
+Path = Annotated[str, StringConstraints(pattern=r"^/.+$")]
+
+
+class CosmosTargetConfig(AzureTargetConfig):
+    """A container of documents."""
+
+    type: Literal["cosmos"]
+    endpoint: str = Field(pattern=r"^https?://", description="URL of the account.")
+    database: ResourceName = Field(description="Name of the database.")
+    container: ResourceName = Field(description="Name of the container.")
+    marker_container: ResourceName = Field(
+        default="replicator",
+        description="Container of the same database that says which migration may write; partition key /id.",
+    )
+    partition_key: tuple[Path, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=3,
+        description="Paths of the partition key, each /id or a key attribute of the source; several are hierarchical. "
+        "Default: the source's first key attribute.",
+    )
+    id: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Key attributes of the source that form the id, in order. Default: all of them.",
+    )
+    create: bool = Field(
+        default=False, description="Create database and containers that are missing. Otherwise they must exist."
+    )
+    throughput: int | None = Field(
+        default=None,
+        ge=400,
+        description="Request units per second of a container that is created. Default: the account's.",
+    )
+    autoscale_max_throughput: int | None = Field(
+        default=None, ge=1000, description="The same with autoscale; only one of both may be given."
+    )
+    foreign: Literal["keep", "remove"] = Field(
+        default="keep", description="What --adopt does with documents that replicator did not write."
+    )
+
+    @model_validator(mode="after")
+    def _one_throughput(self) -> Self:
+        if self.throughput is not None and self.autoscale_max_throughput is not None:
+            raise ValueError("throughput and autoscale_max_throughput exclude each other")
+        return self

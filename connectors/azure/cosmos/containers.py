@@ -1,0 +1,143 @@
+"""Databases and containers: what must be true of them before anything is written, and making them where allowed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from azure.cosmos import PartitionKey, ThroughputProperties
+from azure.cosmos.aio import CosmosClient
+
+from connectors.azure.cosmos.calls import Calls, Hook
+from connectors.azure.cosmos.config import CosmosTargetConfig
+from connectors.azure.cosmos.mapping import MappingRules
+from connectors.azure.errors import AzureRefusal
+from replicator.errors import ConfigurationError
+
+NO_DEFAULT_EXPIRY = -1
+"""Documents expire by their own `ttl` alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What was found: the properties of each container, None where it is missing."""
+
+    container: Mapping[str, Any] | None
+    marker: Mapping[str, Any] | None
+
+
+def mapping_rules(config: CosmosTargetConfig, key_names: tuple[str, ...], where: str) -> MappingRules:
+    """The rules of a config for a source with these key attributes. Raises ConfigurationError if records collide."""
+    try:
+        rules = MappingRules(
+            key_attributes=key_names,
+            id_from=config.id or key_names,
+            partition_paths=config.partition_key or (f"/{_member(key_names[0])}",),
+        )
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{where}.partition_key", str(error), f"The source's key attributes are {', '.join(key_names)}"
+        ) from error
+    if not rules.tells_keys_apart:
+        raise ConfigurationError(
+            f"{where}.id",
+            "different records would get the same id and partition key",
+            f"Name every key attribute ({', '.join(key_names)}) in id or partition_key",
+        )
+    return rules
+
+
+def _member(name: str) -> str:
+    """Paths with other than word characters are quoted."""
+    return name if name.isidentifier() else f'"{name}"'
+
+
+class Containers:
+    """The container of records and that of the marker, in one database."""
+
+    def __init__(self, client: CosmosClient, calls: Calls, config: CosmosTargetConfig, where: str) -> None:
+        self._client = client
+        self._calls = calls
+        self._config = config
+        self._where = where
+        self._database = client.get_database_client(config.database)
+
+    async def find(self, rules: MappingRules) -> Existing:
+        """Raises ConfigurationError when something is missing and may not be created, or is of the wrong shape."""
+        existing = Existing(
+            container=await self._properties(self._config.container),
+            marker=await self._properties(self._config.marker_container),
+        )
+        for field, name, found in (
+            ("container", self._config.container, existing.container),
+            ("marker_container", self._config.marker_container, existing.marker),
+        ):
+            if found is None and not self._config.create:
+                raise ConfigurationError(
+                    f"{self._where}.{field}",
+                    f"there is no container {name} in database {self._config.database}",
+                    "Create it, or allow it with create: true",
+                )
+        if existing.container is not None:
+            self._check_shape(existing.container, rules)
+        return existing
+
+    async def create(self, existing: Existing, rules: MappingRules) -> None:
+        """Makes what is missing; another daemon doing the same does no harm."""
+        if existing.container is not None and existing.marker is not None:
+            return
+        await self._calls.probe(self._where, self._create_database)
+        if existing.container is None:
+            paths = rules.partition_paths
+            key = PartitionKey(list(paths)) if len(paths) > 1 else PartitionKey(paths[0])
+            await self._create_container(self._config.container, key, self._throughput())
+        if existing.marker is None:
+            await self._create_container(self._config.marker_container, PartitionKey("/id"), None)
+
+    def _check_shape(self, properties: Mapping[str, Any], rules: MappingRules) -> None:
+        paths = tuple(properties["partitionKey"]["paths"])
+        if paths != rules.partition_paths:
+            raise ConfigurationError(
+                f"{self._where}.partition_key",
+                f"container {self._config.container} is partitioned by {', '.join(paths)}, "
+                f"the config says {', '.join(rules.partition_paths)}",
+                "Name the container's paths, or another container: they cannot be changed",
+            )
+        if properties.get("defaultTtl", NO_DEFAULT_EXPIRY) != NO_DEFAULT_EXPIRY:
+            raise ConfigurationError(
+                f"{self._where}.container",
+                f"container {self._config.container} lets documents without a ttl expire "
+                f"after {properties['defaultTtl']} seconds",
+                "Set its default time to live to -1 (on, no default)",
+            )
+
+    async def _properties(self, name: str) -> Mapping[str, Any] | None:
+        container = self._database.get_container_client(name)
+
+        async def read(hook: Hook) -> Mapping[str, Any]:
+            properties: Mapping[str, Any] = await container.read(response_hook=hook)
+            return properties
+
+        try:
+            return await self._calls.probe(self._where, read)
+        except AzureRefusal as refusal:
+            if refusal.status == 404:
+                return None
+            raise ConfigurationError(self._where, str(refusal), "Check endpoint, database and container") from refusal
+
+    async def _create_database(self, hook: Hook) -> None:
+        await self._client.create_database_if_not_exists(
+            self._config.database, response_hook=lambda headers: hook(headers, None)
+        )
+
+    async def _create_container(self, name: str, key: PartitionKey, throughput: Any) -> None:
+        async def send(hook: Hook) -> None:
+            await self._database.create_container_if_not_exists(
+                name, key, default_ttl=NO_DEFAULT_EXPIRY, offer_throughput=throughput, response_hook=hook
+            )
+
+        await self._calls.probe(self._where, send)
+
+    def _throughput(self) -> int | ThroughputProperties | None:
+        if self._config.autoscale_max_throughput is not None:
+            return ThroughputProperties(auto_scale_max_throughput=self._config.autoscale_max_throughput)
+        return self._config.throughput

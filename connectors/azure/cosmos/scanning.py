@@ -1,0 +1,148 @@
+"""Reading a container from end to end: everything it holds, and what a finished copy leaves to be done."""
+
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.cosmos.aio import ContainerProxy
+
+from connectors.azure.cosmos.calls import Calls, Hook
+from connectors.azure.cosmos.guarded import CONFLICTS, in_parallel
+from connectors.azure.cosmos.mapping import MappingRules, from_cosmos, ttl_s
+from connectors.azure.cosmos.sidecar import SIDECAR, is_ours, sidecar
+from connectors.azure.errors import AzureRefusal
+from replicator.documents import key_text
+from replicator.errors import AmbiguousError
+from replicator.model import Listed
+
+PAGE = 200
+"""Documents asked for at once."""
+
+HELD = "SELECT * FROM c WHERE c._replicator.held = true"
+
+
+class Scanner:
+    """Reads one container page by page."""
+
+    def __init__(self, container: ContainerProxy, calls: Calls, rules: MappingRules) -> None:
+        self._container = container
+        self._calls = calls
+        self._rules = rules
+
+    async def is_empty(self) -> bool:
+        """Whether not a single document is there."""
+        async for page in self._pages("SELECT c.id FROM c", None, None, most=1):
+            if page[0]:
+                return False
+        return True
+
+    async def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
+        """Every document, one range of partition keys after the other."""
+        ranges = [r async for r in self._container.read_feed_ranges()]
+        start, token = json.loads(position) if position else (0, None)
+        for index in range(start, len(ranges)):
+            async for page, token_after in self._pages("SELECT * FROM c", ranges[index], token):
+                after = [index, token_after] if token_after else [index + 1, None]
+                yield self._listed(page, json.dumps(after))
+            token = None
+
+    async def sweep(self, now: datetime, removed: Callable[[int], None]) -> None:
+        """Purges tombstones and sets expiries until none is left; what changes meanwhile is left to its writer."""
+        while True:
+            done = 0
+            async for page, _ in self._pages(HELD, None, None):
+                bodies = {str(i): body for i, body in enumerate(page)}
+
+                async def release(index: str, bodies: Mapping[str, dict[str, Any]] = bodies) -> None:
+                    await self._release(bodies[index], now)
+
+                await in_parallel(release, list(bodies))
+                done += len(page)
+            if not done:
+                return
+            removed(done)
+
+    async def remove(self, handle: str) -> None:
+        """Removes a document if it is still what `scan` listed."""
+        id_, partition_key, etag = json.loads(handle)
+        await self._conditionally(
+            handle,
+            lambda hook: self._container.delete_item(
+                id_, partition_key, etag=etag, match_condition=MatchConditions.IfNotModified, response_hook=hook
+            ),
+        )
+
+    def _listed(self, page: list[dict[str, Any]], position: str) -> Listed:
+        keys: list[str] = []
+        foreign: list[str] = []
+        for body in page:
+            key = self._key(body) if is_ours(body) else None
+            if key is None:
+                foreign.append(json.dumps([body["id"], self._partition_key(body), body["_etag"]]))
+            else:
+                keys.append(key)
+        return Listed(tuple(keys), tuple(foreign), position)
+
+    def _key(self, body: dict[str, Any]) -> str | None:
+        """The key of a document of ours, None where somebody has made it unreadable."""
+        try:
+            document = from_cosmos(body)
+            return key_text({name: document[name] for name in self._rules.key_attributes})
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def _partition_key(self, body: Mapping[str, Any]) -> Any:
+        values = [body.get(member) for member in self._rules.partition_members]
+        return values[0] if len(values) == 1 else values
+
+    async def _release(self, body: dict[str, Any], now: datetime) -> None:
+        note = sidecar(body)
+        partition_key = self._partition_key(body)
+        condition: dict[str, Any] = {"etag": body["_etag"], "match_condition": MatchConditions.IfNotModified}
+
+        async def send(hook: Hook) -> None:
+            if note.deleted or note.expires_at is None or note.expires_at <= now:
+                await self._container.delete_item(body["id"], partition_key, response_hook=hook, **condition)
+                return
+            operations: list[dict[str, Any]] = [
+                {"op": "add", "path": "/ttl", "value": ttl_s(note.expires_at, now)},
+                {"op": "remove", "path": f"/{SIDECAR}/held"},
+            ]
+            await self._container.patch_item(body["id"], partition_key, operations, response_hook=hook, **condition)
+
+        await self._conditionally(body["id"], send)
+
+    async def _conditionally(self, key: str, send: Callable[[Hook], Any]) -> None:
+        """A conditional write that may fail: whoever changed the document meanwhile has finished it."""
+        try:
+            await self._calls.write_once([key], send)
+        except AmbiguousError:
+            return
+        except AzureRefusal as refusal:
+            if refusal.status not in CONFLICTS:
+                raise
+
+    async def _pages(
+        self, query: str, feed_range: Any, token: str | None, most: int = PAGE
+    ) -> AsyncGenerator[tuple[list[dict[str, Any]], str | None], None]:
+        """Pages with the continuation after each; each page is repeated from the continuation before it."""
+        while True:
+            page, token = await self._calls.read(lambda hook, t=token: self._page(query, feed_range, t, most, hook))  # type: ignore[misc]
+            if page:
+                yield page, token
+            if not token:
+                return
+
+    async def _page(
+        self, query: str, feed_range: Any, token: str | None, most: int, hook: Hook
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        scope: dict[str, Any] = {"feed_range": feed_range} if feed_range is not None else {}
+        items = self._container.query_items(query, max_item_count=most, response_hook=hook, **scope)
+        pages = items.by_page(token)
+        try:
+            page = [item async for item in await anext(pages)]
+        except StopAsyncIteration:
+            return [], None
+        return page, getattr(pages, "continuation_token", None)

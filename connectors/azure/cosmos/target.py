@@ -1,0 +1,118 @@
+"""A Cosmos DB container as a target of documents."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from azure.cosmos.aio import CosmosClient
+
+from connectors.azure.cosmos.calls import Calls
+from connectors.azure.cosmos.check import check_container
+from connectors.azure.cosmos.client import open_client
+from connectors.azure.cosmos.config import CosmosTargetConfig
+from connectors.azure.cosmos.containers import Containers, Existing, mapping_rules
+from connectors.azure.cosmos.guarded import Guarded, in_parallel
+from connectors.azure.cosmos.mapping import MappingRules
+from connectors.azure.cosmos.marker import MarkerDocument
+from connectors.azure.cosmos.scanning import Scanner
+from connectors.azure.cosmos.writing import Write, Writer, as_write
+from replicator.clocks import utc_now
+from replicator.documents import Document
+from replicator.model import Change, Finding, GuardedResult, Listed, Marker, Observed, Rejection, Rule
+from replicator.registry import TargetContext
+
+READ_TIMEOUT_MARGIN_S = 1.0
+"""The SDK's own timeout lies beyond ours, which then always comes first."""
+
+
+class CosmosTarget:
+    """See `replicator.ports.Target`. Usable once connected."""
+
+    def __init__(self, config: CosmosTargetConfig, context: TargetContext, client: CosmosClient) -> None:
+        self._config = config
+        self._where = context.where
+        self._calls = Calls(context.delivery, context.telemetry)
+        database = client.get_database_client(config.database)
+        self._container = database.get_container_client(config.container)
+        self._containers = Containers(client, self._calls, config, context.where)
+        self._marker = MarkerDocument(
+            database.get_container_client(config.marker_container), self._calls, config.container
+        )
+        self._writer = Writer(self._container, self._calls)
+        self._rules: MappingRules | None = None
+        self._existing = Existing(None, None)
+
+    async def connect(self, key_names: tuple[str, ...]) -> None:
+        self._rules = mapping_rules(self._config, key_names, self._where)
+        self._existing = await self._containers.find(self._rules)
+
+    async def create(self) -> None:
+        await self._containers.create(self._existing, self._connected)
+
+    async def is_empty(self) -> bool:
+        return self._existing.container is None or await self._scanner.is_empty()
+
+    async def apply(self, changes: Sequence[Change[Document]], rule: Rule) -> list[Rejection]:
+        now = utc_now()
+        writes: list[Write] = []
+        rejections: list[Rejection] = []
+        for change in changes:
+            try:
+                write = as_write(change, rule, self._connected, now)
+            except ValueError as error:
+                rejections.append(Rejection(change.key, str(error)))
+            else:
+                writes.extend([write] if write else ())
+        return rejections + await self._writer.write(writes)
+
+    async def observe(self, keys: Sequence[str]) -> dict[str, Observed]:
+        return await self._guarded.observe(keys)
+
+    async def replace(
+        self, changes: Mapping[str, Change[Document]], observed: Mapping[str, Observed], rule: Rule
+    ) -> GuardedResult:
+        return await self._guarded.replace(changes, observed, rule, utc_now())
+
+    def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
+        return self._scanner.scan(position)
+
+    async def remove_foreign(self, handles: Sequence[str]) -> None:
+        await in_parallel(self._scanner.remove, handles)
+
+    async def sweep(self, removed: Callable[[int], None]) -> None:
+        await self._scanner.sweep(utc_now(), removed)
+
+    async def read_marker(self) -> Marker | None:
+        return None if self._existing.marker is None else await self._marker.read()
+
+    async def write_marker(self, marker: Marker, previous: Marker | None) -> bool:
+        return await self._marker.write(marker, previous)
+
+    async def check(self) -> list[Finding]:
+        return check_container(self._config, self._existing, self._connected, self._where)
+
+    def refuses(self, change: Change[Document]) -> str | None:
+        try:
+            as_write(change, Rule.FOLLOW, self._connected, utc_now())
+        except ValueError as error:
+            return str(error)
+        return None
+
+    @property
+    def _connected(self) -> MappingRules:
+        assert self._rules is not None, "connect comes first"  # noqa: S101
+        return self._rules
+
+    @property
+    def _guarded(self) -> Guarded:
+        return Guarded(self._container, self._calls, self._connected)
+
+    @property
+    def _scanner(self) -> Scanner:
+        return Scanner(self._container, self._calls, self._connected)
+
+
+@asynccontextmanager
+async def open_target(config: CosmosTargetConfig, context: TargetContext) -> AsyncIterator[CosmosTarget]:
+    """A target with a client of its own, closed on leaving."""
+    async with open_client(config, context.delivery.timeout_s + READ_TIMEOUT_MARGIN_S) as client:
+        yield CosmosTarget(config, context, client)

@@ -1,0 +1,166 @@
+"""Changes as writes, by rule; in transactional batches where several share a logical partition. Unconditional."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import anyio
+from azure.cosmos.aio import ContainerProxy
+
+from connectors.azure.cosmos.calls import BatchRefusal, Calls, Hook
+from connectors.azure.cosmos.mapping import CosmosDocument, MappingRules, to_cosmos, tombstone
+from connectors.azure.errors import AzureRefusal
+from replicator.documents import Document
+from replicator.model import Change, Operation, Rejection, Rule
+
+MOST_OPERATIONS = 100
+"""A transactional batch takes no more."""
+
+MOST_BATCH_BYTES = 1_000_000
+"""A transactional batch takes 2 MB; half leaves room for what the service adds."""
+
+
+class Action(StrEnum):
+    """What is asked of the container; the values are the SDK's names of batch operations."""
+
+    CREATE = "create"
+    UPSERT = "upsert"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One document's write. A delete needs no body but is addressed by the same id and partition key."""
+
+    key: str
+    action: Action
+    document: CosmosDocument
+
+
+def as_write(change: Change[Document], rule: Rule, rules: MappingRules, now: datetime) -> Write | None:
+    """The write for a change, None where nothing is to be done (a copied row that has expired).
+
+    A record past its expiry counts as deleted. Raises ValueError for what Cosmos can never hold.
+    """
+    gone = change.operation is Operation.DELETE or (change.expires_at is not None and change.expires_at <= now)
+    if rule is Rule.COPY:
+        return None if gone else Write(change.key, Action.CREATE, _document(change, rules, now, hold=True))
+    if not gone:
+        hold = rule is Rule.OVERLAP
+        return Write(change.key, Action.UPSERT, _document(change, rules, now, hold=hold))
+    action = Action.UPSERT if rule is Rule.OVERLAP else Action.DELETE
+    return Write(change.key, action, grave(change, rules))
+
+
+def grave(change: Change[Document], rules: MappingRules) -> CosmosDocument:
+    """The tombstone of a change's key."""
+    key = {name: change.record[name] for name in rules.key_attributes}
+    return tombstone(key, rules, version=change.version, committed_at=change.committed_at)
+
+
+def _document(change: Change[Document], rules: MappingRules, now: datetime, *, hold: bool) -> CosmosDocument:
+    return to_cosmos(
+        change.record,
+        rules,
+        version=change.version,
+        committed_at=change.committed_at,
+        expires_at=change.expires_at,
+        now=now,
+        hold_expiry=hold,
+    )
+
+
+class Writer:
+    """Writes to one container, in parallel across documents."""
+
+    def __init__(self, container: ContainerProxy, calls: Calls) -> None:
+        self._container = container
+        self._calls = calls
+
+    async def write(self, writes: Sequence[Write]) -> list[Rejection]:
+        """Returns when every write is durable or refused."""
+        rejections: list[Rejection] = []
+
+        async def run(unit: Sequence[Write]) -> None:
+            rejections.extend(await self._unit(unit))
+
+        async with anyio.create_task_group() as tasks:
+            for unit in units(writes):
+                tasks.start_soon(run, unit)
+        return rejections
+
+    async def _unit(self, unit: Sequence[Write]) -> list[Rejection]:
+        """Several documents at once if the service takes them, one after the other if it refuses one of them."""
+        if len(unit) > 1:
+            try:
+                await self._calls.write([w.key for w in unit], lambda hook: self._batch(unit, hook))
+            except (BatchRefusal, AzureRefusal):
+                pass
+            else:
+                return []
+        return [rejection for write in unit if (rejection := await self._single(write))]
+
+    async def _single(self, write: Write) -> Rejection | None:
+        try:
+            await self._calls.write([write.key], lambda hook: self._one(write, hook))
+        except AzureRefusal as refusal:
+            if _is_done_already(write.action, refusal.status):
+                return None
+            return Rejection(write.key, f"Cosmos DB refuses the document: {refusal}")
+        return None
+
+    async def _one(self, write: Write, hook: Hook) -> None:
+        document = write.document
+        match write.action:
+            case Action.CREATE:
+                await self._container.create_item(document.body, response_hook=hook)
+            case Action.UPSERT:
+                await self._container.upsert_item(document.body, response_hook=hook)
+            case Action.DELETE:
+                await self._container.delete_item(document.id, document.partition_key, response_hook=hook)
+
+    async def _batch(self, unit: Sequence[Write], hook: Hook) -> None:
+        operations: list[tuple[Any, ...]] = [
+            (w.action.value, (w.document.id if w.action is Action.DELETE else w.document.body,)) for w in unit
+        ]
+        await self._container.execute_item_batch(operations, unit[0].document.partition_key, response_hook=hook)
+
+
+def _is_done_already(action: Action, status: int) -> bool:
+    """A copied row that exists is left alone; a document that does not exist is deleted."""
+    return (action is Action.CREATE and status == 409) or (action is Action.DELETE and status == 404)
+
+
+def units(writes: Sequence[Write]) -> Iterator[list[Write]]:
+    """Writes that go out together: those of one logical partition, within the limits of a batch.
+
+    Deletes go alone, since one of a document that does not exist fails a whole batch.
+    """
+    together: dict[str, list[Write]] = defaultdict(list)
+    for write in writes:
+        if write.action is Action.DELETE:
+            yield [write]
+        else:
+            together[json.dumps(write.document.partition_key)].append(write)
+    for group in together.values():
+        yield from _within_limits(group)
+
+
+def _within_limits(group: Sequence[Write]) -> Iterator[list[Write]]:
+    if len(group) == 1:
+        yield list(group)
+        return
+    unit: list[Write] = []
+    unit_bytes = 0
+    for write in group:
+        size_bytes = len(json.dumps(write.document.body))
+        if unit and (len(unit) == MOST_OPERATIONS or unit_bytes + size_bytes > MOST_BATCH_BYTES):
+            yield unit
+            unit, unit_bytes = [], 0
+        unit.append(write)
+        unit_bytes += size_bytes
+    yield unit

@@ -1,0 +1,90 @@
+"""The control path `/_sandbox/`: drives a server that runs as another process.
+
+Everything is JSON and needs no authorization:
+
+    GET    /_sandbox/stats           counts by operation and status, items by container
+    DELETE /_sandbox/stats           start counting anew
+    GET    /_sandbox/faults          the rules in force
+    POST   /_sandbox/faults          add a rule (the members of Fault); answers its number
+    DELETE /_sandbox/faults[/<n>]    take one rule or all back
+    PUT    /_sandbox/budget          {"ru_per_s": 400 | null, "database": …, "container": …}; without
+                                     names: all containers and those to come
+    POST   /_sandbox/clock           {"advance_s": 3600}
+    POST   /_sandbox/reset           drop all databases, faults and counts
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from pydantic import TypeAdapter, ValidationError
+
+from sandbox.cosmos.errors import CosmosError
+from sandbox.cosmos.faults import Fault
+
+if TYPE_CHECKING:
+    from sandbox.cosmos.server import CosmosServer
+
+PREFIX = "/_sandbox/"
+_FAULT = TypeAdapter(Fault)
+
+
+async def control(server: CosmosServer, http: web.BaseRequest) -> web.Response:
+    """Answer one control request: 200 with JSON, 400 with a reason, 404 for what is not there."""
+    command, _, argument = http.path.removeprefix(PREFIX).partition("/")
+    body = await http.read()
+    try:
+        answer = _perform(server, f"{http.method} {command}", argument, json.loads(body or b"{}"))
+    except (ValidationError, ValueError, TypeError, CosmosError) as error:
+        return web.json_response({"error": str(error)}, status=400)
+    if answer is None:
+        return web.json_response({"error": f"no such command: {http.method} {http.path}"}, status=404)
+    return web.json_response(answer)
+
+
+def _perform(server: CosmosServer, command: str, argument: str, body: dict[str, object]) -> dict[str, object] | None:
+    match command:
+        case "GET stats":
+            return dict(server.stats())
+        case "DELETE stats":
+            server.clear_stats()
+        case "GET faults":
+            return {str(number): asdict(fault) for number, fault in server.faults.rules().items()}
+        case "POST faults":
+            return {"number": server.faults.add(_parse_fault(body))}
+        case "DELETE faults":
+            server.faults.remove(int(argument)) if argument else server.faults.clear()
+        case "PUT budget":
+            _set_budget(server, body)
+        case "POST clock":
+            server.clock.advance(_number(body, "advance_s") or 0.0)
+        case "POST reset":
+            server.reset()
+        case _:
+            return None
+    return {"done": True}
+
+
+def _parse_fault(body: dict[str, object]) -> Fault:
+    unknown = body.keys() - {member.name for member in fields(Fault)}
+    if unknown:
+        raise ValueError(f"a fault has no members {sorted(unknown)}")
+    return _FAULT.validate_python(body)
+
+
+def _set_budget(server: CosmosServer, body: dict[str, object]) -> None:
+    database, container = body.get("database"), body.get("container")
+    if (database is None) != (container is None):
+        raise ValueError("name both the database and the container, or neither")
+    names = (str(database), str(container)) if database is not None else None
+    server.set_budget(_number(body, "ru_per_s"), names)
+
+
+def _number(body: dict[str, object], name: str) -> float | None:
+    value = body.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ValueError(f"{name} must be a number or null")
+    return value

@@ -1,0 +1,26 @@
+"""Traffic for the demo and the tests: a table of orders, a seed full of traps, writers with a ground truth.
+
+Everything speaks DynamoDB's low-level JSON through an aiobotocore client and is the same for the same seed.
+"""
+
+from sandbox.workload.awkward import awkward_items
+from sandbox.workload.calls import Attribute, DynamoDb, Item, Key, WorkloadError
+from sandbox.workload.orders import order
+from sandbox.workload.seeding import seed, seed_items
+from sandbox.workload.tables import create_orders_table
+from sandbox.workload.writer import Counts, Writer
+
+__all__ = [
+    "Attribute",
+    "Counts",
+    "DynamoDb",
+    "Item",
+    "Key",
+    "WorkloadError",
+    "Writer",
+    "awkward_items",
+    "create_orders_table",
+    "order",
+    "seed",
+    "seed_items",
+]

@@ -1,0 +1,41 @@
+"""What every kind of test may share: the local AWS, started once per session, and clients of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+
+from sandbox.aws import AwsServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[AwsServer]:
+    """One ministack for the whole session: name what you create uniquely, or await reset() first."""
+    with AwsServer() as server:
+        yield server
+
+
+@pytest.fixture
+def aws_client(aws: AwsServer) -> Callable[..., AbstractAsyncContextManager[Any]]:
+    """`async with aws_client("dynamodb", endpoint=…) as client`: no retries of its own, short timeouts."""
+
+    def create(service: str, endpoint: str | None = None, **config: Any) -> AbstractAsyncContextManager[Any]:
+        options = {"retries": {"total_max_attempts": 1}, "connect_timeout": 5, "read_timeout": 10, **config}
+        client: AbstractAsyncContextManager[Any] = get_session().create_client(
+            service,
+            endpoint_url=endpoint or aws.endpoint,
+            region_name=aws.region,
+            aws_access_key_id=aws.access_key,
+            aws_secret_access_key=aws.secret_key,
+            config=AioConfig(**options),
+        )
+        return client
+
+    return create
