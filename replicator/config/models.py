@@ -40,6 +40,9 @@ class TargetConfig(EndpointConfig):
     max_request_units: float | None = Field(
         default=None, gt=0, description="What all writes and reads may take from the target, in its units per second."
     )
+    foreign: Literal["keep", "remove"] = Field(
+        default="keep", description="What --adopt does with records of the target that replicator did not write."
+    )
 
 
 class StateConfig(Frozen):

@@ -83,6 +83,11 @@ class Delivery:
         """Sends a request without effect until it succeeds."""
         return await retrying(lambda: self._attempt(send), self._failed, self._backoff)
 
+    @property
+    def concurrency(self) -> int:
+        """How many requests may be under way now."""
+        return self._limiter.size
+
     def charge(self, units: float) -> None:
         """Books what a request has cost against the budget."""
         self._budget.charge(units)

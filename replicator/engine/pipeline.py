@@ -111,11 +111,9 @@ class Pipeline(Generic[R]):
         return await self._ownership.judge(adopt=adopt)
 
     async def take(self, claim: Claim) -> None:
-        """Claims the target and takes up what the store remembers."""
-        self.state = state = await self._ownership.take(claim)
-        checkpoints = await self._store.load_checkpoints(self.name)
-        self.lineage.load(checkpoints)
-        self.copying.checkpoints.update((c.partition.id, c) for c in checkpoints if c.partition.bounded)
+        """Claims the target and takes up what the store remembers. Nothing runs yet."""
+        state = await self._ownership.take(claim)
+        await self.recall()
         self._applier.repairing = state.repairing
         if state.repairing or state.copy_stage is CopyStage.SWEPT:
             self._applier.rule = Rule.FOLLOW
@@ -124,6 +122,18 @@ class Pipeline(Generic[R]):
         elif state.guarding:
             self._guards.all_until = self.source.clock.latest()
         self.telemetry.log.info("pipeline begins", claim=claim.value, epoch=state.epoch, phase=state.phase.value)
+
+    async def recall(self) -> None:
+        """Takes up what the store remembers, without a claim: all that is done for a pipeline that has failed."""
+        self.state = await self._store.load_pipeline(self.name)
+        checkpoints = await self._store.load_checkpoints(self.name)
+        self.lineage.load(checkpoints)
+        self.copying.checkpoints.update((c.partition.id, c) for c in checkpoints if c.partition.bounded)
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it has stopped for good, until it is adopted anew."""
+        return self.state is not None and self.state.phase is Phase.FAILED
 
     async def run(self) -> None:
         """Replicates until drained or failed. Reading is cancelled first; writers finish what was read."""
@@ -134,7 +144,7 @@ class Pipeline(Generic[R]):
                     async with anyio.create_task_group() as self._readers:
                         await self._begin(self._readers)
         except* PositionLostError as lost:
-            await self._fail(str(lost.exceptions[0]))
+            await self._fail(str(_first(lost)))
 
     def drain(self) -> None:
         """First stage of the shutdown: nothing more is read."""
@@ -239,3 +249,11 @@ class Pipeline(Generic[R]):
             assert self.state is not None  # noqa: S101
             self.state = replace(self.state, **members)  # type: ignore[arg-type]  # members of the dataclass
             await self._store.save_pipeline(self.name, self.state)
+
+
+def _first(group: BaseExceptionGroup[PositionLostError]) -> BaseException:
+    """The first error itself; task groups within task groups wrap it several times."""
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

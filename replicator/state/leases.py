@@ -18,7 +18,7 @@ class Leases:
 
     def __init__(self, boot: str | None = None) -> None:
         self._boot = boot or (BOOT_ID.read_text().strip() if BOOT_ID.exists() else "this boot")
-        self._watched: dict[tuple[str, str, int], float] = {}
+        self._watched: dict[str, tuple[str, int, float]] = {}
 
     def acquire(self, db: sqlite3.Connection, resource: str, owner: str, duration_s: float) -> float:
         """Takes or renews; returns 0, or how many seconds the present holder has left."""
@@ -39,5 +39,8 @@ class Leases:
     def _left_s(self, held: sqlite3.Row) -> float:
         if held["boot"] == self._boot:
             return float(held["ends_at"]) - elapsed_s()
-        seen_since = self._watched.setdefault((held["resource"], held["owner"], held["serial"]), elapsed_s())
+        *lease, seen_since = self._watched.get(held["resource"], ("", 0, 0.0))
+        if lease != [held["owner"], held["serial"]]:
+            seen_since = elapsed_s()
+            self._watched[held["resource"]] = (held["owner"], held["serial"], seen_since)
         return seen_since + float(held["duration_s"]) - elapsed_s()

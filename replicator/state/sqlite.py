@@ -150,7 +150,11 @@ class SqliteStore:
             db.execute("PRAGMA synchronous = FULL")
             with _transaction(db):
                 self._migrate(db)
+        except ConfigurationError:
+            self._close()
+            raise
         except (OSError, sqlite3.Error) as error:
+            self._close()
             raise ConfigurationError(
                 "state.path", f"{self._path} cannot be used as the state store ({error})", "Name a writable file"
             ) from error

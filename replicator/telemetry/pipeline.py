@@ -29,6 +29,17 @@ class Side:
         return self.failures >= REPORT_AFTER_FAILURES
 
 
+@dataclass(slots=True)
+class Totals:
+    """What this process has done so far, for status; Prometheus has its own counters."""
+
+    read: int = 0
+    applied: int = 0
+    coalesced: int = 0
+    rejected: int = 0
+    late: int = 0
+
+
 class PipelineTelemetry:
     """Given to everything that works for one pipeline. Never receives bodies or secrets."""
 
@@ -36,6 +47,7 @@ class PipelineTelemetry:
         self.pipeline = pipeline
         self.log = structlog.get_logger().bind(pipeline=pipeline)
         self.sides = {SOURCE: Side(), TARGET: Side()}
+        self.totals = Totals()
         self._metrics = metrics
         self._latency = metrics.apply_latency.labels(pipeline)
         self._concurrency = metrics.target_concurrency.labels(pipeline)
@@ -77,6 +89,8 @@ class PipelineTelemetry:
 
     def batch_read(self, kind: str, records: int, late: int) -> None:
         """A batch was read from a partition of this kind."""
+        self.totals.read += records
+        self.totals.late += late
         self._metrics.changes_read.labels(self.pipeline, kind).inc(records)
         if late:
             self._metrics.late_records.labels(self.pipeline).inc(late)
@@ -84,6 +98,9 @@ class PipelineTelemetry:
 
     def batch_applied(self, kind: str, read: int, written: int, rejected: int) -> None:
         """A batch is durable: `read` changes were folded into `written`, of which `rejected` were refused."""
+        self.totals.applied += written - rejected
+        self.totals.coalesced += read - written
+        self.totals.rejected += rejected
         self._metrics.batch_size.labels(self.pipeline).observe(read)
         self._metrics.changes_applied.labels(self.pipeline, kind).inc(written - rejected)
         self._metrics.changes_coalesced.labels(self.pipeline).inc(read - written)

@@ -27,6 +27,10 @@ class BatchRefusal(Exception):  # noqa: N818 — not a fault but an answer
     """A transactional batch had no effect because one of its operations was refused."""
 
 
+class OwnerMissingError(TransientError):
+    """Somebody has deleted the container; it may be made again while we wait."""
+
+
 class Calls:
     """The requests of one target."""
 
@@ -50,6 +54,8 @@ class Calls:
         """For the start: one attempt. Raises ConfigurationError when the service cannot be used, AzureRefusal."""
         try:
             return await self._sent(send)
+        except OwnerMissingError as error:
+            raise AzureRefusal(404, OWNER_MISSING, str(error)) from error
         except TransientError as error:
             raise configuration_error(where, error) from error
 
@@ -69,7 +75,7 @@ class Calls:
         translated = translate(error)
         if isinstance(translated, AzureRefusal):
             if translated.status == 404 and translated.sub_status == OWNER_MISSING:
-                return TransientError("the container is missing")
+                return OwnerMissingError("the database or container is missing")
             if is_batch_failure(error):
                 return BatchRefusal(str(translated))
         return translated

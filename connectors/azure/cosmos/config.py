@@ -44,9 +44,6 @@ class CosmosTargetConfig(AzureTargetConfig):
     autoscale_max_throughput: int | None = Field(
         default=None, ge=1000, description="The same with autoscale; only one of both may be given."
     )
-    foreign: Literal["keep", "remove"] = Field(
-        default="keep", description="What --adopt does with documents that replicator did not write."
-    )
 
     @model_validator(mode="after")
     def _one_throughput(self) -> Self:

@@ -1,0 +1,58 @@
+"""Serves the HTTP interface inside the daemon's own event loop."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import anyio
+import uvicorn
+from fastapi import FastAPI
+
+from replicator.errors import ConfigurationError
+
+STOP_TIMEOUT_S = 2
+
+
+def bind(listen: str) -> socket.socket:
+    """A listening socket for `host:port`. Raises ConfigurationError where there is none to be had."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, int(port)))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        raise ConfigurationError(
+            "http.listen", f"cannot listen on {listen} ({error})", "Choose another address or port"
+        ) from error
+    return bound
+
+
+def url_of(bound: socket.socket) -> str:
+    """Where a bound socket is reached."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """Leaves the process's signals alone: they are the daemon's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(app: FastAPI, bound: socket.socket) -> None:
+    """Serves until cancelled; requests under way are given a moment to finish."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=STOP_TIMEOUT_S
+    )
+    server = _Server(config)
+    try:
+        await server.serve(sockets=[bound])
+    finally:
+        with anyio.move_on_after(STOP_TIMEOUT_S + 1, shield=True):
+            if server.started:
+                await server.shutdown(sockets=[bound])

@@ -1,0 +1,191 @@
+"""A migration as a process: opens every pipeline, runs them side by side, stops in two stages."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import anyio
+import structlog
+
+from replicator.clocks import elapsed_s
+from replicator.config.models import MigrationConfig, PipelineConfig
+from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
+from replicator.engine.lease import DaemonLease
+from replicator.engine.ownership import Claim
+from replicator.engine.pipeline import Pipeline, PipelineOptions
+from replicator.engine.status import Observer, PipelineStatus
+from replicator.model import DeadLetter, Size
+from replicator.ports import StateStore
+from replicator.registry import Registry, SourceContext, TargetContext
+from replicator.telemetry import Metrics, PipelineTelemetry
+
+OBSERVE_INTERVAL_S = 1.0
+
+SIZE_INTERVAL_S = 30.0
+
+
+class Daemon:
+    """Runs one migration. `statuses` is what the outside may look at; it is replaced, never changed."""
+
+    def __init__(
+        self, config: MigrationConfig, registry: Registry, store: StateStore, metrics: Metrics, *, adopt: bool
+    ) -> None:
+        self.config = config
+        self.metrics = metrics
+        self.statuses: dict[str, PipelineStatus] = {}
+        self.started = anyio.Event()
+        self._registry = registry
+        self._store = store
+        self._adopt = adopt
+        self._fence = Fence(config.limits.request_lifetime_s)
+        self._lease = DaemonLease(store, config.migration, config.limits.lease_s, self._fence)
+        self._pipelines: dict[str, Pipeline[Any]] = {}
+        self._sizes: dict[str, Size] = {}
+        self._everything = anyio.CancelScope()
+        self._stopping = anyio.Event()
+
+    async def run(self) -> bool:
+        """Returns when stopped: True when everything read was finished and saved, False when it was cut off.
+
+        Raises ConfigurationError before anything is written when something must be mended first.
+        """
+        drained = False
+        with self._everything:
+            await self._lease.acquire()
+            try:
+                async with AsyncExitStack() as stack, anyio.create_task_group() as services:
+                    services.start_soon(self._lease.keep)
+                    await self._begin(stack)
+                    services.start_soon(self._observe)
+                    services.start_soon(self._measure)
+                    await self._work()
+                    drained = True
+                    services.cancel_scope.cancel()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._lease.release(self._linger_s(drained=drained))
+        return drained
+
+    def stop(self) -> None:
+        """First call: nothing more is read, what was read is finished within the deadline. Second call: stops now."""
+        if self._stopping.is_set() or not self.started.is_set():
+            self._everything.cancel()
+        self._stopping.set()
+        self._everything.deadline = anyio.current_time() + self.config.limits.drain_deadline_s
+        for pipeline in self._pipelines.values():
+            pipeline.drain()
+
+    async def dead_letters(self, limit: int = 1000) -> list[DeadLetter]:
+        """The open ones of all pipelines, oldest first."""
+        return await self._store.dead_letters(limit=limit)
+
+    async def retry(self, pipeline: str, keys: Sequence[str]) -> int:
+        """Takes dead letters up again; see `Pipeline.retry`. Raises KeyError for an unknown pipeline."""
+        return await self._pipelines[pipeline].retry(keys)
+
+    async def _begin(self, stack: AsyncExitStack) -> None:
+        """Looks at everything first and writes only when every pipeline may begin."""
+        opened = [await self._open(stack, name, config) for name, config in self.config.pipelines.items()]
+        claims: dict[str, Claim] = {}
+        for pipeline in opened:
+            await connect(pipeline)
+            claim = await pipeline.judge(adopt=self._adopt)
+            if claim is not None:
+                claims[pipeline.name] = claim
+        for pipeline in opened:
+            if pipeline.name in claims:
+                await pipeline.target.create()
+                await pipeline.take(claims[pipeline.name])
+            else:
+                await pipeline.recall()
+        self._pipelines = {pipeline.name: pipeline for pipeline in opened}
+
+    async def _open(self, stack: AsyncExitStack, name: str, config: PipelineConfig) -> Pipeline[Any]:
+        telemetry = PipelineTelemetry(self.metrics, name)
+        return await stack.enter_async_context(
+            open_pipeline(
+                name, config, self.config, self._registry, store=self._store, fence=self._fence, telemetry=telemetry
+            )
+        )
+
+    async def _work(self) -> None:
+        self.started.set()
+        structlog.get_logger().info("replicating", migration=self.config.migration, pipelines=list(self._pipelines))
+        async with anyio.create_task_group() as tasks:
+            for pipeline in self._pipelines.values():
+                if not pipeline.is_failed:
+                    tasks.start_soon(pipeline.run)
+            await self._stopping.wait()
+
+    async def _observe(self) -> None:
+        """Snapshots and gauges, every second."""
+        observers = {name: Observer(p, self.metrics) for name, p in self._pipelines.items()}
+        while True:
+            self.statuses = {
+                name: observer.observe(await self._store.dead_letter_summary(name), self._sizes.get(name, Size()))
+                for name, observer in observers.items()
+            }
+            await anyio.sleep(OBSERVE_INTERVAL_S)
+
+    async def _measure(self) -> None:
+        """The sources' sizes, now and then; a source that does not answer holds nothing else up."""
+        while True:
+            for name, pipeline in self._pipelines.items():
+                self._sizes[name] = await pipeline.source.size()
+            await anyio.sleep(SIZE_INTERVAL_S)
+
+    def _linger_s(self, *, drained: bool) -> float:
+        """How long a request of ours may still take effect."""
+        if not drained:
+            return self._fence.lifetime_s
+        latest = max((p.delivery.suspects.latest for p in self._pipelines.values()), default=float("-inf"))
+        return max(0.0, latest - elapsed_s())
+
+
+@asynccontextmanager
+async def open_pipeline(
+    name: str,
+    config: PipelineConfig,
+    migration: MigrationConfig,
+    registry: Registry,
+    *,
+    store: StateStore,
+    fence: Fence,
+    telemetry: PipelineTelemetry,
+) -> AsyncIterator[Pipeline[Any]]:
+    """A pipeline with its source and target, not connected yet."""
+    limits = migration.limits
+    source_kind, target_kind = registry.pair(name, config.source.type, config.target.type)
+    delivery = Delivery(
+        limiter=AdaptiveLimiter(config.target.max_concurrency),
+        budget=RateBudget(config.target.max_request_units),
+        fence=fence,
+        timeout_s=limits.request_timeout_s,
+        telemetry=telemetry,
+    )
+    where = f"pipelines.{name}"
+    async with (
+        source_kind.open(config.source, SourceContext(f"{where}.source", telemetry)) as source,
+        target_kind.open(config.target, TargetContext(f"{where}.target", telemetry, delivery)) as target,
+    ):
+        yield Pipeline(
+            name=name,
+            source=source,
+            target=target,
+            delivery=delivery,
+            store=store,
+            options=PipelineOptions(
+                lifetime_s=limits.request_lifetime_s,
+                beat_s=limits.marker_interval_s,
+                discover_s=config.discover_interval_s,
+                most_batches=limits.max_batches,
+                remove_foreign=config.target.foreign == "remove",
+            ),
+            telemetry=telemetry,
+        )
+
+
+async def connect(pipeline: Pipeline[Any]) -> None:
+    """Both sides, source first: the target is told how the source's keys are made."""
+    await pipeline.source.connect()
+    await pipeline.target.connect(pipeline.source.key_names)

@@ -1,0 +1,70 @@
+"""The lease of a daemon on its migration: taken before anything is written, renewed, given back at the end."""
+
+import os
+import socket
+import uuid
+
+import anyio
+import structlog
+
+from replicator.clocks import elapsed_s
+from replicator.delivery import Fence
+from replicator.errors import ConfigurationError, LeaseLostError
+from replicator.ports import StateStore
+
+RENEWALS = 6
+"""So many renewals fit into a lease."""
+
+RENEWED_TOLERANCE_S = 0.5
+"""A lease that has more left than it should has been renewed: its holder is alive."""
+
+
+class DaemonLease:
+    """Keeps the fence open while it is held."""
+
+    def __init__(self, store: StateStore, resource: str, duration_s: float, fence: Fence) -> None:
+        self._store = store
+        self._resource = resource
+        self._duration_s = duration_s
+        self._fence = fence
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+    async def acquire(self) -> None:
+        """Waits out the lease of a daemon that has died, so that none of its requests can land after ours.
+
+        Raises ConfigurationError when the other one turns out to be alive.
+        """
+        left_s = await self._renew()
+        if left_s > 0:
+            structlog.get_logger().info("waiting for the lease of the last run to end", seconds=round(left_s, 1))
+        while left_s > 0:
+            pause_s = min(left_s, self._duration_s / RENEWALS)
+            await anyio.sleep(pause_s)
+            expected_s = left_s - pause_s
+            left_s = await self._renew()
+            if left_s > max(expected_s, 0) + RENEWED_TOLERANCE_S:
+                owner = await self._store.lease_owner(self._resource)
+                raise ConfigurationError(
+                    "state.path",
+                    f"another daemon ({owner}) is running migration {self._resource} with this state store",
+                    "Stop it first, or give this one a state store and targets of its own",
+                )
+
+    async def keep(self) -> None:
+        """Renews for ever. Raises LeaseLostError when somebody else has taken it over."""
+        while True:
+            await anyio.sleep(self._duration_s / RENEWALS)
+            if await self._renew() > 0:
+                raise LeaseLostError("another daemon has taken the migration over")
+
+    async def release(self, linger_s: float) -> None:
+        """Gives the lease back, for when no request of ours can take effect any more."""
+        self._fence.extend(float("-inf"))
+        await self._store.release_lease(self._resource, self._owner, linger_s)
+
+    async def _renew(self) -> float:
+        asked_at = elapsed_s()
+        left_s = await self._store.acquire_lease(self._resource, self._owner, self._duration_s)
+        if left_s <= 0:
+            self._fence.extend(asked_at + self._duration_s)
+        return left_s
