@@ -117,6 +117,12 @@ class Target(Protocol[R]):
         A write whose outcome stayed unknown is a conflict, reported only when it can no longer take effect.
         """
 
+    def fingerprint(self, change: Change[R]) -> str | None:
+        """What `observe` gives as the digest of a record that equals this change; None where nothing is to be held.
+
+        Raises ValueError for what the target can never hold. Pure.
+        """
+
     def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
         """Pages through everything held, resuming after `position`."""
 
@@ -140,9 +146,6 @@ class Target(Protocol[R]):
 
     async def check(self) -> list[Finding]:
         """Findings for the operator: permissions, settings, limits."""
-
-    def refuses(self, change: Change[R]) -> str | None:
-        """The reason why this change could never be applied, None when it can. Pure; for `check` on samples."""
 
 
 class StateStore(Protocol):

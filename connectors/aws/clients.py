@@ -1,7 +1,7 @@
 """Clients of AWS services: credentials by the ordinary chain, retries left to us, every call bounded in time."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -20,30 +20,30 @@ MOST_CONNECTIONS = 50
 async def open_client(
     service: str, config: AwsSourceConfig, where: str, endpoint: str | None = None
 ) -> AsyncIterator[Any]:
-    """A low-level client, closed on leaving. Raises ConfigurationError where the session cannot even be set up.
+    """A low-level client, closed on leaving. Raises ConfigurationError where it cannot even be set up.
 
     botocore builds clients from data files at run time, so they have no static type.
     """
-    async with _entered(service, config, where, endpoint) as client:
+    async with AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(_create(service, config, endpoint or config.endpoint))
+        except (exceptions.BotoCoreError, ValueError) as error:
+            raise configuration_error(where, error) from error
         yield client
 
 
-def _entered(service: str, config: AwsSourceConfig, where: str, endpoint: str | None) -> Any:
-    try:
-        session = AioSession(profile=config.profile)
-        return session.create_client(
-            service,
-            region_name=config.region,
-            endpoint_url=endpoint or config.endpoint,
-            verify=str(config.ca_bundle) if config.ca_bundle else None,
-            config=AioConfig(
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=READ_TIMEOUT_S,
-                max_pool_connections=MOST_CONNECTIONS,
-                retries={"total_max_attempts": 1, "mode": "standard"},
-                proxies={"http": config.proxy, "https": config.proxy} if config.proxy else None,
-                user_agent_extra="replicator",
-            ),
-        )
-    except exceptions.BotoCoreError as error:
-        raise configuration_error(where, error) from error
+def _create(service: str, config: AwsSourceConfig, endpoint: str | None) -> Any:
+    return AioSession(profile=config.profile).create_client(
+        service,
+        region_name=config.region,
+        endpoint_url=endpoint,
+        verify=str(config.ca_bundle) if config.ca_bundle else None,
+        config=AioConfig(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            max_pool_connections=MOST_CONNECTIONS,
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            proxies={"http": config.proxy, "https": config.proxy} if config.proxy else None,
+            user_agent_extra="replicator",
+        ),
+    )

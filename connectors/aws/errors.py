@@ -105,6 +105,8 @@ def configuration_error(where: str, error: Exception) -> ConfigurationError:
     """What an operator is told when a source cannot even be looked at."""
     if isinstance(error, ConfigurationError):
         return error
+    if isinstance(error, exceptions.NoRegionError):
+        return ConfigurationError(f"{where}.region", "is not known", "Set it here, or AWS_DEFAULT_REGION")
     if isinstance(error, AccessError | exceptions.BotoCoreError):
         return ConfigurationError(where, str(error), CREDENTIALS_FIX)
     if isinstance(error, UnreachableError):

@@ -22,6 +22,7 @@ def bind(listen: str) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, int(port)))
+        bound.listen()
     except (OSError, OverflowError) as error:
         bound.close()
         raise ConfigurationError(

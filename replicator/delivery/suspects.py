@@ -48,9 +48,7 @@ class Suspects:
         return max(self._all_until, *self._until.values()) if self._until else self._all_until
 
     def _latest(self, keys: tuple[str, ...]) -> float:
-        if not self._until:
-            return self._all_until
-        return max((self._until.get(key, self._all_until) for key in keys), default=self._all_until)
+        return max((max(self._all_until, self._until.get(key, self._all_until)) for key in keys), default=float("-inf"))
 
     def _expire(self) -> None:
         now = self._clock()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Generic
 
 from replicator.engine.folding import fold
@@ -50,14 +51,15 @@ class Applier(Generic[R]):
                 rejections = await self._copy(last)
             else:
                 rejections = await self._follow(last)
-            await self._keep(partition.id, rejections, last)
+            await self._keep(partition.id, rejections, changes)
         kind = COPY_KIND if partition.bounded else FOLLOW_KIND
         self._telemetry.batch_applied(kind, read=len(changes), written=len(last), rejected=len(rejections))
 
     async def reconcile(self, origin: str, keys: Sequence[str]) -> list[Rejection]:
         """The guarded procedure for these keys; what the target refuses becomes a dead letter of `origin`."""
-        rejections = await self._reconciler.reconcile(keys, self.rule, self._guards.reconciled)
-        await self._keep(origin, rejections, ())
+        with self.inflight.entered():
+            rejections = await self._reconciler.reconcile(keys, self.rule, self._guards.reconciled)
+            await self._keep(origin, rejections, ())
         return rejections
 
     async def _copy(self, rows: Sequence[Change[R]]) -> list[Rejection]:
@@ -69,7 +71,7 @@ class Applier(Generic[R]):
         rejections: list[Rejection] = []
         if not self._guards.any:
             return await self._target.apply(changes, self.rule)
-        decided = [(change, self._guards.decide(change)) for change in changes]
+        decided = [(change, self._decide(change)) for change in changes]
         plain = [change for change, decision in decided if decision is Decision.WRITE]
         guarded = [change.key for change, decision in decided if decision is Decision.RECONCILE]
         if plain:
@@ -78,10 +80,17 @@ class Applier(Generic[R]):
             rejections += await self._reconciler.reconcile(guarded, self.rule, self._guards.reconciled)
         return rejections
 
+    def _decide(self, change: Change[R]) -> Decision:
+        """While repairing nothing is written plainly: a row's reconcile may be under way, and would be undone by it."""
+        decision = self._guards.decide(change)
+        return Decision.RECONCILE if self.repairing and decision is Decision.WRITE else decision
+
     async def _keep(self, origin: str, rejections: list[Rejection], changes: Sequence[Change[R]]) -> None:
         if not rejections:
             return
-        committed = {change.key: change.committed_at for change in changes}
+        committed: dict[str, datetime | None] = {}
+        for change in changes:
+            committed.setdefault(change.key, change.committed_at)
         dated = [replace(r, committed_at=committed.get(r.key)) for r in rejections]
         await self._store.add_dead_letters(self._pipeline, origin, dated)
         self._telemetry.log.warning(

@@ -4,6 +4,7 @@ A change of such a key must not be written as it is: it may be older than what i
 surely contained in what the reconcile read (dropped), surely later (written), or neither (reconciled again). Pure.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -43,7 +44,7 @@ class Guards:
     def __init__(self, all_until: datetime | None = None, most: int = 100_000) -> None:
         self.all_until = all_until
         self._reconciled: dict[str, Interval] = {}
-        self._open: set[str] = set()
+        self._open: Counter[str] = Counter()
         self._most = most
 
     @property
@@ -66,13 +67,16 @@ class Guards:
         return Decision.RECONCILE
 
     def open(self, keys: Iterable[str]) -> None:
-        """These keys are about to be reconciled: until then nothing else may write them."""
+        """These keys are about to be reconciled: until they are closed as often, nothing may write them unguarded."""
         self._open.update(keys)
+
+    def close(self, keys: Iterable[str]) -> None:
+        """What these keys were opened for is done, and told by `reconciled`."""
+        self._open -= Counter(keys)
 
     def reconciled(self, keys: Iterable[str], read: Interval) -> None:
         """The source was read for these keys, and that is what the target holds."""
         for key in keys:
-            self._open.discard(key)
             self._reconciled.pop(key, None)
             self._reconciled[key] = read
         while len(self._reconciled) > self._most:

@@ -101,7 +101,9 @@ class Ownership:
         return await self._proceed(state)
 
     async def _proceed(self, state: PipelineState) -> PipelineState:
-        announced = replace(state, pending_generation=_new_generation())
+        """What the target shows now stays known until it surely shows the next: crashes in a row leave no doubt."""
+        shown = state.generation if self._marker is None else self._marker.generation
+        announced = replace(state, generation=shown, pending_generation=_new_generation())
         await self._store.save_pipeline(self._pipeline, announced)
         return await self._confirm(announced)
 

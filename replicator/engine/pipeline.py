@@ -159,6 +159,7 @@ class Pipeline(Generic[R]):
         await self._update(guarding=True)
         await self._applier.inflight.drained()
         rejected = {r.key for r in await self._applier.reconcile(RETRY_ORIGIN, keys)}
+        self._guards.close(keys)
         resolved = [key for key in keys if key not in rejected]
         await self._store.resolve_dead_letters(self.name, resolved)
         self.telemetry.log.info("dead letters taken up again", resolved=len(resolved), refused=len(rejected))

@@ -32,8 +32,9 @@ class Reconciler(Generic[R]):
     ) -> list[Rejection]:
         """Returns what the target refuses; tells `done` of keys and when the source was read for them."""
         rejections: list[Rejection] = []
-        for start in range(0, len(keys), CHUNK):
-            chunk = keys[start : start + CHUNK]
+        distinct = list(dict.fromkeys(keys))
+        for start in range(0, len(distinct), CHUNK):
+            chunk = distinct[start : start + CHUNK]
             async with self._locked(chunk):
                 since = self._source.clock.earliest()
                 rejections += await self._reconcile(chunk, rule)
@@ -48,13 +49,13 @@ class Reconciler(Generic[R]):
             wanted = await self._source.lookup(pending)
             result = await self._target.replace(wanted, observed, rule)
             rejections += result.rejections
-            conflicts = set(result.conflicts)
+            unwritten = {*result.conflicts, *(rejection.key for rejection in result.rejections)}
             created = [
                 key
                 for key, change in wanted.items()
-                if observed[key].guard is None and change.operation is Operation.UPSERT and key not in conflicts
+                if observed[key].guard is None and change.operation is Operation.UPSERT and key not in unwritten
             ]
-            pending = [*conflicts, *await self._changed(created, wanted)]
+            pending = [*result.conflicts, *await self._changed(created, wanted)]
         return rejections
 
     async def _changed(self, keys: list[str], wanted: dict[str, Change[R]]) -> list[str]:
@@ -76,5 +77,5 @@ class Reconciler(Generic[R]):
         finally:
             for key, lock in held:
                 lock.release()
-                if not lock.statistics().tasks_waiting:
+                if not lock.locked():
                     self._locks.pop(key, None)

@@ -8,7 +8,7 @@ Everything here is plain data, so that a rule reads the same in a test and as JS
 from __future__ import annotations
 
 import asyncio
-import re  # noqa: TC003 -- pydantic reads the annotations
+import re
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -74,12 +74,12 @@ class Guarded:
             if refusal.status == 404:
                 return ABSENT
             raise
-        return Observed(guard=body["_etag"], digest=_fingerprint(body))
+        return Observed(guard=body["_etag"], digest=fingerprint(body))
 
     async def _replace(self, change: Change[Document], observed: Observed, rule: Rule, now: datetime) -> None:
         write = as_write(change, rule, self._rules, now)
         assert write is not None, "only copied rows are ever left out"  # noqa: S101
-        if write.action is Action.UPSERT and observed.digest == _fingerprint(write.document.body):
+        if write.action is Action.UPSERT and observed.digest == fingerprint(write.document.body):
             return
         if write.action is Action.DELETE and observed.guard is None:
             return
@@ -108,7 +108,7 @@ async def in_parallel(run: Callable[[str], Coroutine[Any, Any, None]], keys: Seq
             tasks.start_soon(run, key)
 
 
-def _fingerprint(body: Mapping[str, object]) -> str | None:
+def fingerprint(body: Mapping[str, object]) -> str | None:
     """What makes a document equal to the one that would be written: its record and its expiry.
 
     None for what was not written by us, was changed since beyond reading, is a tombstone, or is still held.

@@ -10,11 +10,11 @@ from connectors.azure.cosmos.check import check_container
 from connectors.azure.cosmos.client import open_client
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.containers import Containers, Existing, mapping_rules
-from connectors.azure.cosmos.guarded import Guarded, in_parallel
+from connectors.azure.cosmos.guarded import Guarded, fingerprint, in_parallel
 from connectors.azure.cosmos.mapping import MappingRules
 from connectors.azure.cosmos.marker import MarkerDocument
 from connectors.azure.cosmos.scanning import Scanner
-from connectors.azure.cosmos.writing import Write, Writer, as_write
+from connectors.azure.cosmos.writing import Action, Write, Writer, as_write
 from replicator.clocks import utc_now
 from replicator.documents import Document
 from replicator.model import Change, Finding, GuardedResult, Listed, Marker, Observed, Rejection, Rule
@@ -90,12 +90,9 @@ class CosmosTarget:
     async def check(self) -> list[Finding]:
         return check_container(self._config, self._existing, self._connected, self._where)
 
-    def refuses(self, change: Change[Document]) -> str | None:
-        try:
-            as_write(change, Rule.FOLLOW, self._connected, utc_now())
-        except ValueError as error:
-            return str(error)
-        return None
+    def fingerprint(self, change: Change[Document]) -> str | None:
+        write = as_write(change, Rule.FOLLOW, self._connected, utc_now())
+        return None if write is None or write.action is Action.DELETE else fingerprint(write.document.body)
 
     @property
     def _connected(self) -> MappingRules:

@@ -1,0 +1,202 @@
+"""`replicator demo`: the main job from end to end on local clouds, with a real daemon and a verdict."""
+
+import json
+import os
+import signal
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import typer
+from aiobotocore.session import AioSession
+
+from connectors import registry
+from replicator.cli.client import call
+from replicator.cli.demo_view import View, open_view
+from replicator.cli.looking import look_at
+from replicator.cli.sandbox import LocalClouds, local_clouds
+from replicator.config.loading import load_config
+from replicator.engine.comparing import Comparing, Comparison
+from replicator.engine.daemon import connect
+from replicator.telemetry import configure_logging
+from sandbox.processes import Program, replicator_program
+from sandbox.workload import Writer, create_orders_table, seed
+
+FOLDER = Path(".demo")
+PIPELINE = "orders"
+LONGEST_CATCH_UP_S = 120.0
+POLL_S = 0.25
+
+CONFIG = """\
+# Written by `replicator demo`. Credentials come from the environment.
+migration: demo
+state:
+  path: state.sqlite
+http:
+  listen: 127.0.0.1:0
+log:
+  format: json
+limits: # local clouds answer at once; the defaults suit real ones
+  request_timeout_s: 2
+  request_lifetime_s: 3
+  lease_s: 6
+pipelines:
+  orders:
+    discover_interval_s: 5
+    source:
+      type: dynamodb
+      table: orders
+      endpoint: {aws_endpoint}
+      max_read_units: 2000
+      idle_margin_s: 1
+    target:
+      type: cosmos
+      endpoint: {cosmos_endpoint}
+      key: ${{COSMOS_KEY}}
+      database: shop
+      container: orders
+      partition_key: [/customer]
+      create: true
+"""
+
+
+def run_demo(*, items: int, rate_per_s: float, seconds: float, as_json: bool, keep_running: bool) -> bool:
+    """True when both sides were equal at the end."""
+    configure_logging(as_json=True, level="error")
+    FOLDER.mkdir(exist_ok=True)
+    for old in FOLDER.iterdir():
+        old.unlink()
+    demo = Demo(items=items, rate_per_s=rate_per_s, seconds=seconds, keep_running=keep_running)
+    with open_view(to_stderr=as_json) as view:
+        outcome = anyio.run(demo.run, view)
+    if as_json:
+        typer.echo(json.dumps(outcome))
+    return bool(outcome["equal"])
+
+
+class Demo:
+    """One run of the demo, in the folder `.demo`."""
+
+    def __init__(self, *, items: int, rate_per_s: float, seconds: float, keep_running: bool) -> None:
+        self._items = items
+        self._rate_per_s = rate_per_s
+        self._seconds = seconds
+        self._keep_running = keep_running
+        self._path = FOLDER / "migration.yaml"
+
+    async def run(self, view: View) -> dict[str, Any]:
+        """What `--json` prints."""
+        async with local_clouds(FOLDER) as clouds:
+            os.environ.update(clouds.environment)  # both the daemon and the comparison take credentials from there
+            self._path.write_text(
+                CONFIG.format(aws_endpoint=clouds.aws_endpoint, cosmos_endpoint=clouds.cosmos_endpoint)
+            )
+            view.say(f"config: {self._path}")
+            async with _dynamodb(clouds) as client:
+                await self._fill(client, view)
+                async with replicator_program(FOLDER / "daemon.log", "run", str(self._path)) as daemon:
+                    outcome = await self._migrate(client, clouds, daemon, view)
+        return outcome
+
+    async def _fill(self, client: Any, view: View) -> None:
+        started = time.monotonic()
+        await create_orders_table(client, PIPELINE, ttl_attribute="expires_at")
+        count = await seed(client, PIPELINE, self._items)
+        view.say(f"seeded {count:,} items of every DynamoDB type in {time.monotonic() - started:.1f} s")
+
+    async def _migrate(self, client: Any, clouds: LocalClouds, daemon: Program, view: View) -> dict[str, Any]:
+        url = json.loads(await daemon.line('"http interface"'))["url"]
+        view.say(f"daemon: {url}/v1/status, log {daemon.log}")
+        writer = Writer(client, PIPELINE, space="live", rate_per_s=self._rate_per_s)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_watch, url, view)
+            await writer.run(for_s=self._seconds)
+            await writer.confirm()
+            stopped = time.monotonic()
+            view.say(f"the writer has stopped after {writer.counts.operations:,} writes; catching up")
+            last = await _caught_up(url, datetime.now(UTC))
+            catch_up_s = time.monotonic() - stopped
+            tasks.cancel_scope.cancel()
+        peak_bytes = daemon.peak_resident_bytes()
+        found = await self._compare(view)
+        _pronounce(found, catch_up_s, peak_bytes, view)
+        if self._keep_running:
+            await _linger(clouds, url, view)
+        return {
+            "equal": found.is_equal,
+            "peak_resident_bytes": peak_bytes,
+            "pipelines": {
+                PIPELINE: {
+                    **asdict(found),
+                    "writes": writer.counts.operations,
+                    "copied": last["copied"],
+                    "applied": last["applied"],
+                    "dead_letters": last["dead_letters"],
+                    "catch_up_s": round(catch_up_s, 2),
+                }
+            },
+        }
+
+    async def _compare(self, view: View) -> Comparison:
+        view.say("comparing every item both ways")
+        config = load_config(self._path, registry())
+        async with look_at(PIPELINE, config.pipelines[PIPELINE], config) as pipeline:
+            await connect(pipeline)
+            return await Comparing(pipeline.source, pipeline.target, lambda _: None).run()
+
+
+def _dynamodb(clouds: LocalClouds) -> Any:
+    return AioSession().create_client(
+        "dynamodb",
+        endpoint_url=clouds.aws_endpoint,
+        region_name=clouds.aws_region,
+        aws_access_key_id=clouds.aws_access_key,
+        aws_secret_access_key=clouds.aws_secret_key,
+    )
+
+
+async def _status(url: str) -> dict[str, Any]:
+    snapshot: dict[str, Any] = await anyio.to_thread.run_sync(call, url, "/v1/status")
+    return snapshot
+
+
+async def _watch(url: str, view: View) -> None:
+    while True:
+        view.show(await _status(url))
+        await anyio.sleep(POLL_S)
+
+
+async def _caught_up(url: str, moment: datetime) -> dict[str, Any]:
+    """The status once everything committed before `moment` is through and the copy's traces are gone."""
+    with anyio.fail_after(LONGEST_CATCH_UP_S):
+        while True:
+            pipeline: dict[str, Any] = (await _status(url))["pipelines"].get(PIPELINE, {})
+            through = pipeline.get("replicated_through")
+            if through and datetime.fromisoformat(through) > moment and pipeline["copy_stage"] == "swept":
+                return pipeline
+            await anyio.sleep(POLL_S)
+
+
+def _pronounce(found: Comparison, catch_up_s: float, peak_bytes: int, view: View) -> None:
+    verdict = "EQUAL" if found.is_equal else "NOT EQUAL"
+    view.say(
+        f"{verdict}: {found.equal:,} records are the same on both sides; {found.different} different, "
+        f"{found.missing} missing, {found.extra} extra, {found.foreign} foreign. "
+        f"Caught up in {catch_up_s:.1f} s, daemon at most {peak_bytes / 1e6:.0f} MB"
+    )
+    for line in found.named:
+        view.say(f"  {line}")
+
+
+async def _linger(clouds: LocalClouds, url: str, view: View) -> None:
+    view.say("left running until interrupted; to look at it:")
+    view.say(f"  replicator status --watch --url {url}")
+    view.say(f"  aws dynamodb scan --table-name {PIPELINE} --endpoint-url {clouds.aws_endpoint}")
+    view.say(f"  Cosmos DB at {clouds.cosmos_endpoint}, database shop, container orders, key {clouds.cosmos_key}")
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            return

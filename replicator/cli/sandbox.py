@@ -1,0 +1,74 @@
+"""`replicator sandbox up`, and the local clouds of the demo."""
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+import typer
+
+from replicator.errors import ConfigurationError
+
+try:
+    from sandbox.aws import AwsServer
+    from sandbox.cosmos import EMULATOR_KEY
+    from sandbox.processes import cosmos_program
+except ImportError as missing:
+    raise ConfigurationError(
+        "sandbox", f"the local clouds are not installed ({missing.name})", "Install replicator[sandbox]"
+    ) from missing
+
+
+@dataclass(frozen=True, slots=True)
+class LocalClouds:
+    """Where the local clouds are, and the credentials they take."""
+
+    aws_endpoint: str
+    aws_region: str
+    aws_access_key: str
+    aws_secret_key: str
+    cosmos_endpoint: str
+    cosmos_key: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a daemon needs in its environment."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.aws_access_key,
+            "AWS_SECRET_ACCESS_KEY": self.aws_secret_key,
+            "AWS_DEFAULT_REGION": self.aws_region,
+            "COSMOS_KEY": self.cosmos_key,
+        }
+
+
+@asynccontextmanager
+async def local_clouds(folder: Path, *, aws_port: int = 0, cosmos_port: int = 0) -> AsyncIterator[LocalClouds]:
+    """Both clouds on loopback, each a process of its own, ended on leaving; their logs go to `folder`."""
+    async with (
+        AwsServer(port=aws_port) as aws,
+        cosmos_program(folder, "--port", str(cosmos_port)) as cosmos,
+    ):
+        endpoint = await cosmos.line("http://")
+        yield LocalClouds(aws.endpoint, aws.region, aws.access_key, aws.secret_key, endpoint, EMULATOR_KEY)
+
+
+def sandbox_up() -> None:
+    """Until SIGINT or SIGTERM."""
+    with TemporaryDirectory(prefix="replicator-sandbox-") as folder:
+        anyio.run(_up, Path(folder))
+
+
+async def _up(folder: Path) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with local_clouds(folder) as clouds:
+            typer.echo(
+                f"DynamoDB and its streams: {clouds.aws_endpoint}\nCosmos DB:                {clouds.cosmos_endpoint}"
+            )
+            for name, value in clouds.environment.items():
+                typer.echo(f"export {name}={value}")
+            typer.echo("Up until interrupted; nothing is kept.")
+            async for _ in signals:
+                return

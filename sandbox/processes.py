@@ -1,0 +1,126 @@
+"""Programs of ours as processes: started, listened to, stopped or killed by their process id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+import anyio
+
+POLL_S = 0.02
+TAIL_BYTES = 4_000
+
+
+class ProgramError(Exception):
+    """A program did not start; the message carries the end of what it printed."""
+
+
+class Program:
+    """One program with its output in a file. Leaving it ends it: SIGTERM, then SIGKILL after `stop_deadline_s`."""
+
+    def __init__(
+        self, arguments: list[str], log: Path, environment: dict[str, str] | None = None, *, stop_deadline_s: float = 10
+    ) -> None:
+        self.log = log
+        self._arguments = arguments
+        self._environment = environment or {}
+        self._stop_deadline_s = stop_deadline_s
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None  # noqa: S101
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; minus the signal's number when it was killed."""
+        return self._process.poll() if self._process else None
+
+    def start(self) -> None:
+        """Starts it; its log is appended to."""
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 -- programs of this project
+                self._arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self._environment},
+                start_new_session=True,
+            )
+
+    async def line(self, containing: str, deadline_s: float = 30, *, since: int = 0) -> str:
+        """The first line of its log after byte `since` with that text, waited for.
+
+        Raises ProgramError when it exits first or the deadline passes.
+        """
+        deadline = time.monotonic() + deadline_s
+        while True:
+            over = self.exit_code is not None
+            for line in self.log.read_bytes()[since:].decode(errors="replace").splitlines(keepends=True):
+                if containing in line and line.endswith("\n"):
+                    return line.strip()
+            if over or time.monotonic() > deadline:
+                raise ProgramError(f"{self._arguments[:4]}: no line with {containing!r}: {self.tail()}")
+            await anyio.sleep(POLL_S)
+
+    def tail(self) -> str:
+        """The end of what it printed."""
+        return self.log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip() or "(it printed nothing)"
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal, if it still runs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    async def wait(self, deadline_s: float = 60) -> int:
+        """Its exit code. Raises ProgramError when it does not end in time."""
+        deadline = time.monotonic() + deadline_s
+        while self.exit_code is None:
+            if time.monotonic() > deadline:
+                raise ProgramError(f"{self._arguments[:4]} did not end within {deadline_s} s: {self.tail()}")
+            await anyio.sleep(POLL_S)
+        return self.exit_code or 0
+
+    async def stop(self) -> int:
+        """Ends it in an orderly way if possible; returns its exit code."""
+        self.send(signal.SIGTERM)
+        try:
+            return await self.wait(self._stop_deadline_s)
+        except ProgramError:
+            self.send(signal.SIGKILL)
+            return await self.wait()
+
+    def peak_resident_bytes(self) -> int:
+        """The most memory it has had resident, 0 once it is gone."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return 0
+        peak = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+        return int(peak[0]) * 1024 if peak else 0
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.stop()
+
+
+def cosmos_program(folder: Path, *options: str) -> Program:
+    """The local Cosmos server; its endpoint is the first line it prints."""
+    return Program([sys.executable, "-m", "sandbox.cosmos", *options], folder / "cosmos.log")
+
+
+def replicator_program(log: Path, *arguments: str, environment: dict[str, str] | None = None) -> Program:
+    """The command line of replicator itself."""
+    start = "from replicator.cli import main; main()"
+    return Program([sys.executable, "-c", start, *arguments], log, environment, stop_deadline_s=40)
