@@ -48,15 +48,7 @@ class Delivery:
         repeated at once, and the keys stay suspect for as long as the earlier request may live.
         """
         await self.suspects.clear(keys)
-
-        async def attempt() -> T:
-            try:
-                return await self._attempt(send)
-            except AmbiguousError:
-                self._suspect(keys)
-                raise
-
-        return await retrying(attempt, self._failed, self._backoff)
+        return await retrying(lambda: self._attempt(send, keys), self._failed, self._backoff)
 
     async def write_once(self, keys: Sequence[str], send: Callable[[], Awaitable[T]]) -> T:
         """Sends a conditional write, repeated only after failures that surely had no effect.
@@ -67,9 +59,8 @@ class Delivery:
 
         async def attempt() -> T | AmbiguousError:
             try:
-                return await self._attempt(send)
+                return await self._attempt(send, keys)
             except AmbiguousError as error:
-                self._suspect(keys)
                 return error
 
         result = await retrying(attempt, self._failed, self._backoff)
@@ -92,16 +83,21 @@ class Delivery:
         """Books what a request has cost against the budget."""
         self._budget.charge(units)
 
-    async def _attempt(self, send: Callable[[], Awaitable[T]]) -> T:
+    async def _attempt(self, send: Callable[[], Awaitable[T]], keys: Sequence[str] = ()) -> T:
+        """One request; where nobody knows what becomes of it, be it only cancelled, its keys are suspect."""
         async with self._limiter.slot():
             await self._budget.wait()
-            self._fence.check()
+            await self._fence.passed()
             started = elapsed_s()
             try:
                 with anyio.fail_after(self.timeout_s):
                     result = await send()
             except TimeoutError as error:
+                self._suspect(keys)
                 raise AmbiguousError(f"no answer within {self.timeout_s:g} s") from error
+            except (AmbiguousError, anyio.get_cancelled_exc_class()):
+                self._suspect(keys)
+                raise
             self._telemetry.request_done(elapsed_s() - started, self._limiter.size)
             return result
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+import anyio
+
 from replicator.clocks import elapsed_s
-from replicator.errors import LeaseLostError
 
 
 class Fence:
@@ -17,12 +18,23 @@ class Fence:
         self.lifetime_s = lifetime_s
         self._clock = clock
         self._ends_at = float("-inf")
+        self._extended = anyio.Event()
 
     def extend(self, ends_at: float) -> None:
         """The lease is now known to last until `ends_at`, by the fence's clock."""
         self._ends_at = ends_at
+        self._extended.set()
+        self._extended = anyio.Event()
 
-    def check(self) -> None:
-        """Called at the last moment before a request. Raises LeaseLostError when it might outlive the lease."""
-        if self._clock() > self._ends_at - self.lifetime_s:
-            raise LeaseLostError("the lease ends before another request surely would; the partition is given up")
+    @property
+    def is_open(self) -> bool:
+        """Whether a request started now would surely be over before the lease is."""
+        return self._clock() <= self._ends_at - self.lifetime_s
+
+    async def passed(self) -> None:
+        """Returns at a moment when it is open: the request must be started before anything else is awaited.
+
+        Waits while the lease is being renewed; when it is lost, whoever keeps it ends the waiting.
+        """
+        while not self.is_open:
+            await self._extended.wait()

@@ -1,6 +1,7 @@
 """The copy beside the stream: its bounded partitions, and what is undone once all of them are through."""
 
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Generic
 
 import anyio
@@ -84,7 +85,7 @@ class Copying(Generic[R]):
 
     def _check_finished(self) -> None:
         rows = self._rows()
-        if rows and all(c.finished for c in rows):
+        if all(c.finished for c in rows):
             self._finished.set()
 
     async def _remove_what_the_source_lacks(self) -> None:
@@ -93,13 +94,14 @@ class Copying(Generic[R]):
         if checkpoint.finished:
             return
         foreign = 0
-        async for listed in self._target.scan(checkpoint.position):
-            await self._applier.reconcile(TARGET_SCAN.id, listed.keys)
-            if self._remove_foreign:
-                await self._target.remove_foreign(listed.foreign)
-            foreign += len(listed.foreign)
-            checkpoint = Checkpoint(TARGET_SCAN, listed.position, records=checkpoint.records + len(listed.keys))
-            await self._save_scan(checkpoint)
+        async with aclosing(self._target.scan(checkpoint.position)) as pages:
+            async for listed in pages:
+                await self._applier.reconcile(TARGET_SCAN.id, listed.keys)
+                if self._remove_foreign:
+                    await self._target.remove_foreign(listed.foreign)
+                foreign += len(listed.foreign)
+                checkpoint = Checkpoint(TARGET_SCAN, listed.position, records=checkpoint.records + len(listed.keys))
+                await self._save_scan(checkpoint)
         if foreign and not self._remove_foreign:
             self._telemetry.log.warning("the target holds records that are not ours; they were kept", count=foreign)
         await self._save_scan(Checkpoint(TARGET_SCAN, checkpoint.position, finished=True, records=checkpoint.records))

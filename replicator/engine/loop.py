@@ -5,7 +5,7 @@
 The reader may be cancelled at any moment; the writer then finishes what was read, and saves.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -57,10 +57,13 @@ class PartitionLoop(Generic[R]):
 
     async def read(self, batches: MemoryObjectSendStream[Batch[R]]) -> None:
         """Hands out batches until the partition ends; closes the stream either way."""
-        async with batches:
-            async for batch in self._batches():
+        async with batches, aclosing(self._batches()) as read:
+            async for batch in read:
                 self._telemetry.batch_read(self._kind, batch.read, batch.late)
-                await batches.send(batch)
+                try:
+                    await batches.send(batch)
+                except anyio.BrokenResourceError:  # the writer has failed, and its error says why
+                    return
                 if batch.pause_s:
                     await anyio.sleep(batch.pause_s)
             self._read_to_end = True
@@ -76,13 +79,16 @@ class PartitionLoop(Generic[R]):
         await self._save(replace(self._checkpoint, finished=self._read_to_end))
         self._advanced(self._checkpoint)
 
-    async def _batches(self) -> AsyncIterator[Batch[R]]:
+    async def _batches(self) -> AsyncGenerator[Batch[R], None]:
         """Batches to apply; each that holds changes comes with a slot, which the writer gives back."""
         position = self._checkpoint.position
         if self._checkpoint.intent is not None:
-            await self._slots.acquire()
-            yield await self._replayed(self._checkpoint.intent)
             position = self._checkpoint.intent
+            await self._slots.acquire()
+            replayed = await self._replayed(self._checkpoint.intent)
+            if not replayed.changes:
+                self._slots.release()
+            yield replayed
         async with aclosing(self._source.read(self._checkpoint.partition, self._resume(position))) as source:
             while (batch := await self._next(source)) is not None:
                 yield batch
@@ -104,7 +110,7 @@ class PartitionLoop(Generic[R]):
         async with aclosing(self._source.read(self._checkpoint.partition, resume)) as source:
             async for batch in source:
                 folded = [_merged([*folded, batch])]
-        replayed = folded[0] if folded else Batch[R](changes=())
+        replayed: Batch[R] = folded[0] if folded else Batch(changes=())
         self._telemetry.log.info(
             "replaying what was under way when the last run ended",
             partition=self._checkpoint.partition.id,

@@ -14,7 +14,7 @@ from sandbox.cosmos.feeds import Change
 from sandbox.cosmos.items import Item, LogicalPartition, Partition, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sandbox.cosmos.clock import Clock
     from sandbox.cosmos.keys import PartitionKey
@@ -45,6 +45,8 @@ class Container:
         self.rid = rid
         self.self_link = self_link
         self.budget = Budget(clock)
+        self.watchers: list[Callable[[Change], None]] = []
+        """Told of each change the moment it is committed; tests watch what an application could ever see."""
         self._clock = clock
         self._previous_images = previous_images
         self._logical: dict[str, LogicalPartition] = {}
@@ -150,6 +152,8 @@ class Container:
             expired=expired,
         )
         home.partition.record(change)
+        for watcher in self.watchers:
+            watcher(change)
 
     def named_key(self, key: PartitionKey) -> JsonObject:
         """The partition key as all-versions mode prints it for a delete: by property name."""

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+import anyio.lowlevel
 from azure.cosmos.aio import CosmosClient
 
 from connectors.azure.cosmos.calls import Calls
@@ -19,6 +20,9 @@ from replicator.clocks import utc_now
 from replicator.documents import Document
 from replicator.model import Change, Finding, GuardedResult, Listed, Marker, Observed, Rejection, Rule
 from replicator.registry import TargetContext
+
+BREATH = 50
+"""Mapping so many records takes some milliseconds; then others get their turn."""
 
 READ_TIMEOUT_MARGIN_S = 1.0
 """The SDK's own timeout lies beyond ours, which then always comes first."""
@@ -55,7 +59,9 @@ class CosmosTarget:
         now = utc_now()
         writes: list[Write] = []
         rejections: list[Rejection] = []
-        for change in changes:
+        for index, change in enumerate(changes):
+            if index % BREATH == BREATH - 1:
+                await anyio.lowlevel.checkpoint()
             try:
                 write = as_write(change, rule, self._connected, now)
             except ValueError as error:

@@ -1,0 +1,50 @@
+"""Promises 1 to 4 against SIGKILL at random moments, under load, from the copy on."""
+
+import random
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+from scenarios.world import Daemon, World, running, world
+
+from sandbox.aws import AwsServer
+from sandbox.workload import Writer, seed
+
+KILLS = 10
+
+
+@pytest.mark.timeout(240)
+async def test_killed_ten_times_nothing_is_lost_and_nothing_goes_backwards(aws: AwsServer, tmp_path: Path) -> None:
+    """Hot keys, deletions and re-creations while the daemon dies during the copy and afterwards."""
+    async with world(aws, tmp_path) as w:
+        await seed(w.dynamodb, w.table, 3000)
+        writers = [Writer(w.dynamodb, w.table, space=f"w{i}", keys=60, rate_per_s=60, seed=i) for i in range(2)]
+        async with anyio.create_task_group() as tasks, running(w.daemon()) as daemon:
+            for writer in writers:
+                tasks.start_soon(writer.run)
+            await _kill_often(daemon, w)
+            for writer in writers:
+                writer.stop()
+            stopped = time.time()
+            await daemon.caught_up(stopped)
+        found = await w.assert_equal()
+        assert found.equal > 3000
+        assert w.observer.seen > 100, "the observer must have watched the target being written"
+
+
+async def _kill_often(daemon: Daemon, w: World) -> None:
+    """The first kills fall into the copy; half of the others come while a replay is under way."""
+    moments = random.Random(7)
+    for kill in range(KILLS):
+        status = await daemon.until(lambda s: s["read"] > 0)
+        if status["phase"] == "following":
+            w.watch()
+            w.observer.begin()
+        await anyio.sleep(moments.uniform(0.0, 0.4) if kill < 3 else moments.uniform(0.2, 1.5))
+        await daemon.kill()
+        await daemon.start()
+    await daemon.until(lambda s: s["phase"] == "following")
+    w.watch()
+    w.observer.begin()
+    await anyio.sleep(3)
