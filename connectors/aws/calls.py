@@ -52,10 +52,10 @@ class Caller:
 
     async def paid(self, client: Any, operation: str, **parameters: object) -> Response:
         """As `call`, within the read budget, and charged to it."""
-        await self.budget.wait()
-        answer = await self.call(client, operation, ReturnConsumedCapacity="TOTAL", **parameters)
-        units = _consumed(answer)
-        self.budget.charge(units)
+        async with self.budget.held():
+            answer = await self.call(client, operation, ReturnConsumedCapacity="TOTAL", **parameters)
+            units = _consumed(answer)
+            self.budget.charge(units)
         self._telemetry.source_answered(units)
         return answer
 

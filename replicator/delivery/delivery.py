@@ -85,8 +85,7 @@ class Delivery:
 
     async def _attempt(self, send: Callable[[], Awaitable[T]], keys: Sequence[str] = ()) -> T:
         """One request; where nobody knows what becomes of it, be it only cancelled, its keys are suspect."""
-        async with self._limiter.slot():
-            await self._budget.wait()
+        async with self._limiter.slot(), self._budget.held():
             await self._fence.passed()
             started = elapsed_s()
             try:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from scenarios.world import Daemon, World, running, world
 
 from sandbox.aws import AwsServer
 from sandbox.workload import Writer, seed
+from scenarios.world import Daemon, World, running, world
 
 KILLS = 10
 

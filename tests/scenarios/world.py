@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import anyio
 import yaml
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from prometheus_client.parser import text_string_to_metric_families
 
 from connectors import registry
 from replicator.cli.looking import look_at
@@ -101,10 +103,12 @@ class Daemon:
         async with self._http.get(self._url + path) as answer:
             return answer.status, await answer.json()
 
-    async def metrics(self) -> str:
-        """The text of /metrics."""
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples with these labels, as Prometheus would scrape them."""
         async with self._http.get(self._url + "/metrics") as answer:
-            return await answer.text()
+            families = text_string_to_metric_families(await answer.text())
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
     async def post(self, path: str, body: object) -> tuple[int, Any]:
         """Status code and JSON of a POST."""
@@ -152,8 +156,6 @@ def is_through(status: Status, moment: float) -> bool:
     through = status["replicated_through"]
     if through is None or status["copy_stage"] != "swept":
         return False
-    from datetime import datetime  # noqa: PLC0415
-
     return datetime.fromisoformat(through).timestamp() > moment
 
 

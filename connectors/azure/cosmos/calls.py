@@ -17,8 +17,8 @@ CHARGE_HEADER = "x-ms-request-charge"
 OWNER_MISSING = 1003
 """Sub status of a 404 that speaks of the container, not of the document."""
 
-Hook = Callable[[Mapping[str, str], object], None]
-"""What the SDK calls with the headers of each answer; they are not to be read from the client, which shares them."""
+Hook = Callable[..., None]
+"""What the SDK calls with the headers of each answer, and sometimes more; the client's own copy is shared by tasks."""
 
 Send = Callable[[Hook], Awaitable[T]]
 
@@ -80,7 +80,7 @@ class Calls:
                 return BatchRefusal(str(translated))
         return translated
 
-    def _charged(self, headers: Mapping[str, Any], _body: object = None) -> None:
+    def _charged(self, headers: Mapping[str, Any], *_: object) -> None:
         charge = float(headers.get(CHARGE_HEADER) or 0)
         self._delivery.charge(charge)
         self._telemetry.request_charged(charge)

@@ -125,9 +125,7 @@ class Containers:
             raise ConfigurationError(self._where, str(refusal), "Check endpoint, database and container") from refusal
 
     async def _create_database(self, hook: Hook) -> None:
-        await self._client.create_database_if_not_exists(
-            self._config.database, response_hook=lambda headers: hook(headers, None)
-        )
+        await self._client.create_database_if_not_exists(self._config.database, response_hook=hook)
 
     async def _create_container(self, name: str, key: PartitionKey, throughput: Any) -> None:
         async def send(hook: Hook) -> None:

@@ -1,0 +1,166 @@
+"""Promise: only the daemon whose state store matches the target writes it; others are refused, or repair on request."""
+
+import shutil
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.cosmos import PartitionKey
+from azure.cosmos.aio import CosmosClient
+
+from sandbox.aws import AwsServer
+from sandbox.workload import Writer, seed
+from scenarios.world import CONTAINER, DATABASE, Daemon, World, running, world
+
+
+def forget(folder: Path) -> None:
+    """Deletes the state store."""
+    for leftover in folder.glob("replicator.sqlite*"):
+        leftover.unlink()
+
+
+def restore(folder: Path) -> None:
+    """Puts the state store back that was copied to `backup`."""
+    forget(folder)
+    for saved in (folder / "backup").glob("replicator.sqlite*"):
+        shutil.copy(saved, folder / saved.name)
+
+
+async def refused(daemon: Daemon) -> str:
+    """Starts it, expects exit code 2 at once; returns what it said."""
+    async with running(daemon):
+        assert await daemon.program.wait(15) == 2
+    return daemon.program.tail()
+
+
+async def followed(w: World, *, writes: int = 60) -> None:
+    """A migration that has come to following and was stopped in an orderly way."""
+    await seed(w.dynamodb, w.table, 300)
+    async with running(w.daemon()) as daemon:
+        await Writer(w.dynamodb, w.table, space="before", rate_per_s=200).run(operations=writes)
+        await daemon.caught_up(time.time())
+    w.watch()
+    w.observer.begin()
+
+
+async def adopted(w: World) -> None:
+    """Takes the target over while it is being written to, and compares."""
+    async with anyio.create_task_group() as tasks, running(w.daemon("--adopt")) as daemon:
+        writer = Writer(w.dynamodb, w.table, space="after", keys=40, rate_per_s=60)
+        tasks.start_soon(writer.run)
+        await daemon.until(lambda s: s["phase"] == "following" and not s["repairing"])
+        await anyio.sleep(1)
+        writer.stop()
+        await daemon.caught_up(time.time())
+    await w.assert_equal()
+    async with running(w.daemon("--adopt")) as again:
+        status = await again.until(lambda s: s["phase"] == "following")
+        assert status["epoch"] == 2, "adopting what is already ours changes nothing"
+
+
+async def test_a_deleted_state_store_is_refused_and_adopted_on_request(aws: AwsServer, tmp_path: Path) -> None:
+    """Deletions that nobody saw are found by the scan of the target."""
+    async with world(aws, tmp_path) as w:
+        await followed(w)
+        forget(tmp_path)
+        said = await refused(w.daemon())
+        assert "does not know" in said
+        assert "--adopt" in said
+        doomed = await w.dynamodb.scan(TableName=w.table, Limit=10)
+        for item in doomed["Items"]:
+            key = {name: item[name] for name in ("customer", "order_id")}
+            await w.dynamodb.delete_item(TableName=w.table, Key=key)
+        await adopted(w)
+
+
+async def test_a_state_store_from_before_is_refused_and_adopted_on_request(aws: AwsServer, tmp_path: Path) -> None:
+    """Its positions would replay what has long been overtaken."""
+    async with world(aws, tmp_path) as w:
+        await followed(w)
+        shutil.copytree(tmp_path, tmp_path / "backup", ignore=shutil.ignore_patterns("*.log", "backup"))
+        async with running(w.daemon()) as daemon:
+            await Writer(w.dynamodb, w.table, space="later", rate_per_s=200).run(operations=60)
+            await daemon.caught_up(time.time())
+        restore(tmp_path)
+        said = await refused(w.daemon())
+        assert "older than the target" in said
+        await adopted(w)
+
+
+async def test_a_second_daemon_with_a_store_of_its_own_is_refused(aws: AwsServer, tmp_path: Path) -> None:
+    """While the first one runs; if it insists, the first one notices and stops."""
+    async with world(aws, tmp_path) as w:
+        await seed(w.dynamodb, w.table, 100)
+        other = tmp_path / "other"
+        other.mkdir()
+        shutil.copy(w.path, other / w.path.name)
+        async with running(w.daemon()) as first:
+            await first.caught_up(time.time())
+            said = await refused(w.daemon(path=other / w.path.name))
+            assert "does not know" in said
+            async with running(w.daemon("--adopt", path=other / w.path.name)) as second:
+                assert await first.program.wait(15) == 2
+                assert "another daemon has written" in first.program.log.read_text()
+                await second.caught_up(time.time())
+            shutil.copytree(other, tmp_path, dirs_exist_ok=True)
+            await w.assert_equal()
+
+
+async def test_a_second_daemon_on_the_same_store_is_refused(aws: AwsServer, tmp_path: Path) -> None:
+    """The lease of the living one is renewed, so waiting for its end is no use."""
+    async with world(aws, tmp_path) as w, running(w.daemon()) as first:
+        await first.until(lambda s: s["phase"] == "following")
+        assert "another daemon" in await refused(w.daemon())
+        assert first.program.exit_code is None
+
+
+async def test_a_target_that_was_not_empty_is_refused_or_repaired(aws: AwsServer, tmp_path: Path) -> None:
+    """A foreign document under one of our ids is overwritten; others are removed because the config says so."""
+    async with world(aws, tmp_path, target={"foreign": "remove"}) as w:
+        await seed(w.dynamodb, w.table, 100)
+        first = (await w.dynamodb.scan(TableName=w.table, Limit=1))["Items"][0]
+        customer = first["customer"]["S"]
+        await _fill(w, [{"id": f"{customer}|x", "customer": customer}, {"id": "stranger", "customer": "nobody"}])
+        said = await refused(w.daemon())
+        assert "not empty" in said
+        assert {d["id"] for d in w.documents()} == {f"{customer}|x", "stranger"}, "nothing was written"
+        async with running(w.daemon("--adopt")) as daemon:
+            await daemon.caught_up(time.time())
+        await w.assert_equal()
+
+
+async def test_a_target_that_was_replaced_is_refused(aws: AwsServer, tmp_path: Path) -> None:
+    """The marker went with it."""
+    async with world(aws, tmp_path) as w:
+        await followed(w)
+        w.cosmos.account.delete_database(DATABASE)
+        assert "marker is gone" in await refused(w.daemon())
+
+
+async def _fill(w: World, documents: list[dict[str, str]]) -> None:
+    transport = AioHttpTransport(use_env_settings=False)
+    async with CosmosClient(
+        w.cosmos.endpoint, w.cosmos.key, transport=transport, enable_endpoint_discovery=False
+    ) as client:
+        database = await client.create_database(DATABASE)
+        container = await database.create_container(CONTAINER, PartitionKey("/customer"), default_ttl=-1)
+        for document in documents:
+            await container.create_item(document)
+
+
+@pytest.mark.parametrize("moment_s", [0.3, 1.0])
+async def test_a_repair_that_is_killed_goes_on(aws: AwsServer, tmp_path: Path, moment_s: float) -> None:
+    """It was asked for once; a restart does not ask again, and ends equal all the same."""
+    async with world(aws, tmp_path) as w:
+        await followed(w)
+        forget(tmp_path)
+        daemon = w.daemon("--adopt")
+        async with running(daemon):
+            await daemon.until(lambda s: s["repairing"])
+            await anyio.sleep(moment_s)
+            await daemon.kill()
+        async with running(w.daemon()) as again:
+            await again.caught_up(time.time())
+        await w.assert_equal()
