@@ -70,6 +70,10 @@ class Source(Protocol[R]):
         """
 
     @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The URLs that are called, for `check`."""
+
+    @property
     def key_names(self) -> tuple[str, ...]:
         """The names of the attributes that make up a record's key, known once connected; empty where it has none."""
 
@@ -92,6 +96,10 @@ class Target(Protocol[R]):
 
         Raises ConfigurationError when it is missing (and may not be created), forbidden or of the wrong shape.
         """
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The URLs that are called, for `check`."""
 
     async def create(self) -> None:
         """Creates what is missing and may be created; idempotent. Called when every source and target has connected."""
@@ -120,7 +128,7 @@ class Target(Protocol[R]):
     def fingerprint(self, change: Change[R]) -> str | None:
         """What `observe` gives as the digest of a record that equals this change; None where nothing is to be held.
 
-        Raises ValueError for what the target can never hold. Pure.
+        Raises ValueError for what the target can never hold, or could not give back as it was. Pure.
         """
 
     def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:

@@ -60,19 +60,22 @@ async def _check(path: Path) -> list[Finding]:
         return [_error(error)]
     findings = [Finding(Severity.OK, str(path), f"the config is valid: {len(config.pipelines)} pipelines")]
     for name, pipeline in config.pipelines.items():
-        findings += await _check_addresses(name, pipeline)
         findings += await _check_pipeline(name, pipeline, config)
     return findings
 
 
 async def _check_pipeline(name: str, config: PipelineConfig, migration: MigrationConfig) -> list[Finding]:
+    findings: list[Finding] = []
     try:
         async with look_at(name, config, migration) as pipeline:
+            findings += await _check_addresses(pipeline)
             await connect(pipeline)
-            findings = await pipeline.source.check() + await pipeline.target.check()
-            return [*findings, *await _check_records(pipeline)]
+            findings += await pipeline.source.check()
+            findings += await pipeline.target.check()
+            findings += await _check_records(pipeline)
     except ConfigurationError as error:
-        return [_error(error)]
+        findings.append(_error(error))
+    return findings
 
 
 async def _check_records(pipeline: Pipeline[Any]) -> list[Finding]:
@@ -91,14 +94,14 @@ async def _check_records(pipeline: Pipeline[Any]) -> list[Finding]:
     return refused or [Finding(Severity.OK, where, f"{len(sample)} sampled records map to the target and back")]
 
 
-async def _check_addresses(name: str, config: PipelineConfig) -> list[Finding]:
-    findings = []
-    for side, model in (("source", config.source), ("target", config.target)):
-        for field, value in model:
-            if field.endswith("endpoint") and isinstance(value, str):
-                where = f"pipelines.{name}.{side}.{field}"
-                findings.append(await anyio.to_thread.run_sync(_resolve, where, value))
-    return findings
+async def _check_addresses(pipeline: Pipeline[Any]) -> list[Finding]:
+    """Each endpoint once; names are resolved in a thread, since a resolver may hang."""
+    sides = (("source", pipeline.source.endpoints), ("target", pipeline.target.endpoints))
+    return [
+        await anyio.to_thread.run_sync(_resolve, f"pipelines.{pipeline.name}.{side}", url)
+        for side, urls in sides
+        for url in urls
+    ]
 
 
 def _resolve(where: str, url: str) -> Finding:

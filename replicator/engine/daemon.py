@@ -64,7 +64,7 @@ class Daemon:
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._lease.release(self._linger_s(drained=drained))
-        return drained
+        return drained or not self.started.is_set()
 
     def stop(self) -> None:
         """First call: nothing more is read, what was read is finished within the deadline. Second call: stops now."""

@@ -6,7 +6,7 @@ from typing import TextIO
 
 import structlog
 
-CHATTY_LIBRARIES = ("azure", "aiobotocore", "botocore", "asyncio", "uvicorn.access")
+CHATTY_LIBRARIES = ("azure", "aiobotocore", "botocore", "asyncio", "uvicorn")
 """Libraries that log every request, which would bury our own lines and may name keys."""
 
 

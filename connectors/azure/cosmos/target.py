@@ -1,5 +1,6 @@
 """A Cosmos DB container as a target of documents."""
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,7 @@ from connectors.azure.cosmos.client import open_client
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.containers import Containers, Existing, mapping_rules
 from connectors.azure.cosmos.guarded import Guarded, fingerprint, in_parallel
-from connectors.azure.cosmos.mapping import MappingRules
+from connectors.azure.cosmos.mapping import MappingRules, matches_digest
 from connectors.azure.cosmos.marker import MarkerDocument
 from connectors.azure.cosmos.scanning import Scanner
 from connectors.azure.cosmos.writing import Action, Write, Writer, as_write
@@ -48,6 +49,10 @@ class CosmosTarget:
     async def connect(self, key_names: tuple[str, ...]) -> None:
         self._rules = mapping_rules(self._config, key_names, self._where)
         self._existing = await self._containers.find(self._rules)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        return (self._config.endpoint,)
 
     async def create(self) -> None:
         await self._containers.create(self._existing, self._connected)
@@ -98,7 +103,12 @@ class CosmosTarget:
 
     def fingerprint(self, change: Change[Document]) -> str | None:
         write = as_write(change, Rule.FOLLOW, self._connected, utc_now())
-        return None if write is None or write.action is Action.DELETE else fingerprint(write.document.body)
+        if write is None or write.action is Action.DELETE:
+            return None
+        body = json.loads(json.dumps(write.document.body))
+        if not matches_digest(body):
+            raise ValueError("the record would not come back from its document as it was")
+        return fingerprint(body)
 
     @property
     def _connected(self) -> MappingRules:

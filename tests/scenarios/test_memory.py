@@ -1,0 +1,81 @@
+"""Promise: memory is bounded whatever the table, and does not grow with it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from sandbox.aws import AwsServer
+from sandbox.processes import cosmos_program
+from scenarios.world import World, running, world
+
+MOST_BYTES = 300_000_000
+
+CUSTOMERS = 500
+
+
+def item(number: int, version: int) -> dict[str, Any]:
+    """About 1 KB, a dozen attributes."""
+    return {
+        "customer": {"S": f"customer-{number % CUSTOMERS}"},
+        "order_id": {"S": f"order-{number:08d}"},
+        "version": {"N": str(version)},
+        "total": {"N": f"{number % 1000}.25"},
+        "paid": {"BOOL": number % 2 == 0},
+        "lines": {"L": [{"M": {"sku": {"S": f"sku-{n}"}, "quantity": {"N": str(n)}}} for n in range(4)]},
+        "note": {"S": "x" * 600},
+    }
+
+
+async def fill(w: World, count: int, version: int, *, tasks: int = 8) -> None:
+    """Puts items 0 to count, 25 at a time."""
+
+    async def some(first: int) -> None:
+        for start in range(first * 25, count, tasks * 25):
+            puts = [{"PutRequest": {"Item": item(n, version)}} for n in range(start, min(start + 25, count))]
+            answer = await w.dynamodb.batch_write_item(RequestItems={w.table: puts})
+            assert not answer["UnprocessedItems"]
+
+    async with anyio.create_task_group() as group:
+        for first in range(tasks):
+            group.start_soon(some, first)
+
+
+async def peaks(aws: AwsServer, folder: Path, items: int, changes: int) -> tuple[int, int]:
+    """The most memory resident after copying so many items, and after following so many changes."""
+    async with world(aws, folder, source={"max_read_units": 1_000_000, "segments": 4}) as w:
+        async with cosmos_program(folder) as cosmos:  # a process of its own, or it would share our event loop
+            w.config["pipelines"]["orders"]["target"]["endpoint"] = await cosmos.line("http://")
+            w.config["limits"] = {}
+            w.write_config()
+            await fill(w, items, 1)
+            async with running(w.daemon()) as daemon:
+                status = await daemon.until(lambda s: s["phase"] == "following", 1200)
+                assert status["copied"] == items
+                copied = daemon.program.peak_resident_bytes()
+                begun = time.time()
+                await fill(w, changes, 2)
+                await daemon.until(lambda s: s["lag_s"] is not None and time.time() - s["lag_s"] > begun + 1, 1200)
+                return copied, daemon.program.peak_resident_bytes()
+
+
+@pytest.mark.timeout(300)
+async def test_memory_does_not_grow_with_the_table(aws: AwsServer, tmp_path: Path) -> None:
+    """Four times the items take little more than the same memory."""
+    (tmp_path / "small").mkdir()
+    (tmp_path / "large").mkdir()
+    small, _ = await peaks(aws, tmp_path / "small", 5_000, 1_000)
+    large, following = await peaks(aws, tmp_path / "large", 20_000, 5_000)
+    assert large < small * 1.25, f"{small:,} bytes for 5,000 items, {large:,} for 20,000"
+    assert following < MOST_BYTES
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_a_large_table_is_copied_and_followed_in_little_memory(aws: AwsServer, tmp_path: Path) -> None:
+    """200,000 items of 1 KB, then 100,000 changes, under 300 MB resident."""
+    copied, followed = await peaks(aws, tmp_path, 200_000, 100_000)
+    assert copied < MOST_BYTES, f"{copied:,} bytes while copying"
+    assert followed < MOST_BYTES, f"{followed:,} bytes while following"
