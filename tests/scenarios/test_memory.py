@@ -45,20 +45,21 @@ async def fill(w: World, count: int, version: int, *, tasks: int = 8) -> None:
 
 async def peaks(aws: AwsServer, folder: Path, items: int, changes: int) -> tuple[int, int]:
     """The most memory resident after copying so many items, and after following so many changes."""
-    async with world(aws, folder, source={"max_read_units": 1_000_000, "segments": 4}) as w:
-        async with cosmos_program(folder) as cosmos:  # a process of its own, or it would share our event loop
-            w.config["pipelines"]["orders"]["target"]["endpoint"] = await cosmos.line("http://")
-            w.config["limits"] = {}
-            w.write_config()
-            await fill(w, items, 1)
-            async with running(w.daemon()) as daemon:
-                status = await daemon.until(lambda s: s["phase"] == "following", 1200)
-                assert status["copied"] == items
-                copied = daemon.program.peak_resident_bytes()
-                begun = time.time()
-                await fill(w, changes, 2)
-                await daemon.until(lambda s: s["lag_s"] is not None and time.time() - s["lag_s"] > begun + 1, 1200)
-                return copied, daemon.program.peak_resident_bytes()
+    source = {"max_read_units": 1_000_000, "segments": 4}
+    # The target is a process of its own here, or it would share our event loop.
+    async with world(aws, folder, source=source) as w, cosmos_program(folder) as cosmos:
+        w.config["pipelines"]["orders"]["target"]["endpoint"] = await cosmos.line("http://")
+        w.config["limits"] = {}
+        w.write_config()
+        await fill(w, items, 1)
+        async with running(w.daemon()) as daemon:
+            status = await daemon.until(lambda s: s["phase"] == "following", 1200)
+            assert status["copied"] == items
+            copied = daemon.program.peak_resident_bytes()
+            begun = time.time()
+            await fill(w, changes, 2)
+            await daemon.until(lambda s: s["lag_s"] is not None and time.time() - s["lag_s"] > begun + 1, 1200)
+            return copied, daemon.program.peak_resident_bytes()
 
 
 @pytest.mark.timeout(300)

@@ -75,11 +75,17 @@ def _document(change: Change[Document], rules: MappingRules, now: datetime, *, h
 
 
 class Writer:
-    """Writes to one container, in parallel across documents."""
+    """Writes to one container, in parallel across documents.
+
+    How many go out together is found out by trying: a refused batch costs as much as one that is taken, and where the
+    copy meets rows that the stream has brought already, most are refused.
+    """
 
     def __init__(self, container: ContainerProxy, calls: Calls) -> None:
         self._container = container
         self._calls = calls
+        self._together = MOST_OPERATIONS
+        self._refused = False
 
     async def write(self, writes: Sequence[Write]) -> list[Rejection]:
         """Returns when every write is durable or refused."""
@@ -88,21 +94,25 @@ class Writer:
         async def run(unit: Sequence[Write]) -> None:
             rejections.extend(await self._unit(unit))
 
+        self._refused = False
         async with anyio.create_task_group() as tasks:
-            for unit in units(writes):
+            for unit in units(writes, self._together):
                 tasks.start_soon(run, unit)
+        self._together = max(1, self._together // 2) if self._refused else min(MOST_OPERATIONS, self._together * 2)
         return rejections
 
     async def _unit(self, unit: Sequence[Write]) -> list[Rejection]:
-        """Several documents at once if the service takes them, one after the other if it refuses one of them."""
-        if len(unit) > 1:
-            try:
-                await self._calls.write([w.key for w in unit], lambda hook: self._batch(unit, hook))
-            except (BatchRefusal, AzureRefusal):
-                pass
-            else:
-                return []
-        return [rejection for write in unit if (rejection := await self._single(write))]
+        """All at once if the service takes them, by halves if it refuses one of them."""
+        if len(unit) == 1:
+            rejection = await self._single(unit[0])
+            return [rejection] if rejection else []
+        try:
+            await self._calls.write([w.key for w in unit], lambda hook: self._batch(unit, hook))
+        except (BatchRefusal, AzureRefusal):
+            self._refused = True
+            middle = len(unit) // 2
+            return await self._unit(unit[:middle]) + await self._unit(unit[middle:])
+        return []
 
     async def _single(self, write: Write) -> Rejection | None:
         try:
@@ -135,8 +145,8 @@ def _is_done_already(action: Action, status: int) -> bool:
     return (action is Action.CREATE and status == 409) or (action is Action.DELETE and status == 404)
 
 
-def units(writes: Sequence[Write]) -> Iterator[list[Write]]:
-    """Writes that go out together: those of one logical partition, within the limits of a batch.
+def units(writes: Sequence[Write], most: int = MOST_OPERATIONS) -> Iterator[list[Write]]:
+    """Writes that go out together: at most so many of one logical partition, within the limits of a batch.
 
     Deletes go alone, since one of a document that does not exist fails a whole batch.
     """
@@ -147,18 +157,18 @@ def units(writes: Sequence[Write]) -> Iterator[list[Write]]:
         else:
             together[json.dumps(write.document.partition_key)].append(write)
     for group in together.values():
-        yield from _within_limits(group)
+        yield from _within_limits(group, most)
 
 
-def _within_limits(group: Sequence[Write]) -> Iterator[list[Write]]:
-    if len(group) == 1:
-        yield list(group)
+def _within_limits(group: Sequence[Write], most: int) -> Iterator[list[Write]]:
+    if len(group) == 1 or most == 1:
+        yield from ([write] for write in group)
         return
     unit: list[Write] = []
     unit_bytes = 0
     for write in group:
         size_bytes = len(json.dumps(write.document.body))
-        if unit and (len(unit) == MOST_OPERATIONS or unit_bytes + size_bytes > MOST_BATCH_BYTES):
+        if unit and (len(unit) == most or unit_bytes + size_bytes > MOST_BATCH_BYTES):
             yield unit
             unit, unit_bytes = [], 0
         unit.append(write)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.documents import digest, key_text, number_text, parse_key
+from replicator.documents import Document, digest, key_text, number_text, parse_key
 
 numbers = st.decimals(allow_nan=False, allow_infinity=False, places=None).map(lambda n: n.normalize())
 keys = st.dictionaries(st.text(min_size=1), st.one_of(st.text(), numbers, st.binary()), min_size=1, max_size=2)
@@ -53,7 +53,7 @@ def test_other_texts_are_refused(text: str) -> None:
 
 
 def test_kinds_are_told_apart() -> None:
-    alike = [
+    alike: list[Document] = [
         {"a": "1"}, {"a": Decimal(1)}, {"a": b"1"}, {"a": True}, {"a": None}, {"a": ["1"]}, {"a": {"1": None}},
         {"a": frozenset({"1"})}, {"a": frozenset({Decimal(1)})}, {"a": frozenset({b"1"})}, {"a": []}, {"a": {}}, {},
     ]  # fmt: skip
@@ -61,6 +61,6 @@ def test_kinds_are_told_apart() -> None:
 
 
 def test_neither_the_order_of_names_nor_of_set_elements_matters() -> None:
-    one = {"a": "x", "b": frozenset({"p", "q"})}
-    other = {"b": frozenset({"q", "p"}), "a": "x"}
+    one: Document = {"a": "x", "b": frozenset({"p", "q"})}
+    other: Document = {"b": frozenset({"q", "p"}), "a": "x"}
     assert digest(one) == digest(other)

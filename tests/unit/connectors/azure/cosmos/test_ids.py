@@ -6,10 +6,10 @@ import pytest
 from azure.cosmos._base import GetPathFromLink, _validate_resource
 from hypothesis import example, given
 from hypothesis import strategies as st
-from strategies import key_parts, key_texts
 from yarl import URL
 
 from connectors.azure.cosmos.ids import MAX_ID_BYTES, KeyPart, decode_id, encode_id
+from strategies import key_parts, key_texts
 
 keys = st.lists(key_parts, min_size=1, max_size=2)
 awkward = st.text(st.sampled_from("ab.~|/\\?#%+ \t\n\x00\x7f\x85\u00a0\u2028é😀2E"), min_size=1, max_size=6)

@@ -9,7 +9,6 @@ import pytest
 from azure.cosmos._synchronized_request import _request_body_from_data
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import records, texts, values
 
 from connectors.aws.dynamodb.attributes import write_item
 from connectors.azure.cosmos import mapping
@@ -26,6 +25,7 @@ from connectors.azure.cosmos.mapping import (
 )
 from connectors.azure.cosmos.sidecar import SIDECAR, is_ours, is_tombstone, sidecar
 from replicator.documents import Document, Value, digest
+from strategies import records, texts, values
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SYSTEM: dict[str, object] = {

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import texts
 
 from connectors.azure.cosmos.sidecar import SIDECAR, Sidecar, expired, is_ours, is_tombstone, sidecar
+from strategies import texts
 
 instants = st.timedeltas(timedelta(0), timedelta(days=80_000)).map(
     lambda since: datetime(1970, 1, 1, tzinfo=UTC) + since

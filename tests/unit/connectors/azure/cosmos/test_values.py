@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given
-from strategies import numbers, values
 
 from connectors.azure.cosmos.values import Json, Kinds, decode, encode, encode_number
 from replicator.documents import Value
+from strategies import numbers, values
 
 
 @given(values)

@@ -1,0 +1,272 @@
+"""What every state store promises.
+
+To run it against another store, add a factory to `STORES`: given a directory, it returns a function that opens a store
+with `async with`; each call of that function opens the *same* state anew, as another process would.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from replicator.clocks import elapsed_s
+from replicator.model import (
+    Checkpoint,
+    CopyStage,
+    DeadLetterSummary,
+    Partition,
+    Phase,
+    PipelineState,
+    Rejection,
+)
+from replicator.ports import StateStore
+from replicator.state.sqlite import SqliteStore
+
+Open: TypeAlias = Callable[[], AbstractAsyncContextManager[StateStore]]
+
+
+def sqlite(directory: Path) -> Open:
+    """One file, opened anew by each call."""
+    return lambda: SqliteStore(directory / "state.sqlite")
+
+
+STORES = {"sqlite": sqlite}
+
+T0 = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+SHORT_S = 0.03
+LONG_S = 60.0
+
+
+@pytest.fixture(params=sorted(STORES))
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    """Opens the same state any number of times."""
+    return STORES[request.param](tmp_path)
+
+
+@pytest.fixture
+async def store(opened: Open) -> AsyncIterator[StateStore]:
+    async with opened() as one:
+        yield one
+
+
+async def test_the_identity_of_a_migration_is_minted_once(opened: Open, store: StateStore) -> None:
+    first = await store.migration_id()
+    assert first
+    assert await store.migration_id() == first
+    async with opened() as again:
+        assert await again.migration_id() == first
+
+
+async def test_two_processes_mint_one_identity(opened: Open) -> None:
+    found: list[str] = []
+    async with opened() as one, opened() as other, anyio.create_task_group() as tasks:
+
+        async def ask(store: StateStore) -> None:
+            found.append(await store.migration_id())
+
+        tasks.start_soon(ask, one)
+        tasks.start_soon(ask, other)
+    assert found[0] == found[1]
+
+
+async def test_a_pipeline_never_started_is_unknown(store: StateStore) -> None:
+    assert await store.load_pipeline("orders") is None
+    assert await store.load_checkpoints("orders") == []
+    assert await store.dead_letters("orders") == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        PipelineState(epoch=1),
+        PipelineState(
+            epoch=7,
+            phase=Phase.FAILED,
+            copy_stage=CopyStage.SWEPT,
+            repairing=True,
+            guarding=True,
+            copy_started_at=T0,
+            copy_finished_at=T0 + timedelta(microseconds=1),
+            generation="g",
+            pending_generation="p",
+            failure="it was näht 'quoted'",
+        ),
+    ],
+)
+async def test_a_pipeline_state_survives_reopening(opened: Open, store: StateStore, state: PipelineState) -> None:
+    await store.save_pipeline("orders", PipelineState(epoch=99))
+    await store.save_pipeline("orders", state)
+    async with opened() as again:
+        assert await again.load_pipeline("orders") == state
+        assert await again.load_pipeline("customers") is None
+
+
+CHECKPOINTS = [
+    Checkpoint(Partition("a", bounded=False)),
+    Checkpoint(
+        Partition("b", bounded=True, parents=("a", "x,y"), log="stream:2026"),
+        position="00012",
+        intent="p'",
+        finished=True,
+        succeeded=True,
+        replicated_through=T0,
+        records=2**40,
+    ),
+]
+
+
+async def test_checkpoints_survive_reopening_exactly(opened: Open, store: StateStore) -> None:
+    await store.save_checkpoints("orders", CHECKPOINTS)
+    await store.save_checkpoints("customers", CHECKPOINTS[:1])
+    async with opened() as again:
+        assert sorted(await again.load_checkpoints("orders"), key=lambda c: c.partition.id) == CHECKPOINTS
+        assert await again.load_checkpoints("customers") == CHECKPOINTS[:1]
+
+
+async def test_a_checkpoint_replaces_the_earlier_one_of_its_partition(store: StateStore) -> None:
+    await store.save_checkpoints("orders", CHECKPOINTS)
+    moved = Checkpoint(CHECKPOINTS[1].partition, position="2")
+    await store.save_checkpoints("orders", [moved])
+    assert sorted(await store.load_checkpoints("orders"), key=lambda c: c.partition.id) == [CHECKPOINTS[0], moved]
+
+
+async def test_nothing_to_save_is_no_error(store: StateStore) -> None:
+    await store.save_checkpoints("orders", [])
+    await store.forget_partitions("orders", [])
+    await store.add_dead_letters("orders", "p", [])
+    await store.resolve_dead_letters("orders", [])
+
+
+async def test_forgotten_partitions_are_gone_and_others_stay(store: StateStore) -> None:
+    await store.save_checkpoints("orders", CHECKPOINTS)
+    await store.save_checkpoints("customers", CHECKPOINTS)
+    await store.forget_partitions("orders", ["a", "never known"])
+    assert await store.load_checkpoints("orders") == CHECKPOINTS[1:]
+    assert len(await store.load_checkpoints("customers")) == 2
+
+
+async def test_a_new_epoch_forgets_everything_of_this_pipeline_only(opened: Open, store: StateStore) -> None:
+    for pipeline in ("orders", "customers"):
+        await store.save_checkpoints(pipeline, CHECKPOINTS)
+        await store.add_dead_letters(pipeline, "a", [Rejection("k", "too large")])
+    state = PipelineState(epoch=2, repairing=True)
+    await store.begin_epoch("orders", state)
+    async with opened() as again:
+        assert await again.load_pipeline("orders") == state
+        assert await again.load_checkpoints("orders") == []
+        assert await again.dead_letters("orders") == []
+        assert len(await again.load_checkpoints("customers")) == 2
+        assert len(await again.dead_letters("customers")) == 1
+
+
+async def test_a_dead_letter_of_a_key_is_counted_up_and_keeps_its_beginning(opened: Open, store: StateStore) -> None:
+    await store.add_dead_letters("orders", "a", [Rejection("k", "too large", T0)])
+    (before,) = await store.dead_letters("orders")
+    await store.add_dead_letters("orders", "b", [Rejection("k", "too deep", T0 + timedelta(seconds=9))])
+    async with opened() as again:
+        (letter,) = await again.dead_letters("orders")
+    assert (letter.pipeline, letter.partition, letter.key) == ("orders", "b", "k")
+    assert (letter.reason, letter.count, letter.committed_at) == ("too deep", 2, T0)
+    assert letter.first_seen == before.first_seen
+    assert letter.last_seen >= before.last_seen
+
+
+async def test_dead_letters_come_oldest_first_up_to_a_limit(store: StateStore) -> None:
+    for key in "cab":
+        await store.add_dead_letters("orders", "p", [Rejection(key, "no")])
+    await store.add_dead_letters("customers", "p", [Rejection("z", "no")])
+    assert [d.key for d in await store.dead_letters("orders")] == ["c", "a", "b"]
+    assert [d.key for d in await store.dead_letters("orders", limit=2)] == ["c", "a"]
+    assert [d.key for d in await store.dead_letters()] == ["c", "a", "b", "z"]
+
+
+async def test_the_summary_tells_since_when_something_is_missing(store: StateStore) -> None:
+    assert await store.dead_letter_summary("orders") == DeadLetterSummary()
+    later = T0 + timedelta(days=1)
+    await store.add_dead_letters("orders", "p", [Rejection("a", "no", later), Rejection("b", "no", T0)])
+    await store.add_dead_letters("customers", "p", [Rejection("c", "no", T0 - timedelta(days=9))])
+    assert await store.dead_letter_summary("orders") == DeadLetterSummary(2, T0, copied_row=False)
+    await store.add_dead_letters("orders", "scan", [Rejection("row", "no")])
+    assert await store.dead_letter_summary("orders") == DeadLetterSummary(3, T0, copied_row=True)
+
+
+async def test_resolved_dead_letters_are_closed(store: StateStore) -> None:
+    await store.add_dead_letters("orders", "p", [Rejection("a", "no", T0), Rejection("b", "no", T0)])
+    await store.add_dead_letters("customers", "p", [Rejection("a", "no", T0)])
+    await store.resolve_dead_letters("orders", ["a", "never open"])
+    assert [d.key for d in await store.dead_letters("orders")] == ["b"]
+    assert len(await store.dead_letters("customers")) == 1
+
+
+async def test_a_lease_is_exclusive(opened: Open, store: StateStore) -> None:
+    assert await store.lease_owner("r") is None
+    assert await store.acquire_lease("r", "one", LONG_S) == 0
+    async with opened() as other:
+        assert 0 < await other.acquire_lease("r", "two", LONG_S) <= LONG_S
+        assert await other.lease_owner("r") == "one"
+        assert await other.acquire_lease("another resource", "two", LONG_S) == 0
+
+
+async def test_of_many_that_ask_at_once_one_gets_the_lease(opened: Open) -> None:
+    answers: list[float] = []
+
+    async def ask(store: StateStore, owner: str) -> None:
+        answers.append(await store.acquire_lease("r", owner, LONG_S))
+
+    async with opened() as one, opened() as two, anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(ask, (one, two)[number % 2], str(number))
+    assert answers.count(0) == 1
+
+
+async def test_the_holder_renews(opened: Open, store: StateStore) -> None:
+    assert await store.acquire_lease("r", "one", SHORT_S) == 0
+    assert await store.acquire_lease("r", "one", LONG_S) == 0
+    await anyio.sleep(SHORT_S * 1.2)
+    async with opened() as other:
+        assert await other.acquire_lease("r", "two", SHORT_S) > LONG_S / 2
+
+
+async def test_a_lease_is_taken_over_only_after_its_end(opened: Open, store: StateStore) -> None:
+    begun = elapsed_s()
+    assert await store.acquire_lease("r", "one", SHORT_S) == 0
+    async with opened() as other:
+        while (left_s := await other.acquire_lease("r", "two", SHORT_S)) > 0:  # noqa: ASYNC110 — as it is meant
+            await anyio.sleep(left_s)
+    assert elapsed_s() - begun >= SHORT_S
+    assert await store.lease_owner("r") == "two"
+    assert await store.acquire_lease("r", "one", SHORT_S) > 0
+
+
+async def test_a_released_lease_lingers_so_that_late_requests_are_over(opened: Open, store: StateStore) -> None:
+    assert await store.acquire_lease("r", "one", LONG_S) == 0
+    await store.release_lease("r", "one", SHORT_S)
+    async with opened() as other:
+        assert 0 < await other.acquire_lease("r", "two", LONG_S) <= SHORT_S
+        await anyio.sleep(SHORT_S * 1.2)
+        assert await other.acquire_lease("r", "two", LONG_S) == 0
+
+
+async def test_nobody_releases_the_lease_of_another(opened: Open, store: StateStore) -> None:
+    assert await store.acquire_lease("r", "one", LONG_S) == 0
+    async with opened() as other:
+        await other.release_lease("r", "two", 0)
+        assert await other.acquire_lease("r", "two", LONG_S) > 1
+
+
+async def test_a_change_survives_the_cancellation_of_its_caller(opened: Open, store: StateStore) -> None:
+    """Cancelled or not, a save is whole or has not begun: nothing in between."""
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.save_checkpoints, "orders", CHECKPOINTS)
+            await anyio.lowlevel.checkpoint()
+            scope.cancel()
+    async with opened() as again:
+        assert len(await again.load_checkpoints("orders")) in {0, 2}
+    await store.save_checkpoints("orders", CHECKPOINTS)
+    assert len(await store.load_checkpoints("orders")) == 2

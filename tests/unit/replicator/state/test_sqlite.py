@@ -1,0 +1,115 @@
+"""Promises of the SQLite store beyond the contract of every store: files, versions, machines and durability."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import anyio
+import pytest
+
+from fakes.stores import InlineStore
+from fakes.virtual import in_virtual_time
+from replicator.errors import ConfigurationError
+from replicator.model import Checkpoint, Partition
+from replicator.state.leases import Leases
+from replicator.state.sqlite import SCHEMA, SCHEMA_VERSION, SqliteStore
+
+DURATION_S = 30.0
+
+
+def raw(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.row_factory = sqlite3.Row
+    return db
+
+
+async def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    db = raw(path)
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    db.close()
+    with pytest.raises(ConfigurationError, match="newer version"):
+        async with SqliteStore(path):
+            pass
+    db = raw(path)
+    assert db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION + 1
+    assert db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0] == 0
+    db.close()
+
+
+async def test_what_is_no_database_is_a_configuration_error(tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"not a database, but long enough to have a header" * 100)
+    for path in (garbage, tmp_path, garbage / "below"):
+        with pytest.raises(ConfigurationError, match=r"state\.path"):
+            async with SqliteStore(path):
+                pass
+
+
+async def test_every_commit_is_synced(tmp_path: Path) -> None:
+    """An intent that was lost with the page cache would let a replay go backwards."""
+    async with SqliteStore(tmp_path / "deep" / "state.sqlite") as store:
+        db = store._db()
+        assert db.execute("PRAGMA synchronous").fetchone()[0] == 2
+        assert db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+async def test_a_save_that_fails_in_the_middle_changes_nothing(tmp_path: Path) -> None:
+    broken = Checkpoint(Partition("b", bounded=True), position=cast("str", object()))
+    async with SqliteStore(tmp_path / "state.sqlite") as store:
+        with pytest.raises(sqlite3.Error):
+            await store.save_checkpoints("orders", [Checkpoint(Partition("a", bounded=True)), broken])
+        assert await store.load_checkpoints("orders") == []
+        await store.save_checkpoints("orders", [Checkpoint(Partition("a", bounded=True))])
+        assert len(await store.load_checkpoints("orders")) == 1
+
+
+@pytest.fixture
+def db() -> Iterator[sqlite3.Connection]:
+    connection = raw(Path(":memory:"))
+    connection.executescript(SCHEMA)
+    yield connection
+    connection.close()
+
+
+@in_virtual_time
+async def test_a_lease_of_another_boot_is_waited_for_in_full(db: sqlite3.Connection) -> None:
+    """There is no clock in common: only a full duration without a renewal proves that its holder is gone."""
+    before, after = Leases("boot 1"), Leases("boot 2")
+    before.acquire(db, "r", "one", DURATION_S)
+    await anyio.sleep(DURATION_S * 10)
+    assert after.acquire(db, "r", "two", DURATION_S) == pytest.approx(DURATION_S)
+    await anyio.sleep(DURATION_S / 2)
+    assert after.acquire(db, "r", "two", DURATION_S) == pytest.approx(DURATION_S / 2)
+    await anyio.sleep(DURATION_S / 2 + 0.001)
+    assert after.acquire(db, "r", "two", DURATION_S) == 0
+
+
+@in_virtual_time
+async def test_a_renewal_on_another_boot_starts_the_wait_anew(db: sqlite3.Connection) -> None:
+    one, two = Leases("boot 1"), Leases("boot 2")
+    one.acquire(db, "r", "one", DURATION_S)
+    for _ in range(5):
+        assert two.acquire(db, "r", "two", DURATION_S) > 0
+        await anyio.sleep(DURATION_S * 0.9)
+        one.acquire(db, "r", "one", DURATION_S)
+    assert two.acquire(db, "r", "two", DURATION_S) == pytest.approx(DURATION_S)
+
+
+@in_virtual_time
+async def test_waiting_for_a_lease_takes_no_more_memory_the_longer_it_lasts(db: sqlite3.Connection) -> None:
+    one, two = Leases("boot 1"), Leases("boot 2")
+    for _ in range(100):
+        one.acquire(db, "r", "one", DURATION_S)
+        two.acquire(db, "r", "two", DURATION_S)
+    assert len(two._watched) == 1
+
+
+@in_virtual_time
+async def test_an_expired_lease_that_nobody_took_is_renewed() -> None:
+    async with InlineStore() as store:
+        assert await store.acquire_lease("r", "one", 1) == 0
+        await anyio.sleep(100)
+        assert await store.acquire_lease("r", "one", 1) == 0
+        assert await store.acquire_lease("r", "two", 1) == pytest.approx(1)
