@@ -198,7 +198,7 @@ class PipelineState:
 class DeadLetter:
     """A change that could not be applied, kept until it is resolved. One for each key: a later one counts it up.
 
-    `committed_at` is when the first of them was committed at the source, None for a copied row.
+    `committed_at` is when the first of them was committed at the source, None when a copied row is among them.
     """
 
     pipeline: str

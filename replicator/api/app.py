@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import BaseModel, ConfigDict, Field
 
 from replicator.engine.status import PipelineStatus
+from replicator.errors import ConfigurationError
 from replicator.model import DeadLetter
 
 
@@ -77,4 +78,6 @@ def _add_dead_letters(app: FastAPI, daemon: Running) -> None:
             resolved = await daemon.retry(request.pipeline, request.keys)
         except KeyError:
             raise HTTPException(404, f"there is no pipeline {request.pipeline}") from None
+        except ConfigurationError as error:
+            raise HTTPException(409, str(error)) from error
         return Retried(resolved=resolved, open=len(request.keys) - resolved)

@@ -54,7 +54,7 @@ def parse_config(
     try:
         return model.model_validate(_resolve(tree, environment, ()))
     except ValidationError as error:
-        raise _explain(error, model, name) from None
+        raise _Explanation(registry, model).of(error, name) from None
 
 
 def json_schema(registry: Registry) -> dict[str, Any]:
@@ -104,30 +104,42 @@ def _resolve(node: object, environment: Mapping[str, str], path: tuple[str, ...]
     return REFERENCE.sub(expand, node)
 
 
-def _explain(error: ValidationError, model: type[BaseModel], name: str) -> ConfigurationError:
-    """Every problem with its field, in the words of a config file. Values never appear: they may be secrets."""
-    problems = [_problem(details, model) for details in error.errors(include_input=False, include_url=False)]
-    if len(problems) == 1:
-        where, what, fix = problems[0]
-        return ConfigurationError(f"{name}: {where}", what, fix)
-    lines = "".join(f"\n  {where}: {what}. {fix}" for where, what, fix in problems)
-    return ConfigurationError(name, f"{len(problems)} fields are wrong", f"Mend each:{lines}")
+class _Explanation:
+    """Validation errors in the words of a config file. Values never appear: they may be secrets."""
 
+    def __init__(self, registry: Registry, model: type[BaseModel]) -> None:
+        self._registry = registry
+        self._model = model
 
-def _problem(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str, str]:
-    where = ".".join(str(part) for part in details["loc"])
-    match details["type"]:
-        case "extra_forbidden":
-            return where, "unknown field", _suggestion(str(details["loc"][-1]), model)
-        case "missing":
-            return where, "is missing", "Add it; see docs/configuration.md"
-        case "union_tag_invalid" | "union_tag_not_found":
-            known = details.get("ctx", {}).get("expected_tags", "")
-            return f"{where}.type", "names no connector there is", f"Use one of {known}"
-    return where, details["msg"].removeprefix("Value error, "), "See docs/configuration.md for what is allowed"
+    def of(self, error: ValidationError, name: str) -> ConfigurationError:
+        """Every problem with its field and the fix."""
+        problems = [self._problem(details) for details in error.errors(include_input=False, include_url=False)]
+        if len(problems) == 1:
+            where, what, fix = problems[0]
+            return ConfigurationError(f"{name}: {where}", what, fix)
+        lines = "".join(f"\n  {where}: {what}. {fix}" for where, what, fix in problems)
+        return ConfigurationError(name, f"{len(problems)} fields are wrong", f"Mend each:{lines}")
 
+    def _problem(self, details: ErrorDetails) -> tuple[str, str, str]:
+        path = self._path(details["loc"])
+        where = ".".join(path)
+        match details["type"]:
+            case "extra_forbidden":
+                return where, "unknown field", self._suggestion(path[-1])
+            case "missing":
+                return where, "is missing", "Add it; see docs/configuration.md"
+            case "union_tag_invalid" | "union_tag_not_found":
+                kinds = self._registry.sources if path[-1] == "source" else self._registry.targets
+                return f"{where}.type", "names no connector there is", f"Use one of {', '.join(map(repr, kinds))}"
+        return where, details["msg"].removeprefix("Value error, "), "See docs/configuration.md for what is allowed"
 
-def _suggestion(unknown: str, model: type[BaseModel]) -> str:
-    known = set(re.findall(r'"([a-z_]+)": \{', str(model.model_json_schema()).replace("'", '"')))
-    close = difflib.get_close_matches(unknown, known, n=1)
-    return f"Did you mean {close[0]}?" if close else "Remove it; see docs/configuration.md for what there is"
+    def _path(self, location: tuple[int | str, ...]) -> list[str]:
+        """Without the connector's name, which pydantic puts behind `source` and `target` where there are several."""
+        kinds = {"source": set(self._registry.sources), "target": set(self._registry.targets)}
+        parts = [str(part) for part in location]
+        return [part for before, part in zip(["", *parts], parts, strict=False) if part not in kinds.get(before, set())]
+
+    def _suggestion(self, unknown: str) -> str:
+        known = set(re.findall(r'"([a-z_]+)": \{', str(self._model.model_json_schema()).replace("'", '"')))
+        close = difflib.get_close_matches(unknown, known, n=1)
+        return f"Did you mean {close[0]}?" if close else "Remove it; see docs/configuration.md for what there is"

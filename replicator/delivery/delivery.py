@@ -102,7 +102,6 @@ class Delivery:
 
     def _suspect(self, keys: Sequence[str]) -> None:
         self.suspects.add(keys, elapsed_s() + self._fence.lifetime_s)
-        self._telemetry.suspect_keys(len(self.suspects))
 
     def _failed(self, error: TransientError) -> None:
         if isinstance(error, ThrottledError):

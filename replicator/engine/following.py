@@ -56,6 +56,9 @@ class Following(Generic[R]):
         if forgotten:
             await self._store.forget_partitions(self._pipeline, forgotten)
             self._lineage.forget(forgotten)
+            self._started.difference_update(forgotten)
+        for checkpoint in settled:
+            self._finished_at.pop(checkpoint.partition.id, None)
 
     async def run(self) -> None:
         """Starts what may be started and lists again: at intervals, and as soon as a partition has finished."""

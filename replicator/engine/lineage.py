@@ -17,11 +17,16 @@ class Lineage:
 
     def __init__(self, checkpoints: Iterable[Checkpoint] = ()) -> None:
         self.checkpoints: dict[str, Checkpoint] = {}
+        self._listed_before = False
         self.load(checkpoints)
 
-    def load(self, checkpoints: Iterable[Checkpoint]) -> None:
-        """Takes up what the state store remembers; bounded partitions are not its business."""
+    def load(self, checkpoints: Iterable[Checkpoint], *, listed_before: bool = False) -> None:
+        """Takes up what the state store remembers; bounded partitions are not its business.
+
+        `listed_before`: this copy has made a listing, even if nothing was in it.
+        """
         self.checkpoints.update((c.partition.id, c) for c in checkpoints if not c.partition.bounded)
+        self._listed_before = listed_before or bool(self.checkpoints)
 
     def discover(self, listing: Iterable[Partition]) -> list[Checkpoint]:
         """Takes in a complete listing; returns the checkpoints that are new and must be saved before they are read.
@@ -30,20 +35,20 @@ class Lineage:
         only have been trimmed unread: raises PositionLostError.
         """
         listed = {partition.id: partition for partition in listing}
-        first = not self.checkpoints
         self._check_log(listed.values())
         new: list[Checkpoint] = []
         for partition in listed.values():
             if partition.id in self.checkpoints:
                 continue
             known = tuple(p for p in partition.parents if p in self.checkpoints or p in listed)
-            if len(known) < len(partition.parents) and not first:
+            if len(known) < len(partition.parents) and self._listed_before:
                 gone = ", ".join(sorted(set(partition.parents) - set(known)))
                 raise PositionLostError(
                     f"partition {partition.id} continues {gone}, which was trimmed before it was read"
                 )
             new.append(Checkpoint(replace(partition, parents=known)))
         self.checkpoints.update((c.partition.id, c) for c in new)
+        self._listed_before = True
         return new
 
     def _check_log(self, listing: Iterable[Partition]) -> None:

@@ -18,7 +18,7 @@ from replicator.engine.loop import PartitionLoop
 from replicator.engine.ownership import Claim, Ownership
 from replicator.engine.phases import Progress, next_state
 from replicator.engine.reconciling import Reconciler
-from replicator.errors import PositionLostError
+from replicator.errors import ConfigurationError, PositionLostError
 from replicator.model import Batch, Checkpoint, CopyStage, Phase, PipelineState, R, Rule
 from replicator.ports import Source, StateStore, Target
 from replicator.telemetry import PipelineTelemetry
@@ -127,7 +127,8 @@ class Pipeline(Generic[R]):
         """Takes up what the store remembers, without a claim: all that is done for a pipeline that has failed."""
         self.state = await self._store.load_pipeline(self.name)
         checkpoints = await self._store.load_checkpoints(self.name)
-        self.lineage.load(checkpoints)
+        begun = self.state is not None and self.state.copy_started_at is not None
+        self.lineage.load(checkpoints, listed_before=begun)
         self.copying.checkpoints.update((c.partition.id, c) for c in checkpoints if c.partition.bounded)
 
     @property
@@ -153,8 +154,11 @@ class Pipeline(Generic[R]):
     async def retry(self, keys: Sequence[str]) -> int:
         """Takes dead letters up again by the guarded procedure; returns how many are resolved.
 
-        From here on the stream's changes of these keys are guarded, and those being written have landed.
+        From here on the stream's changes of these keys are guarded, and those being written have landed. Raises
+        ConfigurationError for a pipeline that has failed: its target may be somebody else's by now.
         """
+        if self.is_failed:
+            raise ConfigurationError(f"pipelines.{self.name}", "has failed", "Adopt its target first, with run --adopt")
         self._guards.open(keys)
         await self._update(guarding=True)
         await self._applier.inflight.drained()

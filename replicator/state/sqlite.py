@@ -107,7 +107,7 @@ class SqliteStore:
         rows = [(pipeline, partition, r.key, r.reason, text(r.committed_at), now, now) for r in rejections]
         sql = """INSERT INTO dead_letters VALUES (?,?,?,?,?,?,?,1) ON CONFLICT DO UPDATE SET
             partition = excluded.partition, reason = excluded.reason, last_seen = excluded.last_seen,
-            count = count + 1"""
+            count = count + 1, committed_at = MIN(committed_at, excluded.committed_at)"""
         await self._write(lambda db: db.executemany(sql, rows))
 
     async def dead_letters(self, pipeline: str | None = None, limit: int = 1000) -> list[DeadLetter]:

@@ -71,10 +71,6 @@ class PipelineTelemetry:
         """The target charged so many of its units."""
         self._charge.inc(units)
 
-    def suspect_keys(self, count: int) -> None:
-        """So many keys have a request of unknown outcome."""
-        self._metrics.suspect_keys.labels(self.pipeline).set(count)
-
     def source_failed(self, error: TransientError) -> None:
         """A call to the source failed and will be repeated."""
         self._metrics.source_retries.labels(self.pipeline, type(error).__name__).inc()

@@ -110,14 +110,12 @@ def test_a_connector_that_there_is_not_is_told_which_there_are() -> None:
     assert "'table', 'bucket'" in message
 
 
-@pytest.mark.xfail(reason="reported: pydantic tells the tags only when there is one", strict=True)
 def test_a_connector_that_is_not_named_is_told_which_there_are() -> None:
     message = refused(tree(source={"name": "t"}), buckets=True)
     assert "orders.source.type" in message
     assert "table" in message
 
 
-@pytest.mark.xfail(reason="reported: with several connectors the tag gets into the path", strict=True)
 def test_a_field_of_one_of_several_connectors_is_named_as_it_is_written() -> None:
     message = refused(tree(source={"type": "bucket", "bucket": "b", "buckett": 1}), buckets=True)
     assert "pipelines.orders.source.buckett" in message

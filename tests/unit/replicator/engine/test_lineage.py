@@ -76,9 +76,6 @@ def test_parents_trimmed_later_were_never_read() -> None:
         lineage.discover([shard("a"), shard("late", "never seen")])
 
 
-@pytest.mark.xfail(
-    reason="reported: an empty first listing leaves no trace, so the next one counts as first", strict=True
-)
 def test_parents_trimmed_after_an_empty_first_listing_were_never_read() -> None:
     """The log was empty when the copy began; before the daemon looked again a shard had come, grown and gone."""
     lineage = Lineage()
