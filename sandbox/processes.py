@@ -70,6 +70,10 @@ class Program:
                 raise ProgramError(f"{self._arguments[:4]}: no line with {containing!r}: {self.tail()}")
             await anyio.sleep(POLL_S)
 
+    def text(self) -> str:
+        """All it has printed."""
+        return self.log.read_text(errors="replace")
+
     def tail(self) -> str:
         """The end of what it printed."""
         return self.log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip() or "(it printed nothing)"

@@ -1,6 +1,7 @@
 """Calls to AWS that only read: repeated while they fail, paid from a budget, timed by the service's own clock."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -34,10 +35,7 @@ class Caller:
     async def call(self, client: Any, operation: str, **parameters: object) -> Response:
         """Repeats until the service gives a definite answer. Raises AwsRefusal when that is a refusal."""
 
-        async def attempt() -> Response:
-            return await self._once(client, operation, parameters)
-
-        return await retrying(attempt, self._failed)
+        return await self._repeated(client, operation, parameters, self._telemetry.source_failed)
 
     async def probe(self, client: Any, operation: str, **parameters: object) -> Response:
         """For the start: a few attempts. Raises ConfigurationError when the service cannot be used, AwsRefusal."""
@@ -53,11 +51,20 @@ class Caller:
     async def paid(self, client: Any, operation: str, **parameters: object) -> Response:
         """As `call`, within the read budget, and charged to it."""
         async with self.budget.held():
-            answer = await self.call(client, operation, ReturnConsumedCapacity="TOTAL", **parameters)
+            parameters["ReturnConsumedCapacity"] = "TOTAL"
+            answer = await self._repeated(client, operation, parameters, self._paid_failed)
             units = _consumed(answer)
             self.budget.charge(units)
         self._telemetry.source_answered(units)
         return answer
+
+    async def _repeated(
+        self, client: Any, operation: str, parameters: Mapping[str, object], failed: Callable[[TransientError], None]
+    ) -> Response:
+        async def attempt() -> Response:
+            return await self._once(client, operation, parameters)
+
+        return await retrying(attempt, failed)
 
     async def _once(self, client: Any, operation: str, parameters: Mapping[str, object]) -> Response:
         method: Callable[..., Any] = getattr(client, operation)
@@ -70,16 +77,19 @@ class Caller:
             if translated is error:
                 raise
             raise translated from error
+        if not answer.keys() - {"ResponseMetadata"}:
+            raise TransientError(f"{operation}: an answer without content, maybe not from the service")
         self._observe(answer, sent)
         self._telemetry.source_answered(0.0)
         return answer
 
     def _observe(self, answer: Response, sent: float) -> None:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-        if date:
+        with suppress(TypeError, ValueError):  # without a date, or with another one, an answer tells no time
             self.clock.observe(parsedate_to_datetime(date), sent, elapsed_s())
 
-    def _failed(self, error: TransientError) -> None:
+    def _paid_failed(self, error: TransientError) -> None:
+        """Only these calls share their capacity with production; a stream that is read too often throttles too."""
         if isinstance(error, ThrottledError):
             self.budget.give_way()
         self._telemetry.source_failed(error)

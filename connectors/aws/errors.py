@@ -2,6 +2,7 @@
 
 throttling codes                               ThrottledError
 5xx, timeouts, lost or refused connections     TransientError
+answers cut short or damaged on the way        TransientError
 credentials and permissions                    TransientError while running (they may be mended),
                                                ConfigurationError at the start
 everything else                                AwsRefusal, for the caller to act on
@@ -10,6 +11,7 @@ everything else                                AwsRefusal, for the caller to act
 import asyncio
 
 from botocore import exceptions
+from botocore.parsers import ResponseParserError
 
 from replicator.errors import ConfigurationError, ThrottledError, TransientError
 
@@ -49,8 +51,20 @@ CREDENTIAL_ERRORS = (
     exceptions.PartialCredentialsError,
     exceptions.CredentialRetrievalError,
     exceptions.TokenRetrievalError,
+    exceptions.NoAuthTokenError,
+    exceptions.MetadataRetrievalError,
+    exceptions.LoginError,
     exceptions.SSOError,
     exceptions.ProfileNotFound,
+)
+
+CONNECTION_ERRORS = (exceptions.HTTPClientError, exceptions.ConnectionError, OSError, asyncio.TimeoutError)
+
+DAMAGED_ANSWERS = (
+    exceptions.IncompleteReadError,
+    exceptions.ChecksumError,
+    exceptions.FlexibleChecksumError,
+    ResponseParserError,
 )
 
 CREDENTIALS_FIX = "Give credentials by the environment, a profile or a role, and see docs/permissions.md for the policy"
@@ -80,24 +94,27 @@ def translate(operation: str, error: Exception) -> Exception:
         return _translate_answer(operation, error)
     if isinstance(error, CREDENTIAL_ERRORS):
         return AccessError(f"{operation}: {error}")
-    if isinstance(
-        error, exceptions.HTTPClientError | exceptions.EndpointConnectionError | OSError | asyncio.TimeoutError
-    ):
+    if isinstance(error, DAMAGED_ANSWERS):
+        return TransientError(f"{operation}: {type(error).__name__}")
+    if isinstance(error, CONNECTION_ERRORS):
         return UnreachableError(f"{operation}: {error or type(error).__name__}")
     return error
 
 
 def _translate_answer(operation: str, error: exceptions.ClientError) -> Exception:
+    """Keeps the first line of a message only: what follows in a refused signature's shows the session token."""
     details = error.response.get("Error", {})
-    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+    code, message = str(details.get("Code", "")), str(details.get("Message", "")).partition("\n")[0]
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     text = f"{operation}: {code}"
     if code in THROTTLES or status == 429:
         return ThrottledError(text)
-    if code in ACCESS:
+    if code in ACCESS or status in {401, 403, 407}:
         return AccessError(f"{text}: {message}")
     if status >= 500 or code in {"InternalServerError", "ServiceUnavailable", "RequestTimeout"}:
         return TransientError(text)
+    if not code[:1].isalpha():  # a status for want of a code: not the service has answered but something before it
+        return TransientError(f"{text}: {message} (from something that is not the service)")
     return AwsRefusal(operation, code, message)
 
 
@@ -107,6 +124,8 @@ def configuration_error(where: str, error: Exception) -> ConfigurationError:
         return error
     if isinstance(error, exceptions.NoRegionError):
         return ConfigurationError(f"{where}.region", "is not known", "Set it here, or AWS_DEFAULT_REGION")
+    if isinstance(error, ValueError):
+        return ConfigurationError(f"{where}.endpoint", str(error), "Give an address like https://host:port")
     if isinstance(error, AccessError | exceptions.BotoCoreError):
         return ConfigurationError(where, str(error), CREDENTIALS_FIX)
     if isinstance(error, UnreachableError):

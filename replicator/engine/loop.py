@@ -110,6 +110,8 @@ class PartitionLoop(Generic[R]):
         async with aclosing(self._source.read(self._checkpoint.partition, resume)) as source:
             async for batch in source:
                 folded = [_merged([*folded, batch])]
+                if not batch.read:
+                    await anyio.sleep(batch.pause_s)
         replayed: Batch[R] = folded[0] if folded else Batch(changes=())
         self._telemetry.log.info(
             "replaying what was under way when the last run ended",

@@ -162,6 +162,10 @@ class MemoryTarget:
     async def connect(self, key_names: tuple[str, ...]) -> None:
         await self._read("connect", lambda: None)
 
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        return ()
+
     async def create(self) -> None:
         return
 

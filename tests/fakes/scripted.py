@@ -155,6 +155,7 @@ class ScriptedSource:
         pause_s: float = 0.2,
     ) -> None:  # fmt: skip
         self.clock = ServiceClock()
+        self.endpoints: tuple[str, ...] = ()
         self.key_names: tuple[str, ...] = ("id",)
         self.retention: timedelta | None = timedelta(hours=24)
         self._table = table

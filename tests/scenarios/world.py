@@ -88,7 +88,7 @@ class Daemon:
     def __init__(self, program: Program, http: aiohttp.ClientSession) -> None:
         self.program = program
         self._http = http
-        self._url = ""
+        self.url = ""
         self._log_start = 0
 
     async def start(self) -> None:
@@ -96,23 +96,23 @@ class Daemon:
         self._log_start = self.program.log.stat().st_size if self.program.log.exists() else 0
         self.program.start()
         line = await self.program.line('"http interface"', since=self._log_start)
-        self._url = json.loads(line)["url"]
+        self.url = json.loads(line)["url"]
 
     async def get(self, path: str) -> tuple[int, Any]:
         """Status code and JSON of a GET."""
-        async with self._http.get(self._url + path) as answer:
+        async with self._http.get(self.url + path) as answer:
             return answer.status, await answer.json()
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples with these labels, as Prometheus would scrape them."""
-        async with self._http.get(self._url + "/metrics") as answer:
+        async with self._http.get(self.url + "/metrics") as answer:
             families = text_string_to_metric_families(await answer.text())
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
     async def post(self, path: str, body: object) -> tuple[int, Any]:
         """Status code and JSON of a POST."""
-        async with self._http.post(self._url + path, json=body) as answer:
+        async with self._http.post(self.url + path, json=body) as answer:
             return answer.status, await answer.json()
 
     async def status(self) -> Status | None:

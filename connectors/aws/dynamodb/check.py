@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from connectors.aws.calls import Caller
 from connectors.aws.clients import open_client
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
-from connectors.aws.dynamodb.lookup import lookup
+from connectors.aws.dynamodb.lookup import request_items
 from connectors.aws.dynamodb.records import row_change
 from connectors.aws.dynamodb.shards import ShardListing, shard_id
 from connectors.aws.dynamodb.table import Table
@@ -30,13 +31,9 @@ async def check_table(
     async def scan() -> None:
         answer = await caller.probe(table_client, "scan", TableName=table.name, Limit=1)
         now = caller.clock.latest()
-        await lookup(
-            caller,
-            table_client,
-            table.name,
-            table.shape,
-            [row_change(i, table.shape, now).key for i in answer["Items"]],
-        )
+        for item in answer["Items"]:
+            wanted = request_items(table.name, [row_change(item, table.shape, now).key])
+            await caller.probe(table_client, "batch_get_item", RequestItems=wanted)
 
     async def follow() -> None:
         await _read_one_page(caller, streams, table)
@@ -76,11 +73,17 @@ def _expiry(table: Table, where: str) -> Finding:
     return Finding(Severity.OK, where, message)
 
 
+def elsewhere(config: DynamoDbSourceConfig) -> DynamoDbSourceConfig:
+    """For another service: a private endpoint of DynamoDB serves DynamoDB alone, a local cloud serves everything."""
+    host = urlsplit(config.endpoint or "").hostname or ""
+    return config.model_copy(update={"endpoint": None}) if "dynamodb" in host else config
+
+
 async def _readers(caller: Caller, config: DynamoDbSourceConfig, table: Table, where: str) -> Finding:
     """Lambda triggers are the only readers that can be counted from outside."""
     most = 1 if table.replicas else MOST_READERS
     try:
-        async with open_client("lambda", config, where) as client:
+        async with open_client("lambda", elsewhere(config), where) as client:
             answer = await caller.probe(client, "list_event_source_mappings", EventSourceArn=table.stream_arn)
     except (ConfigurationError, AwsRefusal) as error:
         return Finding(

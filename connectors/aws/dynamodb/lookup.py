@@ -21,10 +21,9 @@ async def lookup(
 ) -> dict[str, Change[Document]]:
     """What the table holds under these keys now; a delete for a key without an item."""
     found = {key: missing_change(key) for key in keys}
-    for start in range(0, len(keys), MOST_KEYS):
-        pending: object = {
-            table: {"Keys": [wire_key(k) for k in keys[start : start + MOST_KEYS]], "ConsistentRead": True}
-        }
+    distinct = list(found)
+    for start in range(0, len(distinct), MOST_KEYS):
+        pending: object = request_items(table, distinct[start : start + MOST_KEYS])
         attempt = 0
         while pending:
             answer = await caller.paid(client, "batch_get_item", RequestItems=pending)
@@ -32,6 +31,11 @@ async def lookup(
             pending = answer.get("UnprocessedKeys")
             attempt = await _pause(attempt) if pending else 0
     return found
+
+
+def request_items(table: str, keys: Sequence[str]) -> dict[str, object]:
+    """Asks for these keys, at most `MOST_KEYS`, each once."""
+    return {table: {"Keys": [wire_key(key) for key in keys], "ConsistentRead": True}}
 
 
 def _rows(answer: Response, table: str, shape: TableShape, caller: Caller) -> list[Change[Document]]:

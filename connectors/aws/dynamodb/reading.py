@@ -4,10 +4,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import anyio
+
 from connectors.aws.calls import Caller
 from connectors.aws.dynamodb.records import TableShape, committed_at, stream_change
 from connectors.aws.dynamodb.shard_time import ShardTime
-from connectors.aws.dynamodb.shards import shard_id
+from connectors.aws.dynamodb.shards import ShardListing, shard_id
 from connectors.aws.errors import AwsRefusal
 from replicator.clocks import elapsed_s
 from replicator.documents import Document
@@ -20,6 +22,9 @@ RETENTION_MARGIN = timedelta(minutes=5)
 """What is so near the end of its retention is taken to be gone."""
 
 PAGE_RECORDS = 1000
+
+DENIED_PAUSE_S = 1.0
+"""Before a shard that is listed but denied is asked for again."""
 
 FEW_RECORDS = 100
 """After a page with fewer records the reader pauses: it has caught up, and five reads a second are the limit."""
@@ -34,6 +39,7 @@ class ShardReader:
         self,
         caller: Caller,
         client: Any,
+        listing: ShardListing,
         partition: Partition,
         resume: Resume,
         shape: TableShape,
@@ -43,6 +49,7 @@ class ShardReader:
     ) -> None:
         self._caller = caller
         self._client = client
+        self._listing = listing
         self._partition = partition
         self._resume = resume
         self._shape = shape
@@ -64,7 +71,8 @@ class ShardReader:
     def _batch(self, page: Page, sent: float) -> Batch[Document]:
         late = 0
         if page:
-            late = self._time.records([committed_at(record) for record in page])
+            asked_at = self._caller.clock.earliest(sent)
+            late = self._time.records([committed_at(record) for record in page], asked_at)
             self._position = page[-1]["dynamodb"]["SequenceNumber"]
         else:
             self._time.empty(self._caller.clock.earliest(sent))
@@ -90,12 +98,18 @@ class ShardReader:
         wanted = [record for record in page if _sequence(record) <= last]
         return wanted, len(wanted) < len(page) or bool(wanted and _sequence(wanted[-1]) == last)
 
-    async def _page(self, iterator: str) -> tuple[Page, str | None]:
-        try:
-            answer = await self._caller.call(self._client, "get_records", ShardIterator=iterator, Limit=PAGE_RECORDS)
-        except AwsRefusal as refusal:
-            return [], await self._recover(refusal)
-        return answer["Records"], answer.get("NextShardIterator")
+    async def _page(self, iterator: str | None) -> tuple[Page, str | None]:
+        """A page that was really read: a refusal proves nothing about time and is not handed out as an empty one."""
+        while iterator:
+            try:
+                answer = await self._caller.call(
+                    self._client, "get_records", ShardIterator=iterator, Limit=PAGE_RECORDS
+                )
+            except AwsRefusal as refusal:
+                iterator = await self._recover(refusal)
+            else:
+                return answer["Records"], answer.get("NextShardIterator")
+        return [], None
 
     async def _recover(self, refusal: AwsRefusal) -> str | None:
         """An iterator that goes on where the refused one stood, None where the shard is over."""
@@ -105,9 +119,16 @@ class ShardReader:
             case "TrimmedDataAccessException":
                 return await self._from_the_horizon()
             case "ResourceNotFoundException":
-                self._check_covered("the shard is gone")
-                return None
+                return await self._gone()
         raise refusal
+
+    async def _gone(self) -> str | None:
+        """The service denies a shard: that is believed only when a complete listing no longer shows it either."""
+        if await self._listing.is_listed(shard_id(self._partition)):
+            await anyio.sleep(DENIED_PAUSE_S)
+            return await self._iterator()
+        self._check_covered("the shard is gone")
+        return None
 
     async def _iterator(self) -> str | None:
         self._check_retention()
@@ -129,8 +150,7 @@ class ShardReader:
         except AwsRefusal as refusal:
             if refusal.code != "ResourceNotFoundException":
                 raise
-            self._check_covered("the shard is gone")
-            return None
+            return await self._gone()
 
     async def _get_iterator(self, **where: str) -> str:
         answer = await self._caller.call(
@@ -143,8 +163,9 @@ class ShardReader:
         return str(answer["ShardIterator"])
 
     def _covered_through(self) -> datetime | None:
-        """Everything older is at the target: by what was replicated, or by the copy."""
-        return self._time.claim or self._resume.skip_before
+        """Everything older is at the target: by what was replicated, or by the copy, whichever reaches further."""
+        known = [moment for moment in (self._time.claim, self._resume.skip_before) if moment is not None]
+        return max(known, default=None)
 
     def _check_retention(self) -> None:
         """Without a position the horizon is where reading begins; silently later than it should, after too long."""

@@ -11,6 +11,13 @@ from datetime import datetime, timedelta
 
 LEAST_EMPTY_PAGES = 3
 
+LEAST_EMPTY_PAGES_BEHIND = 20
+"""So many while the reader is not known to have reached the shard's end: gaps in a backlog answer with empty pages too.
+"""
+
+NEAR_THE_END = timedelta(seconds=60)
+"""A record committed so shortly before it was read shows that the reader has reached the shard's end."""
+
 ROUNDING = timedelta(seconds=1)
 """Commit times are rounded down to whole seconds."""
 
@@ -26,13 +33,15 @@ class ShardTime:
         self._margin = margin
         self._slack = timedelta(0)
         self._empty: deque[datetime] = deque()
+        self._at_the_end = False
 
-    def records(self, committed: Sequence[datetime]) -> int:
+    def records(self, committed: Sequence[datetime], asked_at: datetime) -> int:
         """A page with records of these commit times, in order; returns how many are surely older than claimed.
 
-        Those are reported as they are, and from then on less is claimed.
+        Those are reported as they are, and from then on less is claimed. `asked_at` is as for `empty`.
         """
         self._empty.clear()
+        self._at_the_end = asked_at - committed[-1] < NEAR_THE_END
         late = 0 if self.claim is None else sum(moment + ROUNDING <= self.claim for moment in committed)
         if late and self.claim is not None:
             behind = self.claim - min(committed)
@@ -44,9 +53,11 @@ class ShardTime:
         """A page without records, asked for at this instant of the service's clock, the earliest it may have been."""
         self._empty.append(asked_at)
         needed = self._margin + self._slack
-        while len(self._empty) > LEAST_EMPTY_PAGES and asked_at - self._empty[1] >= needed:
+        pages = LEAST_EMPTY_PAGES if self._at_the_end else LEAST_EMPTY_PAGES_BEHIND
+        while len(self._empty) > pages and asked_at - self._empty[1] >= needed:
             self._empty.popleft()
-        if len(self._empty) >= LEAST_EMPTY_PAGES and asked_at - self._empty[0] >= needed:
+        if len(self._empty) >= pages and asked_at - self._empty[0] >= needed:
+            self._at_the_end = True
             self._raise_to(self._empty[0] - needed)
 
     def _raise_to(self, claim: datetime) -> None:

@@ -5,9 +5,13 @@ from typing import Any
 import anyio
 
 from connectors.aws.calls import Caller
+from connectors.aws.errors import AwsRefusal
 from replicator.model import Partition
 
 RELIST_PAUSE_S = 0.5
+
+GONE = frozenset({"ResourceNotFoundException", "TrimmedDataAccessException"})
+"""What is said of a shard whose records are all trimmed."""
 
 
 class ShardListing:
@@ -16,29 +20,56 @@ class ShardListing:
     def __init__(self, caller: Caller, client: Any, stream_arn: str) -> None:
         self._caller = caller
         self._client = client
-        self._arn = stream_arn
+        self.stream_arn = stream_arn
+        self._gone: set[str] = set()
 
     async def partitions(self) -> tuple[Partition, ...]:
         """All shards the stream knows, each once.
 
-        Pages are not a snapshot: a shard may be listed before its parent is. So a listing with parents that are not in
-        it is made again, and both are taken together; what then is still missing has been trimmed.
+        Pages are not a snapshot: a shard may be listed before its parent is. So a parent that is not listed must be
+        proven to be gone, by the service's own word, or else the listing is made again and taken together.
         """
         shards = await self._pages()
-        if _orphans(shards):
+        while await self._missing(shards):
             await anyio.sleep(RELIST_PAUSE_S)
             shards = {**shards, **await self._pages()}
+        self._gone &= {parent for parent in shards.values() if parent}
         return tuple(
-            Partition(id=partition_id(self._arn, id_), bounded=False, parents=self._parents(parent), log=self._arn)
+            Partition(
+                id=partition_id(self.stream_arn, id_), bounded=False, parents=self._parents(parent), log=self.stream_arn
+            )
             for id_, parent in shards.items()
         )
+
+    async def is_listed(self, shard: str) -> bool:
+        """Whether a complete listing still shows the shard."""
+        return shard in await self._pages()
+
+    async def _missing(self, shards: dict[str, str | None]) -> bool:
+        """Whether there are parents that are neither listed nor gone."""
+        for orphan in {parent for parent in shards.values() if parent and parent not in shards} - self._gone:
+            try:
+                await self._caller.call(
+                    self._client,
+                    "get_shard_iterator",
+                    StreamArn=self.stream_arn,
+                    ShardId=orphan,
+                    ShardIteratorType="TRIM_HORIZON",
+                )
+            except AwsRefusal as refusal:
+                if refusal.code not in GONE:
+                    raise
+                self._gone.add(orphan)
+            else:
+                return True
+        return False
 
     async def _pages(self) -> dict[str, str | None]:
         """Every shard's id with its parent's."""
         shards: dict[str, str | None] = {}
         page: dict[str, str] = {}
         while True:
-            answer = await self._caller.call(self._client, "describe_stream", StreamArn=self._arn, **page)
+            answer = await self._caller.call(self._client, "describe_stream", StreamArn=self.stream_arn, **page)
             description = answer["StreamDescription"]
             shards.update((shard["ShardId"], shard.get("ParentShardId")) for shard in description["Shards"])
             last = description.get("LastEvaluatedShardId")
@@ -47,7 +78,7 @@ class ShardListing:
             page = {"ExclusiveStartShardId": last}
 
     def _parents(self, parent: str | None) -> tuple[str, ...]:
-        return (partition_id(self._arn, parent),) if parent else ()
+        return (partition_id(self.stream_arn, parent),) if parent else ()
 
 
 def partition_id(stream_arn: str, shard_id: str) -> str:
@@ -58,7 +89,3 @@ def partition_id(stream_arn: str, shard_id: str) -> str:
 def shard_id(partition: Partition) -> str:
     """The inverse of `partition_id`."""
     return partition.id.rsplit("/", 1)[-1]
-
-
-def _orphans(shards: dict[str, str | None]) -> set[str]:
-    return {parent for parent in shards.values() if parent and parent not in shards}

@@ -1,6 +1,6 @@
 """A DynamoDB table as a source: its rows by scan, its changes by stream."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,8 @@ from connectors.aws.dynamodb.reading import RETENTION, ShardReader
 from connectors.aws.dynamodb.records import row_change
 from connectors.aws.dynamodb.scanning import SegmentScan
 from connectors.aws.dynamodb.shards import ShardListing
-from connectors.aws.dynamodb.table import Table, describe, require_stream
+from connectors.aws.dynamodb.table import Table, describe, require_enabled, require_stream
+from connectors.aws.errors import AwsRefusal, configuration_error
 from replicator.clocks import ServiceClock
 from replicator.documents import Document
 from replicator.errors import PositionLostError
@@ -33,10 +34,15 @@ class DynamoDbSource:
         self._streams_client = streams
         self._caller = Caller(context.where, context.telemetry, YieldingBudget(config.max_read_units or 1.0))
         self._table: Table | None = None
+        self._listing: ShardListing | None = None
 
     @property
     def clock(self) -> ServiceClock:
         return self._caller.clock
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        return tuple({client.meta.endpoint_url: None for client in (self._table_client, self._streams_client)})
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -49,12 +55,15 @@ class DynamoDbSource:
     async def connect(self) -> None:
         table = await describe(self._caller, self._table_client, self._config, self._where)
         require_stream(table, self._where)
+        await require_enabled(self._caller, self._streams_client, table, self._where)
         self._caller.budget.set_limit(table.read_units)
         self._table = table
 
     async def size(self) -> Size:
-        answer = await self._caller.call(self._table_client, "describe_table", TableName=self._config.table)
-        description = answer["Table"]
+        try:
+            description = await self._describe()
+        except PositionLostError:  # whoever follows the stream reports it
+            return Size()
         return Size(records=description.get("ItemCount"), bytes=description.get("TableSizeBytes"))
 
     async def copy_partitions(self) -> tuple[Partition, ...]:
@@ -62,14 +71,13 @@ class DynamoDbSource:
 
     async def follow_partitions(self) -> tuple[Partition, ...]:
         """Raises PositionLostError when the stream was turned off: changes are no longer recorded anywhere."""
-        answer = await self._caller.call(self._table_client, "describe_table", TableName=self._config.table)
-        description = answer["Table"]
+        description = await self._describe()
         if not description.get("StreamSpecification", {}).get("StreamEnabled"):
             raise PositionLostError(
                 f"the stream of table {self._config.table} was turned off, so changes are no longer recorded. "
                 "Turn it on again and run once with --adopt, which repairs what was missed"
             )
-        return await ShardListing(self._caller, self._streams_client, description["LatestStreamArn"]).partitions()
+        return await self._shards(description["LatestStreamArn"]).partitions()
 
     def read(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[Document], None]:
         if partition.bounded:
@@ -77,6 +85,7 @@ class DynamoDbSource:
         return ShardReader(
             self._caller,
             self._streams_client,
+            self._shards(partition.log),
             partition,
             resume,
             self._connected.shape,
@@ -88,7 +97,10 @@ class DynamoDbSource:
         return await lookup(self._caller, self._table_client, self._config.table, self._connected.shape, keys)
 
     async def sample(self, count: int) -> list[Change[Document]]:
-        answer = await self._caller.paid(self._table_client, "scan", TableName=self._config.table, Limit=count)
+        try:
+            answer = await self._caller.probe(self._table_client, "scan", TableName=self._config.table, Limit=count)
+        except AwsRefusal as refusal:
+            raise configuration_error(self._where, refusal) from refusal
         now = self.clock.latest()
         return [row_change(item, self._connected.shape, now) for item in answer["Items"]]
 
@@ -96,6 +108,25 @@ class DynamoDbSource:
         return await check_table(
             self._caller, self._table_client, self._streams_client, self._config, self._connected, self._where
         )
+
+    async def _describe(self) -> Mapping[str, Any]:
+        try:
+            answer = await self._caller.call(self._table_client, "describe_table", TableName=self._config.table)
+        except AwsRefusal as refusal:
+            if refusal.code != "ResourceNotFoundException":
+                raise
+            raise PositionLostError(
+                f"table {self._config.table} is gone. If it was deleted on purpose, remove the pipeline; "
+                "if it was made anew, run once with --adopt"
+            ) from refusal
+        description: Mapping[str, Any] = answer["Table"]
+        return description
+
+    def _shards(self, stream_arn: str) -> ShardListing:
+        """Kept, since it remembers which shards are gone."""
+        if self._listing is None or self._listing.stream_arn != stream_arn:
+            self._listing = ShardListing(self._caller, self._streams_client, stream_arn)
+        return self._listing
 
     @property
     def _connected(self) -> Table:

@@ -7,7 +7,7 @@ from typing import Any
 from connectors.aws.calls import Caller
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
 from connectors.aws.dynamodb.records import TableShape
-from connectors.aws.errors import AwsRefusal
+from connectors.aws.errors import AwsRefusal, configuration_error
 from replicator.errors import ConfigurationError
 
 FULL_IMAGES = ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
@@ -65,6 +65,23 @@ def require_stream(table: Table, where: str) -> None:
             f"{where}.table",
             f"the stream of table {table.name} has view type {table.view_type}, which holds no new images",
             "Turn the stream off and on again with view type NEW_IMAGE or NEW_AND_OLD_IMAGES",
+        )
+
+
+async def require_enabled(caller: Caller, client: Any, table: Table, where: str) -> None:
+    """Raises ConfigurationError while the stream does not record yet, or no answer says what time it is."""
+    try:
+        answer = await caller.probe(client, "describe_stream", StreamArn=table.stream_arn, Limit=1)
+    except AwsRefusal as refusal:
+        raise configuration_error(where, refusal) from refusal
+    status = answer["StreamDescription"]["StreamStatus"]
+    if status != "ENABLED":
+        raise ConfigurationError(
+            f"{where}.table", f"the stream of table {table.name} is {status}", "Wait until it is ENABLED"
+        )
+    if not caller.clock.known:
+        raise ConfigurationError(
+            where, "answers carry no Date header, so lag cannot be told", "Let the proxy pass that header on"
         )
 
 

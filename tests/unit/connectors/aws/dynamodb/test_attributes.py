@@ -4,10 +4,10 @@ from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
-from strategies import documents
 
 from connectors.aws.dynamodb.attributes import read_item, write_item
 from replicator.documents import Document, digest
+from strategies import documents
 
 
 @given(documents)

@@ -1,0 +1,99 @@
+"""The commands as a person or a script runs them."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import anyio
+
+from sandbox.aws import AwsServer
+from sandbox.processes import Program, replicator_program
+from scenarios.world import running, world
+
+
+def _fresh(log: Path) -> Path:
+    log.unlink(missing_ok=True)
+    return log
+
+
+async def output(log: Path, *arguments: str, expect: int = 0, deadline_s: float = 60) -> str:
+    """What a command printed; it must end with the expected exit code."""
+    async with replicator_program(_fresh(log), *arguments) as program:
+        assert await program.wait(deadline_s) == expect, program.tail()
+        return program.text()
+
+
+async def test_the_demo_ends_with_a_verdict_and_one_line_of_json(tmp_path: Path) -> None:
+    """A small one: the whole flow, equal on both sides."""
+    command = f"import os; os.chdir({str(tmp_path)!r}); from replicator.cli import main; main()"
+    options = ["demo", "--items", "400", "--seconds", "2", "--rate", "50", "--json"]
+    async with Program([sys.executable, "-c", command, *options], tmp_path / "demo.log") as demo:
+        assert await demo.wait(100) == 0, demo.tail()
+    *lines, last = (tmp_path / "demo.log").read_text().splitlines()
+    outcome = json.loads(last)
+    assert outcome["equal"] is True
+    assert outcome["peak_resident_bytes"] > 10_000_000
+    orders = outcome["pipelines"]["orders"]
+    assert orders["source_records"] == orders["target_records"] == orders["equal"] > 400
+    assert orders["writes"] > 50
+    assert orders["catch_up_s"] >= 0
+    assert lines[0] == "config: .demo/migration.yaml"
+    assert (tmp_path / ".demo/migration.yaml").exists()
+
+
+async def test_status_speaks_to_people_and_to_machines(aws: AwsServer, tmp_path: Path) -> None:
+    """And says so when nobody is there."""
+    async with world(aws, tmp_path) as w:
+        async with running(w.daemon()) as daemon:
+            await daemon.until(lambda s: s["phase"] == "following")
+            log = tmp_path / "status.log"
+            table = await output(log, "status", "--url", daemon.url)
+            assert "orders" in table
+            assert "following" in table
+            snapshot = json.loads(await output(log, "status", "--json", "--url", daemon.url))
+            assert snapshot["migration"] == "scenario"
+            assert snapshot["pipelines"]["orders"]["problems"] == []
+            assert "no dead letters are open" in await output(log, "dead-letters", "list", "--url", daemon.url)
+            assert json.loads(await output(log, "dead-letters", "list", "--json", "--url", daemon.url)) == []
+            assert "nothing to retry" in await output(
+                log, "dead-letters", "retry", "orders", "--all", "--url", daemon.url
+            )
+            said = await output(log, "dead-letters", "retry", "other", "--key", "k", "--url", daemon.url, expect=2)
+            assert "there is no pipeline other" in said
+        said = await output(log, "status", "--url", daemon.url, expect=2)
+        assert "no daemon answers" in said
+        assert "Traceback" not in said
+
+
+async def test_the_schema_is_json_schema(tmp_path: Path) -> None:
+    """Of the whole config file, connectors included."""
+    schema = json.loads(await output(tmp_path / "schema.log", "schema"))
+    assert {"migration", "pipelines"} <= set(schema["required"])
+    assert "DynamoDbSourceConfig" in schema["$defs"]
+
+
+async def test_the_sandbox_is_up_until_it_is_interrupted(tmp_path: Path) -> None:
+    """And leaves no process behind."""
+    async with replicator_program(tmp_path / "sandbox.log", "sandbox", "up") as program:
+        await program.line("Up until interrupted")
+        lines = program.log.read_text().splitlines()
+        cosmos = next(line.split()[-1] for line in lines if line.startswith("Cosmos DB:"))
+        port = int(cosmos.rstrip("/").rsplit(":", 1)[1])
+        async with await anyio.connect_tcp("127.0.0.1", port):
+            pass
+        program.send(signal.SIGINT)
+        assert await program.wait(15) == 0
+    try:
+        async with await anyio.connect_tcp("127.0.0.1", port):
+            raise AssertionError("the local Cosmos DB is still there")
+    except OSError:
+        pass
+
+
+async def test_every_command_has_help_with_an_example(tmp_path: Path) -> None:
+    """Whoever asks is told how."""
+    commands = (["run"], ["check"], ["status"], ["schema"], ["demo"], ["sandbox", "up"])
+    for command in (*commands, ["dead-letters", "list"], ["dead-letters", "retry"]):
+        said = await output(tmp_path / "help.log", *command, "--help")
+        assert "Example: replicator" in said
