@@ -14,6 +14,8 @@ from scenarios.world import running, world
 
 DOCUMENTS = "/docs"
 
+WRITES = ("POST", "PUT", "DELETE")
+
 Storm = Callable[[FaultProxy], None]
 
 
@@ -40,12 +42,14 @@ def cut_before(proxy: FaultProxy) -> None:
 
 def cut_after(proxy: FaultProxy) -> None:
     """The write takes effect, its answer is lost."""
-    proxy.inject(CutAfter(), path=DOCUMENTS, method="POST|PUT|DELETE", probability=0.1)
+    for method in WRITES:
+        proxy.inject(CutAfter(), path=DOCUMENTS, method=method, probability=0.1)
 
 
 def delivered_late(proxy: FaultProxy) -> None:
     """A write lands a second after its connection broke, after later ones were sent."""
-    proxy.inject(HoldDelivery(seconds=1.0), path=DOCUMENTS, method="POST|PUT|DELETE", probability=0.03)
+    for method in WRITES:
+        proxy.inject(HoldDelivery(seconds=1.0), path=DOCUMENTS, method=method, probability=0.1)
 
 
 def slow(proxy: FaultProxy) -> None:

@@ -112,7 +112,7 @@ class Scanner:
             ]
             await self._container.patch_item(body["id"], partition_key, operations, response_hook=hook, **condition)
 
-        await self._conditionally(body["id"], send)
+        await self._conditionally(self._key(body) or body["id"], send)
 
     async def _conditionally(self, key: str, send: Callable[[Hook], Any]) -> None:
         """A conditional write that may fail: whoever changed the document meanwhile has finished it."""
