@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.cosmos._retry_options import RetryOptions
 from azure.cosmos.aio import CosmosClient
@@ -26,8 +27,9 @@ async def open_client(config: CosmosTargetConfig, read_timeout_s: float) -> Asyn
             credential = config.key.get_secret_value()
         else:
             credential = await stack.enter_async_context(DefaultAzureCredential())
+        session = await stack.enter_async_context(_session())
         # Looking proxies up in the environment costs a thread hop per request; they are in the config.
-        transport = AioHttpTransport(use_env_settings=False)
+        transport = AioHttpTransport(session=session, session_owner=False, use_env_settings=False)
         client = CosmosClient(
             config.endpoint,
             credential=credential,
@@ -46,6 +48,17 @@ async def open_client(config: CosmosTargetConfig, read_timeout_s: float) -> Asyn
         )
         stack.push_async_callback(client.close)
         yield client
+
+
+def _session() -> aiohttp.ClientSession:
+    """As the SDK makes its own, but without aiohttp's silent second attempt.
+
+    aiohttp repeats a PUT or DELETE whose kept-alive connection was lost. The first one may still take effect, after
+    later writes of the same document, and nobody would know that the document is suspect.
+    """
+    session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
+    session._retry_connection = False  # noqa: SLF001 — there is no public way
+    return session
 
 
 def _policy(config: CosmosTargetConfig) -> ConnectionPolicy:
