@@ -1,0 +1,143 @@
+"""Promise: the pages name what there is, lead where something is, and their examples are valid."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from unit.docs.pages import PAGES, ROOT, anchors, blocks, links, quoted, rows, sections, sources, text
+
+from connectors import registry
+from replicator.config.loading import json_schema, parse_config
+
+ENVIRONMENT = {"COSMOS_KEY": "c2VjcmV0"}
+
+TARGETS = set(re.findall(r"^([a-z]+):", text("Makefile"), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """To a file or folder, and to a heading where one is named."""
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    linked = {(ROOT / link.partition("#")[0]).resolve() for link in links(ROOT / "README.md")}
+    assert set(PAGES) - {ROOT / "README.md"} <= linked
+
+
+def test_the_readmes_two_commands_exist() -> None:
+    readme = text("README.md")
+    assert {"demo", "test"} <= set(re.findall(r"^    make ([a-z]+)", readme, flags=re.MULTILINE)) <= TARGETS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_make_target_that_is_named_exists(page: Path) -> None:
+    named = re.findall(r"(?:`|^    )make (?:[A-Z]+=\S+ )?([a-z]+)", page.read_text(), flags=re.MULTILINE)
+    assert set(named) <= TARGETS
+
+
+def test_the_list_of_folders_is_complete_and_exists() -> None:
+    """Every package of the code has its line."""
+    named = [quoted(row[0])[0] for row in rows(sections("ARCHITECTURE.md")["Where things live"])]
+    assert [name for name in named if not (ROOT / name).is_dir()] == []
+    assert len(named) == len(set(named))
+    packages = {p.parent for top in ("replicator", "connectors", "sandbox") for p in (ROOT / top).rglob("*.py")}
+    unnamed = {f"{p.relative_to(ROOT)}/" for p in packages} - set(named)
+    assert unnamed <= {"connectors/", "sandbox/cosmos/query/"}
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/development.md"])
+def test_every_path_that_is_named_exists(page: str) -> None:
+    paths = [
+        q for q in quoted(text(page)) if re.fullmatch(r"\.?(replicator|connectors|sandbox|tests|docs|ci)/[\w./]*", q)
+    ]
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_page_that_messages_point_to_exists() -> None:
+    named = set(re.findall(r"docs/[\w.]+\w", sources("replicator", "connectors", "sandbox")))
+    assert "docs/permissions.md" in named
+    assert [page for page in sorted(named) if not (ROOT / page).is_file()] == []
+
+
+def test_the_example_config_is_valid_and_shows_every_field() -> None:
+    example = text("docs/config.example.yaml")
+    parse_config(example, registry(), ENVIRONMENT)
+    schema = json_schema(registry())
+    fields = {name for model in [schema, *schema["$defs"].values()] for name in model["properties"]}
+    assert {name for name in fields if not re.search(rf"^ *(# )?{name}:", example, flags=re.MULTILINE)} == set()
+
+
+def test_what_the_example_config_does_not_call_an_example_is_the_default() -> None:
+    plain = "\n".join(line for line in text("docs/config.example.yaml").splitlines() if "example" not in line)
+    needed = ENVIRONMENT | {"x": "x"}
+    shown = parse_config(text("docs/config.example.yaml"), registry(), needed)
+    stripped = yaml.safe_load(text("docs/config.example.yaml"))
+    orders = stripped["pipelines"]["orders"]
+    for model, tree in (
+        *((getattr(shown, name), stripped[name]) for name in ("state", "http", "log", "limits")),
+        (shown.pipelines["orders"], orders),
+        (shown.pipelines["orders"].source, orders["source"]),
+        (shown.pipelines["orders"].target, orders["target"]),
+    ):
+        for name, field in type(model).model_fields.items():
+            if name in tree and re.search(rf"^ *{name}:", plain, flags=re.MULTILINE) and not field.is_required():
+                assert getattr(model, name) == field.default, name
+
+
+def test_the_schema_is_what_the_command_prints() -> None:
+    assert text("docs/config.schema.json") == json.dumps(json_schema(registry()), indent=2) + "\n"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_config_that_is_shown_is_valid(page: Path) -> None:
+    for block in blocks(str(page.relative_to(ROOT)), "yaml"):
+        if "migration" in yaml.safe_load(block):
+            parse_config(block, registry(), ENVIRONMENT)
+
+
+def test_the_readme_shows_a_config() -> None:
+    assert any("migration" in yaml.safe_load(block) for block in blocks("README.md", "yaml"))
+
+
+def test_the_policy_permits_exactly_what_is_called() -> None:
+    """Operations are passed by name to the calls of `connectors.aws.calls`."""
+    calls = {"call", "probe", "paid"}
+    called = {
+        node.args[1].value
+        for node in ast.walk(ast.parse(sources("connectors/aws")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in calls
+        if len(node.args) > 1 and isinstance(node.args[1], ast.Constant) and isinstance(node.args[1].value, str)
+    }
+    policy = json.loads(blocks("docs/permissions.md", "json")[0])
+    actions = [
+        a for s in policy["Statement"] for a in (s["Action"] if isinstance(s["Action"], list) else [s["Action"]])
+    ]
+    permitted = {re.sub(r"(?<!^)([A-Z])", r"_\1", action.partition(":")[2]).lower() for action in actions}
+    assert permitted == called
+    assert "scan" in called
+
+
+def test_every_block_of_json_is_valid() -> None:
+    for page in PAGES:
+        for block in blocks(str(page.relative_to(ROOT)), "json"):
+            json.loads(block)
+
+
+def test_every_message_that_is_explained_exists() -> None:
+    """Each is part of a text in the code."""
+    code = sources("replicator", "connectors")
+    literals = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
+    texts = "\n".join(value for value in literals if isinstance(value, str))
+    explained = [quoted(row[0]) for row in rows(sections("docs/recovery.md")["What each message means"])]
+    assert len(explained) > 20
+    assert [q for quotes in explained for q in quotes if q not in texts] == []
+    assert all(len(quotes) == 1 for quotes in explained)

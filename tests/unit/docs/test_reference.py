@@ -1,0 +1,209 @@
+"""Promise: commands, fields, metrics and routes are documented completely, and nothing else is."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import typer
+from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry, Metric
+from starlette.routing import Route
+from unit.docs.pages import PAGES, quoted, rows, sections, text
+
+from connectors import registry
+from replicator.api.app import create_app
+from replicator.cli.main import app
+from replicator.config.loading import json_schema
+from replicator.engine.status import PipelineStatus
+from replicator.model import DeadLetter
+from replicator.telemetry import Metrics
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Typer brings a click of its own, without public types."""
+    inner: dict[str, Any] = getattr(command, "commands", {})
+    if not inner:
+        yield name, command
+    for part, within in inner.items():
+        yield from _commands(within, f"{name} {part}")
+
+
+COMMANDS = dict(_commands(typer.main.get_command(app), "replicator"))
+
+
+def test_every_command_has_its_section_and_no_other_is_there() -> None:
+    assert set(sections("docs/commands.md")) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_argument_and_option_of_a_command_is_documented(name: str) -> None:
+    """With its default; and none that does not exist."""
+    documented = {q: row[1] for row in rows(_section(name)) if row[0].startswith("`") for q in quoted(row[0])}
+    existing = {
+        name: parameter
+        for parameter in COMMANDS[name].params
+        for name in (parameter.opts if _is_option(parameter) else [(parameter.metavar or parameter.name).upper()])
+    }
+    assert set(documented) == set(existing)
+    for option, parameter in existing.items():
+        assert documented[option].strip("`") == _default(parameter), option
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_exit_codes_of_a_command_are_documented(name: str) -> None:
+    """Those that its help tells."""
+    told = set(re.findall(r"[:,] (\d) ", (COMMANDS[name].help or "").partition("Exit codes")[2]))
+    documented = {row[0] for row in rows(_section(name)) if row[0].isdigit()}
+    assert told <= documented
+
+
+def test_exit_codes_are_told_by_the_help() -> None:
+    assert "Exit codes" in (COMMANDS["replicator run"].help or "")
+
+
+def _section(command: str) -> str:
+    return sections("docs/commands.md")[command]
+
+
+def _is_option(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "option")
+
+
+def _default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    if _is_option(parameter) and parameter.is_flag:
+        return "off"
+    return "none" if parameter.default is None else str(parameter.default)
+
+
+# --- config -----------------------------------------------------------------------------------------------------------
+
+SCHEMA = json_schema(registry())
+
+PLACES = {
+    "Top level": SCHEMA,
+    "`state`": SCHEMA["$defs"]["StateConfig"],
+    "`http`": SCHEMA["$defs"]["HttpConfig"],
+    "`log`": SCHEMA["$defs"]["LogConfig"],
+    "`limits`": SCHEMA["$defs"]["LimitsConfig"],
+    "`pipelines.<name>`": SCHEMA["$defs"]["PipelineConfig"],
+    "`pipelines.<name>.source` with `type: dynamodb`": SCHEMA["$defs"]["DynamoDbSourceConfig"],
+    "`pipelines.<name>.target` with `type: cosmos`": SCHEMA["$defs"]["CosmosTargetConfig"],
+}
+
+
+def test_every_model_of_the_config_has_its_section() -> None:
+    placed = {model["title"] for model in PLACES.values()}
+    assert placed == {SCHEMA["title"], *(model["title"] for model in SCHEMA["$defs"].values())}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_field_is_documented_with_its_default_and_its_bounds(place: str) -> None:
+    documented = {quoted(row[0])[0]: row for row in rows(sections("docs/configuration.md")[place])}
+    model = PLACES[place]
+    assert set(documented) == set(model["properties"])
+    for name, field in model["properties"].items():
+        _, unit, default, allowed, meaning = documented[name]
+        assert meaning, name
+        assert _is_default(default, field, required=name in model.get("required", ())), f"{name}: {default}"
+        assert set(_bounds(field)) <= set(re.findall(r"\d+(?:\.\d+)?", allowed)), f"{name}: {allowed}"
+        for value in field.get("enum", ()):
+            assert value in allowed.split(", "), name
+        assert unit or not name.endswith(("_s", "_units", "throughput")), name
+
+
+def _is_default(shown: str, field: dict[str, Any], *, required: bool) -> bool:
+    if required or shown == "required":
+        return required and shown == "required"
+    if "$ref" in field or field.get("default") is None:
+        return bool(shown) and not re.fullmatch(r"`[\d.]+`", shown)
+    default = field["default"]
+    return shown == f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def _bounds(field: dict[str, Any]) -> Iterator[str]:
+    """Of numbers; those of texts and lists are said in words."""
+    names = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+    for kind in [field, *field.get("anyOf", ())]:
+        yield from (f"{kind[name]:g}" for name in names if name in kind)
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+
+def _families(metrics: CollectorRegistry) -> dict[str, Metric]:
+    """By the name that is scraped."""
+    return {f"{m.name}_total" if m.type == "counter" else m.name: m for m in metrics.collect()}
+
+
+def test_every_metric_is_documented_with_type_and_labels() -> None:
+    metrics = Metrics()
+    labels = {c._name: c._labelnames for c in vars(metrics).values() if hasattr(c, "_labelnames")}
+    documented = {
+        quoted(row[0])[0]: row[1:3]
+        for section in ("From the source", "To the target", "Progress")
+        for row in rows(sections("docs/metrics.md")[section])
+    }
+    families = _families(metrics.registry)
+    assert set(documented) == set(families)
+    for name, (kind, further) in documented.items():
+        assert kind == families[name].type, name
+        assert ["pipeline", *quoted(further)] == list(labels[families[name].name]), name
+
+
+def test_no_page_names_a_metric_that_does_not_exist() -> None:
+    families = _families(Metrics().registry)
+    suffixes = [f"{name}{suffix}" for name, m in families.items() if m.type == "histogram" for suffix in _SAMPLES]
+    known = {*families, *suffixes}
+    for page in PAGES:
+        named = set(re.findall(r"(?<![\w/.])replicator_[a-z_]+", page.read_text()))
+        assert named <= known, page.name
+
+
+_SAMPLES = ("_bucket", "_sum", "_count")
+
+
+# --- HTTP -------------------------------------------------------------------------------------------------------------
+
+
+class Nothing:
+    """A daemon without pipelines."""
+
+    statuses: dict[str, PipelineStatus] = {}  # noqa: RUF012 — as the protocol has it
+
+    async def dead_letters(self, limit: int = 1000) -> list[DeadLetter]:
+        return []
+
+    async def retry(self, pipeline: str, keys: Sequence[str]) -> int:
+        return 0
+
+
+def test_every_route_has_its_section_and_no_other_is_there() -> None:
+    routes = create_app(Nothing(), CollectorRegistry(), "test").routes
+    assert any(isinstance(route, APIRoute) for route in routes)
+    existing = {
+        f"{method} {route.path}"
+        for route in routes
+        if isinstance(route, Route | APIRoute)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    assert set(sections("docs/http.md")) == existing
+
+
+def test_every_member_of_the_status_is_documented() -> None:
+    documented = {q for row in rows(sections("docs/http.md")["GET /v1/status"]) for q in quoted(row[0])}
+    assert documented == {*PipelineStatus.__dataclass_fields__, "problems"}
+
+
+def test_every_member_of_a_dead_letter_is_shown() -> None:
+    example = sections("docs/http.md")["GET /v1/dead-letters"]
+    assert [name for name in DeadLetter.__dataclass_fields__ if f'"{name}":' not in example] == []
+
+
+def test_the_commands_page_says_where_the_daemon_is_looked_for() -> None:
+    assert "REPLICATOR_URL" in text("docs/commands.md")
