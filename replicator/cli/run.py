@@ -3,6 +3,7 @@
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -34,21 +35,21 @@ def set_up_logging(config: LogConfig) -> None:
 
 async def _run(config: MigrationConfig, listening: socket.socket, adopt: bool) -> bool:
     metrics = Metrics()
-    async with SqliteStore(config.state.path) as store:
-        daemon = Daemon(config, registry(), store, metrics, adopt=adopt)
-        app = create_app(daemon, metrics.registry, config.migration)
-        async with anyio.create_task_group() as services:
-            services.start_soon(serve, app, listening)
-            services.start_soon(_watch_signals, daemon)
-            structlog.get_logger().info("http interface", url=url_of(listening))
-            drained = await daemon.run()
-            services.cancel_scope.cancel()
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:  # before anything that takes time
+        async with SqliteStore(config.state.path) as store:
+            daemon = Daemon(config, registry(), store, metrics, adopt=adopt)
+            app = create_app(daemon, metrics.registry, config.migration)
+            async with anyio.create_task_group() as services:
+                services.start_soon(serve, app, listening)
+                services.start_soon(_obey, signals, daemon)
+                structlog.get_logger().info("http interface", url=url_of(listening))
+                drained = await daemon.run()
+                services.cancel_scope.cancel()
     structlog.get_logger().info("stopped", drained=drained)
     return drained
 
 
-async def _watch_signals(daemon: Daemon) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            structlog.get_logger().info("stopping", signal=signal.Signals(number).name)
-            daemon.stop()
+async def _obey(signals: AsyncIterator[signal.Signals], daemon: Daemon) -> None:
+    async for number in signals:
+        structlog.get_logger().info("stopping", signal=signal.Signals(number).name)
+        daemon.stop()
