@@ -83,8 +83,17 @@ class Duplicate(_Plain):
     kind: Literal["duplicate"] = "duplicate"
 
 
+class EditBody(_Plain):
+    """Forwards the request with every match in its body replaced, for services that do not check signatures."""
+
+    kind: Literal["edit_body"] = "edit_body"
+    pattern: re.Pattern[str]
+    replacement: str
+
+
 Action = Annotated[
-    Pass | Delay | HoldDelivery | CutBefore | CutAfter | Answer | Stall | Duplicate, Field(discriminator="kind")
+    Pass | Delay | HoldDelivery | CutBefore | CutAfter | Answer | Stall | Duplicate | EditBody,
+    Field(discriminator="kind"),
 ]
 
 

@@ -86,6 +86,10 @@ class Session:
                 return await self._answer(answer, request)
             case faults.Duplicate():
                 return await self._duplicate(request)
+            case faults.EditBody(pattern=pattern, replacement=replacement):
+                await self._buffer(request)
+                request.set_content(pattern.sub(replacement, request.content.decode()).encode())
+                return await self._forward(request)
             case faults.HoldDelivery(seconds=held_s):
                 await self._buffer(request)
                 self._late.hold(request, held_s)

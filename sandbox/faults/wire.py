@@ -21,6 +21,8 @@ LINE_END = b"\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 MAX_BUFFERED_BYTES = 16 * 1024 * 1024
 BODILESS_STATUSES = frozenset({204, 304})
+STALE_HEADERS = frozenset({"transfer-encoding", "content-length", "x-amz-crc32", "content-md5"})
+"""True of a body only until it is changed."""
 
 
 @dataclass(slots=True)
@@ -57,6 +59,18 @@ class Message:
             return False
         option = self.headers.get("connection", "").lower()
         return option != "close" if "HTTP/1.1" in self.start else option == "keep-alive"
+
+    @property
+    def content(self) -> bytes:
+        """What a buffered body carries."""
+        wire = self.body or b""
+        return unchunked(wire) if self.chunked else wire
+
+    def set_content(self, content: bytes) -> None:
+        """Replaces a buffered body, and what the head says of it."""
+        self.head = edited_head(self.head, drop=STALE_HEADERS, length=len(content))
+        self.body = content
+        self.length, self.chunked = len(content), False
 
 
 async def read_request(source: Connection) -> Message | None:

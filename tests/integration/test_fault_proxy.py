@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import signal
 import sys
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from sandbox.faults import (
     CutBefore,
     Delay,
     Duplicate,
+    EditBody,
     FaultProxy,
     HoldDelivery,
     Pass,
@@ -205,6 +207,17 @@ async def test_a_late_delivery_to_a_dead_target_says_so() -> None:
         proxy.release()
         await proxy.settled()
         assert "Connect" in str(proxy.late.delivered[0].error)
+
+
+@pytest.mark.parametrize("data", [b"a 12 b 12", "in parts"])
+async def test_an_edited_body_arrives_whole_and_in_step(data: bytes | str) -> None:
+    async with target_and_proxy() as (target, proxy, client):
+        proxy.inject(EditBody(pattern=re.compile("12"), replacement="345"), count=1)
+        body = data if isinstance(data, bytes) else in_parts(b"a 12 b 12")
+        async with client.post("/", data=body) as response:
+            assert response.status == 200
+        await post(client, body=b"12")
+        assert target.received == ["POST / a 345 b 345", "POST / 12"]
 
 
 async def test_an_invented_answer_never_reaches_the_target() -> None:
