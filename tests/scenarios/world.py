@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,7 +32,7 @@ from replicator.engine.daemon import connect
 from sandbox.aws import AwsServer
 from sandbox.cosmos import CosmosServer, Settings
 from sandbox.cosmos.feeds import Change
-from sandbox.faults import FaultProxy
+from sandbox.faults import EditBody, FaultProxy, Rule
 from sandbox.processes import Program, replicator_program
 from sandbox.workload import create_orders_table
 
@@ -205,6 +206,11 @@ class World:
         container = self.cosmos.account.container(DATABASE, CONTAINER)
         if self.observer not in container.watchers:
             container.watchers.append(self.observer)
+
+    def shrink_pages(self, records: int, *, probability: float = 1.0) -> Rule:
+        """Pages of the stream hold fewer records: a replay does not end where a page did, nor does one fold it all."""
+        edit = EditBody(pattern=re.compile(r'"Limit": *\d+'), replacement=f'"Limit": {records}')
+        return self.source_proxy.inject(edit, headers={"X-Amz-Target": "GetRecords"}, probability=probability)
 
     def documents(self) -> list[dict[str, Any]]:
         """What the target holds, system members included."""
