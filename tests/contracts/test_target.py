@@ -90,10 +90,10 @@ async def test_the_sweep_leaves_no_tombstone_and_nothing_else_is_touched(world: 
 
 
 async def test_expiry_is_held_off_until_the_sweep(world: TargetWorld) -> None:
-    past = [far(upsert("a", 1), -5), far(upsert("b", 1))]
-    await world.target.apply(past[:1], Rule.COPY)
-    await world.target.apply(past[1:], Rule.OVERLAP)
-    assert set(await world.target.observe([A, B])) == {A, B}
+    soon = (datetime.now(UTC) + timedelta(seconds=1.2)).replace(microsecond=0)
+    await world.target.apply([replace(upsert("a", 1), expires_at=soon)], Rule.COPY)
+    await world.target.apply([far(upsert("b", 1))], Rule.OVERLAP)
+    await anyio.sleep((soon - datetime.now(UTC)).total_seconds())
     assert (await world.target.observe([A]))[A].guard is not None
     assert sum(await sweep(world)) == 2
     held = await world.held()

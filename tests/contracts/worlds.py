@@ -1,25 +1,24 @@
 """How the contract suites are given the sources and targets they are run against.
 
-A factory is an async context manager. Add the real ones to `SOURCES` and `TARGETS`, by a name for the test's id:
-
-    @asynccontextmanager
-    async def dynamodb() -> AsyncIterator[SourceWorld]:
-        ...create a table with a stream, wait until it is active...
-        async with source_kind.open(config, SourceContext("test", telemetry)) as source:
-            yield SourceWorld(source, put=..., delete=..., close_log=None)
-
-    SOURCES["dynamodb"] = dynamodb
+A factory is an async context manager that is given the local AWS, started for the first that asks for it. To run the
+suites against another source or target, add its factory to `SOURCES` or `TARGETS`, by a name for the test's id.
 
 Records are documents with the key attribute `id` (text) and a `number`. What a world cannot do is None: the tests that
 need it are skipped and say so. Durations are small where the thing is a fake; a real service may need `patience_s`.
 """
 
+import itertools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from aiobotocore.session import get_session
+
+from connectors.aws.dynamodb.config import DynamoDbSourceConfig
+from connectors.aws.dynamodb.source import open_source
+from fakes import cosmos as cosmos_fakes
 from fakes.memory import Entry, Fate, MemoryService, MemoryTarget, lost
 from fakes.records import document, upsert
 from fakes.scripted import ScriptedSource, ScriptedTable
@@ -28,7 +27,10 @@ from replicator.delivery import AdaptiveLimiter, Backoff, Delivery, Fence, RateB
 from replicator.documents import Document
 from replicator.model import Change
 from replicator.ports import Source, Target
+from replicator.registry import SourceContext
 from replicator.telemetry import Metrics, PipelineTelemetry
+from sandbox.aws import AwsServer
+from sandbox.cosmos import CosmosServer, Fault, Settings
 
 
 @dataclass
@@ -63,12 +65,13 @@ class TargetWorld:
     lifetime_s: float = 0.05
 
 
-SourceFactory: TypeAlias = Callable[[], AbstractAsyncContextManager[SourceWorld]]
+LocalAws: TypeAlias = Callable[[], AwsServer]
+SourceFactory: TypeAlias = Callable[[LocalAws], AbstractAsyncContextManager[SourceWorld]]
 TargetFactory: TypeAlias = Callable[[], AbstractAsyncContextManager[TargetWorld]]
 
 
 @asynccontextmanager
-async def scripted() -> AsyncIterator[SourceWorld]:
+async def scripted(_: LocalAws) -> AsyncIterator[SourceWorld]:
     """The fake source."""
     table = ScriptedTable(random.Random(1), shards=2, ahead_s=3.3)
     table.visible_within_s = 0.02
@@ -124,5 +127,63 @@ async def memory() -> AsyncIterator[TargetWorld]:
     )
 
 
-SOURCES: dict[str, SourceFactory] = {"scripted": scripted}
-TARGETS: dict[str, TargetFactory] = {"memory": memory}
+TABLES = itertools.count()
+
+
+@asynccontextmanager
+async def dynamodb(aws: LocalAws) -> AsyncIterator[SourceWorld]:
+    """The real source and the real client, on a table of its own in the local AWS, whose stream is one shard."""
+    server = aws()
+    access = {"aws_access_key_id": server.access_key, "aws_secret_access_key": server.secret_key}
+    table = f"contract-{next(TABLES)}"
+    config = DynamoDbSourceConfig(
+        type="dynamodb", table=table, endpoint=server.endpoint, region=server.region, max_read_units=100_000,
+        poll_interval_s=0.05, idle_margin_s=0.1, segments=3,
+    )  # fmt: skip
+    telemetry = PipelineTelemetry(Metrics(), "contract")
+    endpoint: dict[str, Any] = {"endpoint_url": server.endpoint, "region_name": server.region, **access}
+    async with get_session().create_client("dynamodb", **endpoint) as client:
+        await client.create_table(
+            TableName=table,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        )
+
+        async def put(name: str, number: int) -> None:
+            await client.put_item(TableName=table, Item={"id": {"S": name}, "number": {"N": str(number)}})
+
+        async def delete(name: str) -> None:
+            await client.delete_item(TableName=table, Key={"id": {"S": name}})
+
+        async with open_source(config, SourceContext("contract", telemetry)) as source:
+            yield SourceWorld(source, put, delete, patience_s=20.0)
+
+
+@asynccontextmanager
+async def cosmos() -> AsyncIterator[TargetWorld]:
+    """The real target and the real SDK, on a server of its own."""
+    lifetime_s = 0.5
+    async with (
+        CosmosServer(settings=Settings(partitions=3)) as server,
+        cosmos_fakes.bench(server, lifetime_s=lifetime_s, timeout_s=lifetime_s / 2) as bench,
+    ):
+
+        async def held() -> dict[str, Document]:
+            return cosmos_fakes.held(server, ("id",))
+
+        async def put_foreign(name: str) -> None:
+            cosmos_fakes.put(server, {"id": name, "number": 0})
+
+        def lose_next(lands_s: float | None) -> None:
+            lost = Fault(operation="item.*", count=1, delay_s=lands_s or 0.0, cut=lands_s is None)
+            server.faults.add(lost)
+
+        too_large = upsert("refused", 1)
+        too_large.record["text"] = "x" * 2**21
+        yield TargetWorld(bench.target, held, put_foreign, lose_next, refused=too_large, lifetime_s=lifetime_s)
+
+
+SOURCES: dict[str, SourceFactory] = {"scripted": scripted, "dynamodb": dynamodb}
+TARGETS: dict[str, TargetFactory] = {"memory": memory, "cosmos": cosmos}

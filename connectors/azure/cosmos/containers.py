@@ -1,6 +1,6 @@
 """Databases and containers: what must be true of them before anything is written, and making them where allowed."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from azure.cosmos.aio import CosmosClient
 from connectors.azure.cosmos.calls import Calls, Hook
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.mapping import MappingRules
-from connectors.azure.errors import AzureRefusal
+from connectors.azure.errors import AzureRefusal, configuration_error
 from replicator.errors import ConfigurationError
 
 NO_DEFAULT_EXPIRY = -1
@@ -81,17 +81,18 @@ class Containers:
             self._check_shape(existing.container, rules)
         return existing
 
-    async def create(self, existing: Existing, rules: MappingRules) -> None:
-        """Makes what is missing; another daemon doing the same does no harm."""
+    async def create(self, existing: Existing, rules: MappingRules) -> Existing:
+        """Makes what is missing and gives what is there then; another daemon doing the same does no harm."""
         if existing.container is not None and existing.marker is not None:
-            return
-        await self._calls.probe(self._where, self._create_database)
+            return existing
+        await self._make(self._create_database)
         if existing.container is None:
             paths = rules.partition_paths
             key = PartitionKey(list(paths)) if len(paths) > 1 else PartitionKey(paths[0])
             await self._create_container(self._config.container, key, self._throughput())
         if existing.marker is None:
             await self._create_container(self._config.marker_container, PartitionKey("/id"), None)
+        return await self.find(rules)
 
     def _check_shape(self, properties: Mapping[str, Any], rules: MappingRules) -> None:
         paths = tuple(properties["partitionKey"]["paths"])
@@ -122,7 +123,7 @@ class Containers:
         except AzureRefusal as refusal:
             if refusal.status == 404:
                 return None
-            raise ConfigurationError(self._where, str(refusal), "Check endpoint, database and container") from refusal
+            raise configuration_error(self._where, refusal) from refusal
 
     async def _create_database(self, hook: Hook) -> None:
         await self._client.create_database_if_not_exists(self._config.database, response_hook=hook)
@@ -133,7 +134,15 @@ class Containers:
                 name, key, default_ttl=NO_DEFAULT_EXPIRY, offer_throughput=throughput, response_hook=hook
             )
 
-        await self._calls.probe(self._where, send)
+        await self._make(send)
+
+    async def _make(self, send: Callable[[Hook], Awaitable[None]]) -> None:
+        """Raises ConfigurationError for what the service refuses."""
+        try:
+            await self._calls.probe(self._where, send)
+        except AzureRefusal as refusal:
+            if refusal.status != 409:  # which says that another daemon was quicker
+                raise configuration_error(self._where, refusal) from refusal
 
     def _throughput(self) -> int | ThroughputProperties | None:
         if self._config.autoscale_max_throughput is not None:

@@ -63,7 +63,10 @@ class Guarded:
         return GuardedResult(tuple(rejections), tuple(conflicts))
 
     async def _observe(self, key: str) -> Observed:
-        address = tombstone(parse_key(key), self._rules, version="", committed_at=None)
+        try:
+            address = tombstone(parse_key(key), self._rules, version="", committed_at=None)
+        except ValueError:  # a key that can never be held is not there
+            return ABSENT
 
         async def read(hook: Hook) -> dict[str, Any]:
             return await self._container.read_item(address.id, address.partition_key, response_hook=hook)
@@ -79,7 +82,8 @@ class Guarded:
     async def _replace(self, change: Change[Document], observed: Observed, rule: Rule, now: datetime) -> None:
         write = as_write(change, rule, self._rules, now)
         assert write is not None, "only copied rows are ever left out"  # noqa: S101
-        if write.action is Action.UPSERT and observed.digest == fingerprint(write.document.body):
+        wanted = fingerprint(write.document.body) if write.action is Action.UPSERT else None
+        if wanted is not None and observed.digest == wanted:
             return
         if write.action is Action.DELETE and observed.guard is None:
             return

@@ -55,7 +55,7 @@ class CosmosTarget:
         return (self._config.endpoint,)
 
     async def create(self) -> None:
-        await self._containers.create(self._existing, self._connected)
+        self._existing = await self._containers.create(self._existing, self._connected)
 
     async def is_empty(self) -> bool:
         return self._existing.container is None or await self._scanner.is_empty()
