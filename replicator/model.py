@@ -39,7 +39,8 @@ class Change(Generic[R]):
 class Batch(Generic[R]):
     """A run of changes of one partition, in order, and what is known once they are durable.
 
-    `position` is where to resume after them; None where the batch proves nothing new to resume from (an empty page).
+    `position` is where to resume after them; None where there is nothing new to resume from: an empty page, or the end
+    of a bounded partition, which is read once more if it was not saved as finished.
     `replicated_through` claims that every change of this partition committed before that instant is in this batch or
     an earlier one; None claims nothing. `read` counts records taken from the source, those skipped included.
     `late` counts records that contradict an earlier claim. `pause_s` asks the engine to wait before the next read.

@@ -102,6 +102,21 @@ async def test_expiry_is_held_off_until_the_sweep(world: TargetWorld) -> None:
     assert await sweep(world) == []
 
 
+async def test_a_record_past_its_expiry_counts_as_deleted_when_it_arrives(world: TargetWorld) -> None:
+    gone = far(upsert("a", 2), -60)
+    await world.target.apply([gone], Rule.COPY)
+    assert await world.held() == {}
+    await world.target.apply([upsert("a", 1)], Rule.OVERLAP)
+    await world.target.apply([gone], Rule.OVERLAP)
+    await world.target.apply([upsert("a", 0)], Rule.COPY)
+    assert await world.held() == {}, "a late copied row does not bring it back either"
+    await sweep(world)
+    await world.target.apply([upsert("a", 1)], Rule.FOLLOW)
+    await world.target.apply([gone], Rule.FOLLOW)
+    assert await world.target.observe([A]) == {A: ABSENT}
+    assert world.target.fingerprint(gone) is None
+
+
 async def test_what_it_never_takes_is_returned_and_the_others_are_written(world: TargetWorld) -> None:
     if world.refused is None:
         pytest.skip(CANNOT)
@@ -189,6 +204,8 @@ async def test_beside_a_copy_a_guarded_delete_leaves_a_tombstone_even_of_nothing
     await replace_all(world, delete("a"), delete("b"), rule=Rule.OVERLAP)
     await world.target.apply([upsert("a", 0), upsert("b", 0)], Rule.COPY)
     assert await world.held() == {}
+    assert sum(await sweep(world)) == 2
+    assert await world.target.is_empty()
 
 
 @pytest.mark.parametrize("lands", [True, False])

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from aiobotocore.session import get_session
 
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
-from connectors.aws.dynamodb.source import open_source
+from connectors.aws.dynamodb.source import DynamoDbSource, open_source
 from fakes import cosmos as cosmos_fakes
 from fakes.memory import Entry, Fate, MemoryService, MemoryTarget, lost
 from fakes.records import document, upsert
@@ -90,7 +90,7 @@ async def scripted(_: LocalAws) -> AsyncIterator[SourceWorld]:
         for id_ in table.shards:
             table.trim(id_)
 
-    source = ScriptedSource(table, latency_s=0.002, pause_s=0.01)
+    source = ScriptedSource(table, latency_s=0.002, pause_s=0.01, page=2)
     yield SourceWorld(source, put, delete, close_log, trim)
 
 
@@ -158,7 +158,19 @@ async def dynamodb(aws: LocalAws) -> AsyncIterator[SourceWorld]:
             await client.delete_item(TableName=table, Key={"id": {"S": name}})
 
         async with open_source(config, SourceContext("contract", telemetry)) as source:
+            _small_pages(source)
             yield SourceWorld(source, put, delete, patience_s=20.0)
+
+
+def _small_pages(source: DynamoDbSource) -> None:
+    """A few records would fit into one page, and there would be nothing to resume after."""
+    sizes = itertools.cycle((2, 1, 3))
+
+    def limited(params: dict[str, Any], **_: object) -> dict[str, Any]:
+        return {**params, "Limit": next(sizes)}
+
+    source._table_client.meta.events.register("provide-client-params.dynamodb.Scan", limited)
+    source._streams_client.meta.events.register("provide-client-params.dynamodb-streams.GetRecords", limited)
 
 
 @asynccontextmanager

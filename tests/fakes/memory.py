@@ -252,17 +252,18 @@ class MemoryTarget:
     def fingerprint(self, change: Change[Document]) -> str | None:
         if reason := self._service.refuses(change):
             raise ValueError(reason)
-        return None if change.operation is Operation.DELETE else digest(change.record)
+        return None if _is_gone(self._service, change) else digest(change.record)
 
     async def _write(self, change: Change[Document], rule: Rule) -> None:
         def effect() -> None:
-            if rule is not Rule.COPY or change.key not in self._service.entries:
+            absent = change.key not in self._service.entries and not _is_gone(self._service, change)
+            if rule is not Rule.COPY or absent:
                 _effect(self._service, change, rule)
 
         await self._delivery.write([change.key], lambda: self._service.request("write", change.key, effect))
 
     async def _replace(self, change: Change[Document], observed: Observed, rule: Rule) -> Conflict | None:
-        deleting = change.operation is Operation.DELETE
+        deleting = _is_gone(self._service, change)
         if deleting and observed.guard is None and rule is Rule.FOLLOW:
             return None
         if not deleting and observed.digest == digest(change.record):
@@ -283,12 +284,18 @@ class MemoryTarget:
 
 
 def _effect(service: MemoryService, change: Change[Document], rule: Rule) -> None:
-    if change.operation is Operation.UPSERT:
+    if not _is_gone(service, change):
         service.put(change.key, change.record, change.expires_at, armed=rule is Rule.FOLLOW)
     elif rule is Rule.FOLLOW:
         service.remove(change.key)
     else:
         service.put(change.key, None)
+
+
+def _is_gone(service: MemoryService, change: Change[Document]) -> bool:
+    """A record past its expiry counts as deleted."""
+    expired = change.expires_at is not None and change.expires_at <= service.now()
+    return expired or change.operation is Operation.DELETE
 
 
 def _observed(entry: Entry | None) -> Observed:

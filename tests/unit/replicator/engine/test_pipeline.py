@@ -123,7 +123,8 @@ async def test_expiry_is_held_off_until_the_copy_is_done() -> None:
     rig = Rig(slow_rows_s=4.0)
     load(rig)
     rig.excused = {key_of("n1")}
-    rig.table.expiries["n1"] = datetime.fromtimestamp(rig.table.now() + 1, UTC)
+    once_it_is_there_s = 4
+    rig.table.expiries["n1"] = datetime.fromtimestamp(rig.table.now() + once_it_is_there_s, UTC)
     async with rig.store, rig.running() as pipeline:
         await rig.until(lambda: key_of("n1") in rig.service.entries)
         assert not rig.service.entries[key_of("n1")].armed
