@@ -4,37 +4,38 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from azure.cosmos.aio import ContainerProxy, CosmosClient
 from pydantic import SecretStr
 
-from connectors.azure.cosmos.calls import Calls
-from connectors.azure.cosmos.client import open_client
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.mapping import from_cosmos
 from connectors.azure.cosmos.sidecar import SIDECAR, is_tombstone
-from connectors.azure.cosmos.target import CosmosTarget
+from connectors.azure.cosmos.target import CosmosTarget, open_target
 from replicator.delivery import AdaptiveLimiter, Backoff, Delivery, Fence, RateBudget
-from replicator.documents import Document, key_text
+from replicator.documents import Document, Value, key_text
+from replicator.model import Change, Operation
 from replicator.registry import TargetContext
 from replicator.telemetry import Metrics, PipelineTelemetry
-from sandbox.cosmos import CosmosServer
+from sandbox.cosmos import EMULATOR_KEY, CosmosServer
 from sandbox.cosmos.keys import make
-from sandbox.cosmos.operations import Operation
+from sandbox.cosmos.operations import Operation as Request
 from sandbox.cosmos.transaction import run_one
 from sandbox.cosmos.wire import JsonObject
 
 DATABASE, CONTAINER = "shop", "orders"
+KEY_NAMES = ("customer", "order_id")
 WHERE = "pipelines.orders.target"
 IMPATIENT = Backoff(0.001, 0.002)
 
 
 def config(endpoint: str, **settings: Any) -> CosmosTargetConfig:
     """A target that makes what is missing."""
-    defaults: dict[str, Any] = {"database": DATABASE, "container": CONTAINER, "create": True}
-    key = SecretStr(CosmosServer().key)
-    return CosmosTargetConfig(type="cosmos", endpoint=endpoint, key=key, **{**defaults, **settings})
+    key = SecretStr(EMULATOR_KEY)
+    defaults: dict[str, Any] = {"key": key, "database": DATABASE, "container": CONTAINER, "create": True}
+    return CosmosTargetConfig(type="cosmos", endpoint=endpoint, **{**defaults, **settings})
 
 
 def telemetry() -> PipelineTelemetry:
@@ -65,18 +66,12 @@ def delivery(
 
 @dataclass
 class Bench:
-    """A target and what it is made of. `container` is the SDK's, set up as the target's own."""
+    """A target and what it is made of."""
 
     server: CosmosServer
     target: CosmosTarget
-    client: CosmosClient
-    calls: Calls
     delivery: Delivery
     telemetry: PipelineTelemetry
-
-    @property
-    def container(self) -> ContainerProxy:
-        return self.client.get_database_client(DATABASE).get_container_client(CONTAINER)
 
     def sent(self, operation: str) -> dict[str, int]:
         """How often the server has answered this operation, by status; a cut connection is status 0."""
@@ -86,6 +81,22 @@ class Bench:
         """Every document that is there, as stored."""
         return bodies(self.server)
 
+    def held(self) -> dict[str, Document]:
+        """What a reader finds of orders."""
+        return held(self.server, KEY_NAMES)
+
+    def retried(self) -> dict[str, float]:
+        """How often a request failed and was repeated, by the name of the error."""
+        families = self.telemetry._metrics.target_retries.collect()
+        samples = [sample for family in families for sample in family.samples if sample.name.endswith("_total")]
+        return {sample.labels["reason"]: sample.value for sample in samples}
+
+    @property
+    def charged(self) -> float:
+        """Request units accounted for so far."""
+        (family,) = self.telemetry._metrics.request_charge.collect()
+        return sum(sample.value for sample in family.samples if sample.name.endswith("_total"))
+
 
 @asynccontextmanager
 async def bench(server: CosmosServer, *, to: str = "", **settings: Any) -> AsyncIterator[Bench]:
@@ -94,21 +105,36 @@ async def bench(server: CosmosServer, *, to: str = "", **settings: Any) -> Async
     ours = {name: settings.pop(name) for name in ("timeout_s", "lifetime_s", "units_per_s", "most") if name in settings}
     carrier = delivery(told, **ours)
     wanted = config(to or server.endpoint, **settings)
-    async with open_client(wanted, carrier.timeout_s + 1) as client:
-        target = CosmosTarget(wanted, TargetContext(WHERE, told, carrier), client)
-        yield Bench(server, target, client, Calls(carrier, told), carrier, told)
+    async with open_target(wanted, TargetContext(WHERE, told, carrier)) as target:
+        yield Bench(server, target, carrier, told)
 
 
 @asynccontextmanager
-async def ready(
-    server: CosmosServer, key_names: tuple[str, ...] = ("customer", "order_id"), **settings: Any
-) -> AsyncIterator[Bench]:
+async def ready(server: CosmosServer, key_names: tuple[str, ...] = KEY_NAMES, **settings: Any) -> AsyncIterator[Bench]:
     """Connected and created; nothing has been counted yet."""
     async with bench(server, **settings) as made:
         await made.target.connect(key_names)
         await made.target.create()
         server.clear_stats()
         yield made
+
+
+def order(
+    customer: str, order_id: str, number: int = 1, *, expires_at: datetime | None = None, **more: Value
+) -> Change[Document]:
+    """The change that brings an order to this state."""
+    record: Document = {"customer": customer, "order_id": order_id, "number": Decimal(number), **more}
+    return Change(order_key(customer, order_id), Operation.UPSERT, record, str(number), expires_at=expires_at)
+
+
+def removal(customer: str, order_id: str) -> Change[Document]:
+    """The change that removes an order."""
+    return Change(order_key(customer, order_id), Operation.DELETE, {"customer": customer, "order_id": order_id})
+
+
+def order_key(customer: str, order_id: str) -> str:
+    """The canonical key of an order."""
+    return key_text({"customer": customer, "order_id": order_id})
 
 
 def bodies(server: CosmosServer) -> list[dict[str, Any]]:
@@ -127,4 +153,4 @@ def held(server: CosmosServer, key_names: tuple[str, ...]) -> dict[str, Document
 def put(server: CosmosServer, body: JsonObject) -> None:
     """Writes a document as somebody else would, past the SDK."""
     container = server.account.container(DATABASE, CONTAINER)
-    run_one(container, make(container.definition.extract(body)), Operation("upsert", None, dict(body)))
+    run_one(container, make(container.definition.extract(body)), Request("upsert", None, dict(body)))
