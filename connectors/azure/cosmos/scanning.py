@@ -40,7 +40,7 @@ class Scanner:
 
     async def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
         """Every document, one range of partition keys after the other."""
-        ranges = [r async for r in self._container.read_feed_ranges()]
+        ranges = await self._calls.read(self._ranges)
         start, token = json.loads(position) if position else (0, None)
         for index in range(start, len(ranges)):
             async for page, token_after in self._pages("SELECT * FROM c", ranges[index], token):
@@ -94,7 +94,8 @@ class Scanner:
             return None
 
     def _partition_key(self, body: Mapping[str, Any]) -> Any:
-        values = [body.get(member) for member in self._rules.partition_members]
+        """As the service wants it in a header: null is a value, and an absent one is written as an empty object."""
+        values = [body.get(member, {}) for member in self._rules.partition_members]
         return values[0] if len(values) == 1 else values
 
     async def _release(self, body: dict[str, Any], now: datetime) -> None:
@@ -123,6 +124,9 @@ class Scanner:
         except AzureRefusal as refusal:
             if refusal.status not in CONFLICTS:
                 raise
+
+    async def _ranges(self, _: Hook) -> list[dict[str, Any]]:
+        return [feed_range async for feed_range in self._container.read_feed_ranges()]
 
     async def _pages(
         self, query: str, feed_range: Any, token: str | None, most: int = PAGE
