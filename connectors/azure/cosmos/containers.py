@@ -24,6 +24,11 @@ class Existing:
     container: Mapping[str, Any] | None
     marker: Mapping[str, Any] | None
 
+    @property
+    def has_unique_keys(self) -> bool:
+        """Whether the service may refuse a document because of another one."""
+        return bool((self.container or {}).get("uniqueKeyPolicy", {}).get("uniqueKeys"))
+
 
 def mapping_rules(config: CosmosTargetConfig, key_names: tuple[str, ...], where: str) -> MappingRules:
     """The rules of a config for a source with these key attributes. Raises ConfigurationError if records collide."""

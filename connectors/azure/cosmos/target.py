@@ -48,14 +48,14 @@ class CosmosTarget:
 
     async def connect(self, key_names: tuple[str, ...]) -> None:
         self._rules = mapping_rules(self._config, key_names, self._where)
-        self._existing = await self._containers.find(self._rules)
+        self._found(await self._containers.find(self._rules))
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         return (self._config.endpoint,)
 
     async def create(self) -> None:
-        self._existing = await self._containers.create(self._existing, self._connected)
+        self._found(await self._containers.create(self._existing, self._connected))
 
     async def is_empty(self) -> bool:
         return self._existing.container is None or await self._scanner.is_empty()
@@ -109,6 +109,10 @@ class CosmosTarget:
         if not matches_digest(body):
             raise ValueError("the record would not come back from its document as it was")
         return fingerprint(body)
+
+    def _found(self, existing: Existing) -> None:
+        self._existing = existing
+        self._writer.unique_keys = existing.has_unique_keys
 
     @property
     def _connected(self) -> MappingRules:

@@ -78,12 +78,14 @@ class Writer:
     """Writes to one container, in parallel across documents.
 
     How many go out together is found out by trying: a refused batch costs as much as one that is taken, and where the
-    copy meets rows that the stream has brought already, most are refused.
+    copy meets rows that the stream has brought already, most are refused. `unique_keys` says that the container has
+    some, so that a document may be refused because of another one.
     """
 
     def __init__(self, container: ContainerProxy, calls: Calls) -> None:
         self._container = container
         self._calls = calls
+        self.unique_keys = False
         self._together = MOST_OPERATIONS
         self._refused = False
 
@@ -118,10 +120,29 @@ class Writer:
         try:
             await self._calls.write([write.key], lambda hook: self._one(write, hook))
         except AzureRefusal as refusal:
-            if _is_done_already(write.action, refusal.status):
-                return None
-            return Rejection(write.key, f"Cosmos DB refuses the document: {refusal}")
+            if not await self._is_done_already(write, refusal.status):
+                return Rejection(write.key, f"Cosmos DB refuses the document: {refusal}")
         return None
+
+    async def _is_done_already(self, write: Write, status: int) -> bool:
+        """A copied row that exists is left alone; a document that does not exist is deleted."""
+        if write.action is Action.CREATE and status == 409:
+            return not self.unique_keys or await self._exists(write.document)
+        return write.action is Action.DELETE and status == 404
+
+    async def _exists(self, document: CosmosDocument) -> bool:
+        """Tells an id that is taken from a unique key that is: the service answers both alike."""
+
+        async def read(hook: Hook) -> None:
+            await self._container.read_item(document.id, document.partition_key, response_hook=hook)
+
+        try:
+            await self._calls.read(read)
+        except AzureRefusal as refusal:
+            if refusal.status == 404:
+                return False
+            raise
+        return True
 
     async def _one(self, write: Write, hook: Hook) -> None:
         document = write.document
@@ -138,11 +159,6 @@ class Writer:
             (w.action.value, (w.document.id if w.action is Action.DELETE else w.document.body,)) for w in unit
         ]
         await self._container.execute_item_batch(operations, unit[0].document.partition_key, response_hook=hook)
-
-
-def _is_done_already(action: Action, status: int) -> bool:
-    """A copied row that exists is left alone; a document that does not exist is deleted."""
-    return (action is Action.CREATE and status == 409) or (action is Action.DELETE and status == 404)
 
 
 def units(writes: Sequence[Write], most: int = MOST_OPERATIONS) -> Iterator[list[Write]]:
