@@ -1,7 +1,7 @@
 """Azure SDK errors in the engine's words, translated once, at the edge.
 
 429                                            ThrottledError, with the wish of x-ms-retry-after-ms
-449, 410, connection never made                TransientError: surely without effect
+449, 410, 404/1002, connection never made      TransientError: surely without effect
 408, 5xx, connection lost, no answer           AmbiguousError
 401, 403, no credentials                       AccessError
 everything else                                AzureRefusal, for the caller to act on
@@ -15,6 +15,9 @@ from replicator.errors import AmbiguousError, ConfigurationError, ThrottledError
 
 RETRY_AFTER_HEADER = "x-ms-retry-after-ms"
 SUB_STATUS_HEADER = "x-ms-substatus"
+
+NOT_YET_HERE = 1002
+"""Sub status of a 404: the replica that was asked is behind this session, so nothing is known of the document."""
 
 CREDENTIALS_FIX = "Give a key or a role by DefaultAzureCredential; see docs/permissions.md for the roles"
 
@@ -59,7 +62,7 @@ def _translate_answer(error: exceptions.HttpResponseError) -> Exception:
         return ThrottledError(text, retry_after_s=float(headers.get(RETRY_AFTER_HEADER) or 0) / 1000)
     if status in {401, 403}:
         return AccessError(f"{text}: {_first_line(error)}")
-    if status in {410, 449}:
+    if status in {410, 449} or (status, sub_status) == (404, NOT_YET_HERE):
         return TransientError(text)
     if status == 408 or status >= 500 or status == 0:
         return AmbiguousError(text)
