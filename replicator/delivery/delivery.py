@@ -83,8 +83,11 @@ class Delivery:
         """Books what a request has cost against the budget."""
         self._budget.charge(units)
 
-    async def _attempt(self, send: Callable[[], Awaitable[T]], keys: Sequence[str] = ()) -> T:
-        """One request; where nobody knows what becomes of it, be it only cancelled, its keys are suspect."""
+    async def _attempt(self, send: Callable[[], Awaitable[T]], keys: Sequence[str] | None = None) -> T:
+        """One request; where nobody knows what becomes of it, be it only cancelled, its keys are suspect.
+
+        `keys` is None for a request without effect; a write may concern no key at all.
+        """
         async with self._limiter.slot(), self._budget.held():
             await self._fence.passed()
             started = elapsed_s()
@@ -100,8 +103,9 @@ class Delivery:
             self._telemetry.request_done(elapsed_s() - started, self._limiter.size)
             return result
 
-    def _suspect(self, keys: Sequence[str]) -> None:
-        self.suspects.add(keys, elapsed_s() + self._fence.lifetime_s)
+    def _suspect(self, keys: Sequence[str] | None) -> None:
+        if keys is not None:
+            self.suspects.add(keys, elapsed_s() + self._fence.lifetime_s)
 
     def _failed(self, error: TransientError) -> None:
         if isinstance(error, ThrottledError):

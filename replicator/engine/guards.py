@@ -4,7 +4,7 @@ A change of such a key must not be written as it is: it may be older than what i
 surely contained in what the reconcile read (dropped), surely later (written), or neither (reconciled again). Pure.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ class Guards:
 
     def __init__(self, all_until: datetime | None = None, most: int = 100_000) -> None:
         self.all_until = all_until
-        self._reconciled: dict[str, Interval] = {}
+        self._reconciled: OrderedDict[str, Interval] = OrderedDict()  # a dict is slow to drop its oldest entries
         self._open: Counter[str] = Counter()
         self._most = most
 
@@ -80,8 +80,7 @@ class Guards:
             self._reconciled.pop(key, None)
             self._reconciled[key] = read
         while len(self._reconciled) > self._most:
-            oldest = next(iter(self._reconciled))
-            self._guard_all(self._reconciled.pop(oldest).until)
+            self._guard_all(self._reconciled.popitem(last=False)[1].until)
 
     def passed(self, watermark: datetime) -> None:
         """Every change committed before `watermark` has been treated: guards up to then are over."""

@@ -2,6 +2,7 @@
 dropped, whatever the clocks say within their bounds."""
 
 from datetime import UTC, datetime, timedelta
+from time import process_time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,3 +126,13 @@ def test_memory_is_bounded_and_what_is_given_up_is_still_guarded(
         assert decision is not Decision.WRITE
     if number not in last or committed >= last[number]:
         assert decision is not Decision.DROP
+
+
+def test_a_great_many_guards_end_at_once_without_holding_everything_else_up() -> None:
+    """Twenty times as fast as it must be; finding each oldest one anew would take half a minute."""
+    guards = Guards(most=300_000)
+    guards.reconciled([str(n) for n in range(300_000)], Interval(at(0), at(1)))
+    begun = process_time()
+    guards.passed(at(60))
+    assert not guards.any
+    assert process_time() - begun < 5
