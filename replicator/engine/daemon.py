@@ -41,6 +41,7 @@ class Daemon:
         self._lease = DaemonLease(store, config.migration, config.limits.lease_s, self._fence)
         self._pipelines: dict[str, Pipeline[Any]] = {}
         self._sizes: dict[str, Size] = {}
+        self._writing = False
         self._everything = anyio.CancelScope()
         self._stopping = anyio.Event()
 
@@ -51,8 +52,8 @@ class Daemon:
         """
         drained = False
         with self._everything:
-            await self._lease.acquire()
             try:
+                await self._lease.acquire()
                 async with AsyncExitStack() as stack, anyio.create_task_group() as services:
                     services.start_soon(self._lease.keep)
                     await self._begin(stack)
@@ -94,6 +95,7 @@ class Daemon:
                 claims[pipeline.name] = claim
         for pipeline in opened:
             if pipeline.name in claims:
+                self._writing = True
                 await pipeline.target.create()
                 await pipeline.take(claims[pipeline.name])
             else:
@@ -135,7 +137,11 @@ class Daemon:
             await anyio.sleep(SIZE_INTERVAL_S)
 
     def _linger_s(self, *, drained: bool) -> float:
-        """How long a request of ours may still take effect."""
+        """How long a request of ours may still take effect: not at all before the first one, and once drained as long
+        as those of unknown outcome. Whoever was cut off knows only when the last one can have been sent: just now.
+        """
+        if not self._writing:
+            return 0.0
         if not drained:
             return self._fence.lifetime_s
         latest = max((p.delivery.suspects.latest for p in self._pipelines.values()), default=float("-inf"))

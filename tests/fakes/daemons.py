@@ -1,0 +1,71 @@
+"""Whole daemons over the fakes, in virtual time: each pipeline has a table and a target service of its own."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fakes.memory import MemoryService, MemoryTarget
+from fakes.rig import LIFETIME_S, TIMEOUT_S
+from fakes.scripted import ScriptedSource, ScriptedTable
+from fakes.stores import InlineStore
+from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
+from replicator.delivery import Delivery
+from replicator.engine.daemon import Daemon
+from replicator.registry import Registry, SourceContext, SourceKind, TargetContext, TargetKind
+from replicator.telemetry import Metrics
+
+MIGRATION = "shop"
+
+LIMITS = LimitsConfig(request_timeout_s=TIMEOUT_S, request_lifetime_s=LIFETIME_S, lease_s=6, drain_deadline_s=1)
+
+
+class HookedTarget(MemoryTarget):
+    """`creating` is called when what is missing shall be created; it may raise."""
+
+    def __init__(self, service: MemoryService, delivery: Delivery, creating: Callable[[], None]) -> None:
+        super().__init__(service, delivery)
+        self._creating = creating
+
+    async def create(self) -> None:
+        self._creating()
+
+
+class Place:
+    """Tables, targets and state store of one migration; they outlive its daemons."""
+
+    def __init__(self, *names: str) -> None:
+        rng = random.Random(0)
+        self.tables = {name: ScriptedTable(rng) for name in names}
+        self.services = {name: MemoryService() for name in names}
+        self.creating: dict[str, Callable[[], None]] = {}
+        self.store = InlineStore()
+
+    def daemon(self, *, adopt: bool = False) -> Daemon:
+        """A new process."""
+        pipeline = PipelineConfig(source=SourceConfig(type="scripted"), target=TargetConfig(type="memory"))
+        config = MigrationConfig(migration=MIGRATION, limits=LIMITS, pipelines=dict.fromkeys(self.tables, pipeline))
+        return Daemon(config, self._registry(), self.store, Metrics(), adopt=adopt)
+
+    async def lease_left_s(self) -> float:
+        """How long the next daemon would have to wait."""
+        return await self.store.acquire_lease(MIGRATION, "the next daemon", 0.001)
+
+    def _registry(self) -> Registry:
+        return Registry(
+            {"scripted": SourceKind("document", SourceConfig, self._source)},
+            {"memory": TargetKind("document", TargetConfig, self._target)},
+        )
+
+    @asynccontextmanager
+    async def _source(self, _: SourceConfig, context: SourceContext) -> AsyncIterator[ScriptedSource]:
+        yield ScriptedSource(self.tables[_name(context.where)])
+
+    @asynccontextmanager
+    async def _target(self, _: TargetConfig, context: TargetContext) -> AsyncIterator[HookedTarget]:
+        name = _name(context.where)
+        yield HookedTarget(self.services[name], context.delivery, self.creating.get(name, lambda: None))
+
+
+def _name(where: str) -> str:
+    """Of the pipeline, from `pipelines.<name>.source` or `.target`."""
+    return where.split(".")[1]

@@ -1,0 +1,132 @@
+"""Promises of the daemon: its lease is given back no sooner than its requests are over, and no later."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from fakes.daemons import LIMITS, Place
+from fakes.memory import NEVER_LANDS, Fate, lost
+from fakes.records import document, key_of
+from fakes.rig import LIFETIME_S
+from fakes.virtual import in_virtual_time
+from replicator.engine.daemon import Daemon
+from replicator.errors import ConfigurationError
+
+A_LIFETIME = pytest.approx(LIFETIME_S, abs=0.1)
+
+
+@asynccontextmanager
+async def running(place: Place) -> AsyncIterator[Daemon]:
+    """A daemon that has begun, and has ended on leaving: stopped if it was not before."""
+    daemon = place.daemon()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(daemon.run)
+        with anyio.fail_after(30):
+            await daemon.started.wait()
+        yield daemon
+        daemon.stop()
+
+
+def refuse() -> None:
+    raise ConfigurationError("target", "creating was refused", "Mend it")
+
+
+def refused(match: str) -> pytest.RaisesGroup[ConfigurationError]:
+    """However many task groups the error comes through."""
+    return pytest.RaisesGroup(pytest.RaisesExc(ConfigurationError, match=match), flatten_subgroups=True)
+
+
+@in_virtual_time
+async def test_a_start_that_was_refused_before_anything_was_written_gives_the_lease_back_at_once() -> None:
+    place = Place("orders", "customers")
+    place.services["customers"].put(key_of("n0"), document("n0", 1))
+    async with place.store:
+        with refused("not empty"):
+            await place.daemon().run()
+        assert place.services["orders"].marker is None
+        assert await place.lease_left_s() == 0
+
+
+@in_virtual_time
+async def test_a_start_that_was_refused_after_another_pipeline_was_claimed_keeps_the_lease_for_a_lifetime() -> None:
+    """The other one's marker was written."""
+    place = Place("orders", "customers")
+    place.creating["customers"] = refuse
+    async with place.store:
+        with refused("creating was refused"):
+            await place.daemon().run()
+        assert place.services["orders"].marker is not None
+        assert await place.lease_left_s() == A_LIFETIME
+
+
+@in_virtual_time
+async def test_a_start_that_was_refused_while_creating_the_first_target_keeps_the_lease_for_a_lifetime() -> None:
+    """What was asked for may be done although the answer was bad."""
+    place = Place("orders")
+    place.creating["orders"] = refuse
+    async with place.store:
+        with refused("creating was refused"):
+            await place.daemon().run()
+        assert await place.lease_left_s() == A_LIFETIME
+
+
+@in_virtual_time
+async def test_a_stop_before_anything_was_begun_gives_the_lease_back_at_once() -> None:
+    place = Place("orders")
+    place.services["orders"].fate = lambda _kind, _key: Fate(answers_s=0.4)
+    async with place.store, anyio.create_task_group() as tasks:
+        daemon = place.daemon()
+        tasks.start_soon(daemon.run)
+        await anyio.sleep(0.3)
+        assert await place.lease_left_s() > LIFETIME_S
+        daemon.stop()
+        await anyio.sleep(0.01)
+        assert await place.lease_left_s() == 0
+
+
+@in_virtual_time
+async def test_a_stop_while_the_first_marker_is_being_written_keeps_the_lease_for_a_lifetime() -> None:
+    place = Place("orders")
+    place.services["orders"].fate = lambda kind, _: Fate(answers_s=0.4 if kind == "write_marker" else 0)
+    async with place.store, anyio.create_task_group() as tasks:
+        daemon = place.daemon()
+        tasks.start_soon(daemon.run)
+        with anyio.fail_after(5):
+            while place.services["orders"].marker is None:  # noqa: ASYNC110 — time is virtual
+                await anyio.sleep(0.01)
+        assert not daemon.started.is_set()
+        daemon.stop()
+        await anyio.sleep(0.01)
+        assert await place.lease_left_s() == A_LIFETIME
+
+
+@in_virtual_time
+async def test_an_orderly_stop_gives_the_lease_back_at_once() -> None:
+    place = Place("orders")
+    async with place.store:
+        async with running(place):
+            await anyio.sleep(20)
+        assert place.services["orders"].marker is not None
+        assert await place.lease_left_s() == 0
+
+
+@in_virtual_time
+async def test_an_orderly_stop_waits_for_a_request_of_unknown_outcome() -> None:
+    """Be it the marker's, which concerns no record."""
+    place = Place("orders")
+    async with place.store:
+        async with running(place):
+            place.services["orders"].fate = lambda kind, _: lost(NEVER_LANDS, 60) if kind == "write_marker" else Fate()
+            await anyio.sleep(LIMITS.marker_interval_s + 0.1)
+        assert await place.lease_left_s() == A_LIFETIME
+
+
+@in_virtual_time
+async def test_a_stop_that_cuts_off_keeps_the_lease_for_a_lifetime() -> None:
+    place = Place("orders")
+    async with place.store:
+        async with running(place) as daemon:
+            daemon.stop()
+        assert await place.lease_left_s() == A_LIFETIME
