@@ -116,14 +116,22 @@ class Lineage:
 
         The minimum over all partitions that have not succeeded to their children.
         """
-        claims = [self.claim(c) for c in self.checkpoints.values() if not c.succeeded]
+        known: dict[str, datetime | None] = {}
+        claims = [self._claim(c, known) for c in self.checkpoints.values() if not c.succeeded]
         if not claims or any(claim is None for claim in claims):
             return None
         return min(claim for claim in claims if claim is not None)
 
     def claim(self, checkpoint: Checkpoint) -> datetime | None:
         """What one partition proves, or else what its parents did: nothing in it is older than their end."""
-        inherited = [self.claim(self.checkpoints[p]) for p in checkpoint.partition.parents if p in self.checkpoints]
+        return self._claim(checkpoint, {})
+
+    def _claim(self, checkpoint: Checkpoint, known: dict[str, datetime | None]) -> datetime | None:
+        """`known` keeps the claims found so far: after splits and merges many lines of descent lead to one ancestor."""
+        for parent in checkpoint.partition.parents:
+            if parent in self.checkpoints and parent not in known:
+                known[parent] = self._claim(self.checkpoints[parent], known)
+        inherited = [known[parent] for parent in checkpoint.partition.parents if parent in known]
         floors = [claim for claim in inherited if claim is not None]
         floor = min(floors) if floors and len(floors) == len(inherited) else None
         own = checkpoint.replicated_through

@@ -167,6 +167,48 @@ def test_what_is_still_leaned_on_or_listed_is_not_forgotten() -> None:
     assert lineage.replicated_through() == at(20)
 
 
+class Watched(dict[str, Checkpoint]):
+    """Knows how often a partition was looked up."""
+
+    visits = 0
+
+    def __getitem__(self, id_: str) -> Checkpoint:
+        self.visits += 1
+        return super().__getitem__(id_)
+
+
+@given(st.integers(0, 12), st.randoms(use_true_random=False))
+def test_a_claim_visits_each_line_of_descent_once_and_is_what_its_definition_says(
+    generations: int, rng: random.Random
+) -> None:
+    """Splits and merges in turn make diamonds: the ways to an ancestor double with each generation."""
+    lineage, parents = Lineage(), ["0"]
+    lineage.discover(family := [shard("0")])
+    for generation in range(generations):
+        children = [shard(f"{generation}-{i}", *parents) for i in range(2)]
+        family += children
+        parents = [c.id for c in children]
+    lineage.discover(family)
+    for id_ in rng.sample([p.id for p in family], len(family) // 2):
+        reach(lineage, id_, at(rng.randrange(100)))
+    lineage.checkpoints = watched = Watched(lineage.checkpoints)
+    lines = sum(len(p.parents) for p in family)
+    whole, visits = lineage.replicated_through(), watched.visits
+    assert visits <= lines
+    claims: dict[str, datetime | None] = {}
+    for partition in family:  # parents come first
+        watched.visits = 0
+        found = lineage.claim(dict(watched)[partition.id])
+        assert watched.visits <= lines
+        claims[partition.id] = found
+        inherited = [claims[p] for p in partition.parents]
+        floor = None if None in inherited else min((c for c in inherited if c), default=None)
+        own = dict(watched)[partition.id].replicated_through
+        assert found == max((c for c in (own, floor) if c), default=None)
+    known = [c for c in claims.values() if c]
+    assert whole == (min(known) if len(known) == len(family) else None)
+
+
 @given(st.integers(1, 30), st.randoms(use_true_random=False))
 def test_over_a_long_life_order_and_time_hold_and_memory_does_not_grow(generations: int, rng: random.Random) -> None:
     """Splits and merges for ever, parents vanishing once finished; after each step a restart from what was saved."""
