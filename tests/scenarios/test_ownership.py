@@ -10,6 +10,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.cosmos import PartitionKey
 from azure.cosmos.aio import CosmosClient
 
+from connectors.azure.cosmos.ids import encode_id
 from sandbox.aws import AwsServer
 from sandbox.workload import Writer, seed
 from scenarios.world import CONTAINER, DATABASE, Daemon, World, running, world
@@ -122,15 +123,43 @@ async def test_a_target_that_was_not_empty_is_refused_or_repaired(aws: AwsServer
     """A foreign document under one of our ids is overwritten; others are removed because the config says so."""
     async with world(aws, tmp_path, target={"foreign": "remove"}) as w:
         await seed(w.dynamodb, w.table, 100)
-        first = (await w.dynamodb.scan(TableName=w.table, Limit=1))["Items"][0]
-        customer = first["customer"]["S"]
-        await _fill(w, [{"id": f"{customer}|x", "customer": customer}, {"id": "stranger", "customer": "nobody"}])
+        taken = await _id_of_a_record(w)
+        await _fill(w, [{**taken, "text": "foreign"}, {"id": "stranger", "customer": "nobody"}])
         said = await refused(w.daemon())
         assert "not empty" in said
-        assert {d["id"] for d in w.documents()} == {f"{customer}|x", "stranger"}, "nothing was written"
+        assert {d["id"] for d in w.documents()} == {taken["id"], "stranger"}, "nothing was written"
         async with running(w.daemon("--adopt")) as daemon:
             await daemon.caught_up(time.time())
-        await w.assert_equal()
+            waited = [e for e in daemon.events() if "waiting for the lease" in e["event"]]
+            assert not waited, "the refused start wrote nothing, so nobody has to wait for it"
+        (record,) = [d for d in w.documents() if d["id"] == taken["id"]]
+        assert record.get("text") != "foreign"
+        assert "_replicator" in record
+        found = await w.assert_equal()
+        assert found.equal == 100
+
+
+async def test_a_foreign_document_in_the_place_of_a_record_is_overwritten_and_others_are_kept_and_named(
+    aws: AwsServer, tmp_path: Path
+) -> None:
+    """Unless the config says otherwise."""
+    async with world(aws, tmp_path) as w:
+        await seed(w.dynamodb, w.table, 100)
+        taken = await _id_of_a_record(w)
+        await _fill(w, [{**taken, "text": "foreign"}, {"id": "stranger", "customer": "nobody"}])
+        async with running(w.daemon("--adopt")) as daemon:
+            await daemon.caught_up(time.time())
+            kept = [e for e in daemon.events() if "records that are not ours; they were kept" in e["event"]]
+            assert [e["count"] for e in kept] == [1]
+        found = await w.compare()
+        assert (found.equal, found.foreign, found.different, found.missing, found.extra) == (100, 1, 0, 0, 0)
+
+
+async def _id_of_a_record(w: World) -> dict[str, str]:
+    """Id and partition key of the document that a record will become."""
+    item = (await w.dynamodb.scan(TableName=w.table, Limit=1))["Items"][0]
+    customer, order = item["customer"]["S"], item["order_id"]["S"]
+    return {"id": encode_id([customer, order]), "customer": customer}
 
 
 async def test_a_target_that_was_replaced_is_refused(aws: AwsServer, tmp_path: Path) -> None:
