@@ -22,6 +22,7 @@ from replicator.engine.pipeline import Pipeline
 from replicator.errors import ConfigurationError
 from replicator.model import Finding, Severity
 from replicator.telemetry import configure_logging
+from replicator.wording import counted
 
 SAMPLE = 100
 """Records whose mapping is tried."""
@@ -58,7 +59,7 @@ async def _check(path: Path) -> list[Finding]:
         config = load_config(path, registry())
     except ConfigurationError as error:
         return [_error(error)]
-    findings = [Finding(Severity.OK, str(path), f"the config is valid: {len(config.pipelines)} pipelines")]
+    findings = [Finding(Severity.OK, str(path), f"the config is valid: {counted(len(config.pipelines), 'pipeline')}")]
     for name, pipeline in config.pipelines.items():
         findings += await _check_pipeline(name, pipeline, config)
     return findings
@@ -91,7 +92,8 @@ async def _check_records(pipeline: Pipeline[Any]) -> list[Finding]:
             refused.append(
                 Finding(Severity.WARNING, where, message, "It will become a dead letter; change it or its key")
             )
-    return refused or [Finding(Severity.OK, where, f"{len(sample)} sampled records map to the target and back")]
+    maps = counted(len(sample), "sampled record maps", "sampled records map")
+    return refused or [Finding(Severity.OK, where, f"{maps} to the target and back")]
 
 
 async def _check_addresses(pipeline: Pipeline[Any]) -> list[Finding]:

@@ -23,6 +23,7 @@ from replicator.config.loading import load_config
 from replicator.engine.comparing import Comparing, Comparison
 from replicator.engine.daemon import connect
 from replicator.telemetry import configure_logging
+from replicator.wording import counted
 from sandbox.processes import Program, replicator_program
 from sandbox.workload import Writer, create_orders_table, seed
 
@@ -106,7 +107,7 @@ class Demo:
         started = time.monotonic()
         await create_orders_table(client, PIPELINE, ttl_attribute="expires_at")
         count = await seed(client, PIPELINE, self._items)
-        view.say(f"seeded {count:,} items of every DynamoDB type in {time.monotonic() - started:.1f} s")
+        view.say(f"seeded {counted(count, 'item')} of every DynamoDB type in {time.monotonic() - started:.1f} s")
 
     async def _migrate(self, client: Any, clouds: LocalClouds, daemon: Program, view: View) -> dict[str, Any]:
         url = json.loads(await daemon.line('"http interface"'))["url"]
@@ -117,7 +118,7 @@ class Demo:
             await writer.run(for_s=self._seconds)
             await writer.confirm()
             stopped = time.monotonic()
-            view.say(f"the writer has stopped after {writer.counts.operations:,} writes; catching up")
+            view.say(f"the writer has stopped after {counted(writer.counts.operations, 'write')}; catching up")
             last = await _caught_up(url, datetime.now(UTC))
             catch_up_s = time.monotonic() - stopped
             tasks.cancel_scope.cancel()
@@ -183,9 +184,10 @@ async def _caught_up(url: str, moment: datetime) -> dict[str, Any]:
 
 def _pronounce(found: Comparison, catch_up_s: float, peak_bytes: int, view: View) -> None:
     verdict = "EQUAL" if found.is_equal else "NOT EQUAL"
+    same = counted(found.equal, "record is", "records are")
     view.say(
-        f"{verdict}: {found.equal:,} records are the same on both sides; {found.different} different, "
-        f"{found.missing} missing, {found.extra} extra, {found.foreign} foreign. "
+        f"{verdict}: {same} the same on both sides; {found.different} different, {found.missing} missing, "
+        f"{found.extra} extra, {found.foreign} foreign. "
         f"Caught up in {catch_up_s:.1f} s, daemon at most {peak_bytes / 1e6:.0f} MB"
     )
     for line in found.named:

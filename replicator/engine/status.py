@@ -10,6 +10,7 @@ from replicator.clocks import elapsed_s
 from replicator.engine.pipeline import Pipeline
 from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Phase, R, Size
 from replicator.telemetry import Metrics
+from replicator.wording import counted
 
 RATE_WINDOW_S = 10.0
 
@@ -55,7 +56,7 @@ class PipelineStatus:
         if self.phase == Phase.FAILED:
             problems.append(f"failed: {self.failure}")
         if self.dead_letters:
-            problems.append(f"{self.dead_letters} dead letters are open")
+            problems.append(counted(self.dead_letters, "dead letter is open", "dead letters are open"))
         return problems
 
     def as_json(self) -> dict[str, Any]:

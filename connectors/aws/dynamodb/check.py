@@ -14,6 +14,7 @@ from connectors.aws.dynamodb.table import Table
 from connectors.aws.errors import AwsRefusal
 from replicator.errors import ConfigurationError
 from replicator.model import Finding, Severity
+from replicator.wording import counted
 
 MOST_READERS = 2
 """A shard serves no more readers at once; with global tables, one."""
@@ -86,18 +87,20 @@ async def _readers(caller: Caller, config: DynamoDbSourceConfig, table: Table, w
         async with open_client("lambda", elsewhere(config), where) as client:
             answer = await caller.probe(client, "list_event_source_mappings", EventSourceArn=table.stream_arn)
     except (ConfigurationError, AwsRefusal) as error:
+        others = "nobody else" if most == 1 else "at most one other"
         return Finding(
             Severity.NOTE,
             where,
             f"other readers of the stream cannot be counted ({error})",
-            f"Make sure that at most {most - 1} other reads it, or permit lambda:ListEventSourceMappings",
+            f"Make sure that {others} reads it, or permit lambda:ListEventSourceMappings",
         )
     enabled = [m for m in answer["EventSourceMappings"] if m.get("State") in {"Enabled", "Enabling"}]
+    triggers = counted(len(enabled), "Lambda trigger reads the stream", "Lambda triggers read the stream")
     if len(enabled) >= most:
         return Finding(
             Severity.ERROR,
             where,
-            f"{len(enabled)} Lambda triggers already read the stream, and a shard serves {most} readers",
+            f"{triggers} already, and a shard serves {counted(most, 'reader')}",
             "Merge the triggers into one that fans out",
         )
-    return Finding(Severity.OK, where, f"{len(enabled)} Lambda triggers read the stream, which serves {most} readers")
+    return Finding(Severity.OK, where, f"{triggers}, which serves {counted(most, 'reader')}")
