@@ -1,16 +1,21 @@
 """Every error the engine knows, one class for each reaction.
 
     ReplicatorError
-    ├── ConfigurationError   exit 2 before anything is written; the message names the field and the fix
-    ├── TransientError       repeat with back-off and jitter for ever; health is degraded meanwhile
+    ├── ConfigurationError   the process ends with exit code 2, at the start before any record is written; the message
+    │                        names the field or resource and the fix
+    ├── TransientError       the call is repeated with back-off and jitter, for ever, and health is degraded meanwhile;
+    │   │                    at the start, after a few attempts, it becomes a ConfigurationError
     │   ├── ThrottledError   the same, and the target's concurrency or the source's budget gives way
     │   └── AmbiguousError   the same, but the request may still take effect: its keys are suspect
-    ├── PositionLostError    stop the pipeline, name the gap and the repair; never skip
-    ├── LeaseLostError       stop the partition quietly; another owner may be at work
-    └── ForeignOwnerError    stop the pipeline: somebody else has written the target's marker
+    ├── PositionLostError    the pipeline stops, is called failed, and names the gap and the repair; nothing is skipped.
+    │                        Other pipelines and the process go on
+    ├── LeaseLostError       the process ends with exit code 1: another daemon has taken the migration over. A restart
+    │                        is safe, and refused while that one runs
+    └── ForeignOwnerError    the process ends with exit code 2: another daemon has written a target's marker
 
-A single change that cannot be applied is no error but a returned `Rejection`. Anything else that is raised is a bug
-and ends the process, which is safe at any instruction.
+A single change that cannot be applied is no error but a returned `Rejection`. Anything else that is raised, or one of
+these where it is not caught as said above, is a bug and ends the process with exit code 3, which is safe at any
+instruction.
 """
 
 

@@ -1,14 +1,15 @@
 """Commands and their options; what they do is in the modules beside this one."""
 
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from replicator.errors import ConfigurationError, ForeignOwnerError, ReplicatorError
+from replicator.errors import ConfigurationError, ForeignOwnerError, LeaseLostError
 
 app = typer.Typer(
     name="replicator",
@@ -30,11 +31,12 @@ Json = Annotated[bool, typer.Option("--json", help="For machines: one JSON docum
 
 
 class Exit(IntEnum):
-    """What the exit code says."""
+    """What the exit code says. ERROR also stands for a command line that makes no sense."""
 
     OK = 0
     NOT_OK = 1
     ERROR = 2
+    BUG = 3
 
 
 @app.command(epilog="Example: replicator run migration.yaml")
@@ -51,7 +53,8 @@ def run(
 ) -> None:
     """Replicate until stopped. SIGTERM finishes what was read; a second one stops at once.
 
-    Exit codes: 0 stopped and everything saved, 1 cut off (a restart is safe), 2 something must be mended first.
+    Exit codes: 0 stopped and everything saved, 1 cut off (a restart is safe), 2 something must be mended first,
+    3 a bug, with its traceback (a restart is safe).
     """
     from replicator.cli.run import run_daemon  # noqa: PLC0415 — each command loads only what it needs
 
@@ -122,7 +125,10 @@ def sandbox_up() -> None:
 
 @letters_app.command("list", epilog="Example: replicator dead-letters list --json")
 def letters_list(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-    """Show the open dead letters of a running daemon, oldest first."""
+    """Show the open dead letters of a running daemon, oldest first.
+
+    Exit codes: 0 they were listed, 2 the daemon does not answer.
+    """
     from replicator.cli.dead_letters import list_dead_letters  # noqa: PLC0415
 
     raise typer.Exit(list_dead_letters(url, as_json=as_json))
@@ -145,29 +151,28 @@ def letters_retry(
 
 
 def main() -> None:
-    """The entry point: what an operator can mend ends with one clear message and exit code 2."""
+    """The entry point: what an operator can act on ends with one clear message, anything else is a bug."""
     try:
         app()
-    except ReplicatorError as error:
-        sys.exit(_report([error]))
-    except BaseExceptionGroup as group:
-        errors = leaves(group)
-        if not all(isinstance(error, ReplicatorError) for error in errors):
-            raise
-        sys.exit(_report(errors))
+    except Exception as error:  # noqa: BLE001 — whatever it is, the exit code must not be taken for another answer
+        sys.exit(_report(error))
 
 
-def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+def _report(error: Exception) -> Exit:
+    """Says what has ended the process, and gives the code for it; see `replicator.errors`."""
+    found = list(_leaves(error))
+    if not all(isinstance(leaf, ConfigurationError | ForeignOwnerError | LeaseLostError) for leaf in found):
+        traceback.print_exception(error)
+        return Exit.BUG
+    for leaf in found:
+        typer.echo(f"replicator: {leaf}", err=True)
+    return Exit.NOT_OK if all(isinstance(leaf, LeaseLostError) for leaf in found) else Exit.ERROR
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
     """The errors themselves, whatever task groups they came through."""
-    return [
-        leaf
-        for error in group.exceptions
-        for leaf in (leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    ]
-
-
-def _report(errors: Sequence[BaseException]) -> Exit:
-    for error in errors:
-        typer.echo(f"replicator: {error}", err=True)
-    needs_mending = any(isinstance(error, ConfigurationError | ForeignOwnerError) for error in errors)
-    return Exit.ERROR if needs_mending else Exit.NOT_OK
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

@@ -1,4 +1,6 @@
-"""Promises of the daemon: its lease is given back no sooner than its requests are over, and no later."""
+"""Promises of the daemon: its lease is given back no sooner than its requests are over, and no later; each error that
+leaves a pipeline has the reaction that `replicator.errors` names.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,13 +8,14 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from fakes.daemons import LIMITS, Place
+from fakes.daemons import LIMITS, MIGRATION, Place
 from fakes.memory import NEVER_LANDS, Fate, lost
 from fakes.records import document, key_of
 from fakes.rig import LIFETIME_S
 from fakes.virtual import in_virtual_time
 from replicator.engine.daemon import Daemon
-from replicator.errors import ConfigurationError
+from replicator.errors import ConfigurationError, ForeignOwnerError, LeaseLostError, ReplicatorError
+from replicator.model import Marker, Phase
 
 A_LIFETIME = pytest.approx(LIFETIME_S, abs=0.1)
 
@@ -33,9 +36,14 @@ def refuse() -> None:
     raise ConfigurationError("target", "creating was refused", "Mend it")
 
 
-def refused(match: str) -> pytest.RaisesGroup[ConfigurationError]:
+def ended_by(error: type[ReplicatorError], match: str) -> pytest.RaisesGroup[ReplicatorError]:
     """However many task groups the error comes through."""
-    return pytest.RaisesGroup(pytest.RaisesExc(ConfigurationError, match=match), flatten_subgroups=True)
+    return pytest.RaisesGroup(pytest.RaisesExc(error, match=match), flatten_subgroups=True)
+
+
+def refused(match: str) -> pytest.RaisesGroup[ReplicatorError]:
+    """A start that must be mended first."""
+    return ended_by(ConfigurationError, match)
 
 
 @in_virtual_time
@@ -130,3 +138,45 @@ async def test_a_stop_that_cuts_off_keeps_the_lease_for_a_lifetime() -> None:
         async with running(place) as daemon:
             daemon.stop()
         assert await place.lease_left_s() == A_LIFETIME
+
+
+@in_virtual_time
+async def test_a_lease_that_another_daemon_has_taken_ends_the_process() -> None:
+    """As after standing still for longer than the lease."""
+    place = Place("orders")
+    async with place.store:
+        with ended_by(LeaseLostError, "taken the migration over"):
+            async with running(place):
+                await place.store.release_lease(MIGRATION, str(await place.store.lease_owner(MIGRATION)), 0)
+                await anyio.sleep(0.001)
+                assert await place.store.acquire_lease(MIGRATION, "another", 60) == 0
+                await anyio.sleep(60)
+        assert await place.store.lease_owner(MIGRATION) == "another", "and its lease is left alone"
+
+
+@in_virtual_time
+async def test_a_marker_that_another_daemon_has_written_ends_the_process() -> None:
+    """Even if it is that of one pipeline among several: nobody knows what else that daemon does."""
+    place = Place("orders", "customers")
+    async with place.store:
+        with ended_by(ForeignOwnerError, "another daemon has written"):
+            async with running(place):
+                place.services["customers"].marker = Marker("another", 1, "g")
+                await anyio.sleep(60)
+
+
+@in_virtual_time
+async def test_a_lost_position_stops_its_pipeline_alone() -> None:
+    """The process stays up and says so; the other pipeline goes on."""
+    place = Place("orders", "customers")
+    async with place.store, running(place) as daemon:
+        await anyio.sleep(10)
+        place.tables["orders"].log = "another"
+        place.tables["orders"].shards = {"z0": place.tables["orders"].shards.pop("s0")}
+        place.tables["orders"].shards["z0"].id = "z0"
+        await anyio.sleep(30)
+        place.tables["customers"].put("n0")
+        await anyio.sleep(10)
+        assert [daemon.statuses[name].phase for name in place.tables] == [Phase.FAILED, Phase.FOLLOWING]
+        assert "another log" in daemon.statuses["orders"].problems[0]
+        assert place.services["customers"].visible(key_of("n0")) is not None
