@@ -7,7 +7,7 @@ are defined here once, so that both sides of a pipeline, verification and repair
 import base64
 import hashlib
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TypeAlias
 
 Value: TypeAlias = (
@@ -43,10 +43,10 @@ def key_text(attributes: Document) -> str:
 
 def parse_key(text: str) -> Document:
     """The key attributes that `key_text` wrote. Raises ValueError for any other text."""
-    parts = json.loads(text)
-    if not isinstance(parts, dict):
-        raise TypeError(f"not the text of a key: {type(parts).__name__} instead of an object")
-    return {name: _parse_key_part(part) for name, part in parts.items()}
+    match json.loads(text):
+        case dict() as parts:
+            return {name: _parse_key_part(part) for name, part in parts.items()}
+    raise ValueError("not the text of a key: no JSON object")
 
 
 def number_text(number: Decimal) -> str:
@@ -93,10 +93,20 @@ def _parse_key_part(part: object) -> Value:
         case str():
             return part
         case {"N": str(number)}:
-            return Decimal(number)
+            return _parse_number(number)
         case {"B": str(encoded)}:
-            return base64.b64decode(encoded)
+            return base64.b64decode(encoded, validate=True)
     raise ValueError("not the text of a key: an attribute is neither text, number nor binary")
+
+
+def _parse_number(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError("not the text of a key: a number is none") from None
+    if not number.is_finite():
+        raise ValueError("not the text of a key: a number is not finite")
+    return number
 
 
 def _write(parts: list[str], value: Value) -> None:

@@ -211,6 +211,22 @@ class DeadLetter:
     last_seen: datetime
     count: int = 1
 
+    @property
+    def place(self) -> str:
+        """Where it stands among all by age, so that a listing can go on behind it although it is gone."""
+        return f"{self.first_seen.isoformat()} {self.pipeline} {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What came of taking dead letters up again: how many are resolved now, how many are still open, and the keys that
+    have none.
+    """
+
+    resolved: int
+    open: int
+    unknown: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterSummary:

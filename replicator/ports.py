@@ -183,14 +183,22 @@ class StateStore(Protocol):
     async def add_dead_letters(self, pipeline: str, partition: str, rejections: Sequence[Rejection]) -> None:
         """Records rejections; one for a key that has one already replaces it and counts up."""
 
-    async def dead_letters(self, pipeline: str | None = None, limit: int = 1000) -> list[DeadLetter]:
-        """The open ones, oldest first."""
+    async def dead_letters(
+        self, pipeline: str | None = None, limit: int = 1000, after: str | None = None
+    ) -> list[DeadLetter]:
+        """The open ones, oldest first, of one pipeline or of all; those behind the place `after` (`DeadLetter.place`).
+
+        Raises ValueError when that is no place.
+        """
+
+    async def dead_letters_of(self, pipeline: str, keys: Sequence[str]) -> list[DeadLetter]:
+        """The open ones of these keys, oldest first."""
 
     async def dead_letter_summary(self, pipeline: str) -> DeadLetterSummary:
         """How many are open and since when the changes they stand for are missing."""
 
-    async def resolve_dead_letters(self, pipeline: str, keys: Sequence[str]) -> None:
-        """Closes the dead letters of these keys."""
+    async def resolve_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
+        """Closes these, each unless it has been counted up since it was read; returns how many."""
 
     async def acquire_lease(self, resource: str, owner: str, duration_s: float) -> float:
         """Takes or renews the lease; returns 0, or the seconds after which to ask again when another holds it."""

@@ -7,19 +7,31 @@ from fastapi import FastAPI, HTTPException, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
+from replicator.config.models import MigrationConfig
 from replicator.engine.status import PipelineStatus
 from replicator.errors import ConfigurationError
-from replicator.model import DeadLetter
+from replicator.model import DeadLetter, Retried
+
+MOST_LETTERS = 1000
+"""Dead letters in one answer, or taken up again by one request."""
 
 
 class Running(Protocol):
-    """What the interface needs of a daemon."""
+    """What the interface needs of a daemon; see `replicator.engine.daemon.Daemon`."""
 
+    config: MigrationConfig
     statuses: dict[str, PipelineStatus]
 
-    async def dead_letters(self, limit: int = 1000) -> list[DeadLetter]: ...
+    async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]: ...
 
-    async def retry(self, pipeline: str, keys: Sequence[str]) -> int: ...
+    async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried: ...
+
+
+class Letters(BaseModel):
+    """One page of dead letters. `next` is what `after` must be for the page behind it, null on the last one."""
+
+    dead_letters: list[DeadLetter]
+    next: str | None
 
 
 class Retry(BaseModel):
@@ -28,17 +40,10 @@ class Retry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     pipeline: str = Field(max_length=63)
-    keys: list[str] = Field(min_length=1, max_length=1000, description="As listed.")
+    keys: list[str] = Field(min_length=1, max_length=MOST_LETTERS, description="As listed.")
 
 
-class Retried(BaseModel):
-    """How many of them are resolved now."""
-
-    resolved: int
-    open: int
-
-
-def create_app(daemon: Running, registry: CollectorRegistry, migration: str) -> FastAPI:
+def create_app(daemon: Running, registry: CollectorRegistry) -> FastAPI:
     """The application; nothing in it blocks or changes the daemon but `retry`."""
     app = FastAPI(title="replicator", docs_url=None, redoc_url=None)
 
@@ -50,7 +55,7 @@ def create_app(daemon: Running, registry: CollectorRegistry, migration: str) -> 
     async def readyz(response: Response) -> dict[str, Any]:
         problems = {name: status.problems for name, status in daemon.statuses.items() if status.problems}
         if not daemon.statuses:
-            problems = {migration: ["starting"]}
+            problems = {daemon.config.migration: ["starting"]}
         response.status_code = 503 if problems else 200
         return {"ready": not problems, "problems": problems}
 
@@ -61,23 +66,34 @@ def create_app(daemon: Running, registry: CollectorRegistry, migration: str) -> 
     @app.get("/v1/status", summary="Every pipeline as it is now")
     async def status() -> dict[str, Any]:
         pipelines = {name: status.as_json() for name, status in daemon.statuses.items()}
-        return {"migration": migration, "pipelines": pipelines}
+        return {"migration": daemon.config.migration, "pipelines": pipelines}
 
     _add_dead_letters(app, daemon)
     return app
 
 
 def _add_dead_letters(app: FastAPI, daemon: Running) -> None:
+    def require(pipeline: str | None) -> None:
+        if pipeline is not None and pipeline not in daemon.config.pipelines:
+            raise HTTPException(404, f"there is no pipeline {pipeline}")
+
     @app.get("/v1/dead-letters", summary="Changes that could not be applied, oldest first")
-    async def listing(limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> list[DeadLetter]:
-        return await daemon.dead_letters(limit)
+    async def listing(
+        pipeline: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_LETTERS)] = MOST_LETTERS,
+        after: str | None = None,
+    ) -> Letters:
+        require(pipeline)
+        try:
+            page = await daemon.dead_letters(pipeline, limit, after)
+        except ValueError as error:
+            raise HTTPException(422, f"after: {error}") from error
+        return Letters(dead_letters=page, next=page[-1].place if len(page) == limit else None)
 
     @app.post("/v1/dead-letters/retry", summary="Take dead letters up again, from the source as it is now")
     async def retry(request: Retry) -> Retried:
+        require(request.pipeline)
         try:
-            resolved = await daemon.retry(request.pipeline, request.keys)
-        except KeyError:
-            raise HTTPException(404, f"there is no pipeline {request.pipeline}") from None
+            return await daemon.retry(request.pipeline, request.keys)
         except ConfigurationError as error:
             raise HTTPException(409, str(error)) from error
-        return Retried(resolved=resolved, open=len(request.keys) - resolved)

@@ -1,33 +1,71 @@
 """Calls to a running daemon."""
 
+import ipaddress
 import json
+import re
+from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
 from replicator.errors import ConfigurationError
 
+ADDRESS = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+)(:\d+)?(/\S*)?$")
+
 TIMEOUT_S = 30.0
-"""Retrying dead letters may take a while; everything else answers at once."""
+"""Everything is answered at once but the retry of dead letters."""
 
 
-def call(url: str, path: str, body: object = None) -> Any:
-    """The JSON answer to a GET, or to a POST where there is a body. Raises ConfigurationError without an answer."""
-    if not url.startswith(("http://", "https://")):
-        raise ConfigurationError("--url", f"{url} is not an http address", "Give http://host:port")
+def call(url: str, path: str, member: str, body: object = None, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    """The JSON answer to a GET, or to a POST where there is a body; it must be an object with this member.
+
+    Raises ConfigurationError where there is no such answer.
+    """
+    if not ADDRESS.match(url):
+        raise ConfigurationError("--url", f"{url} is no http address", "Give http://host:port")
     data = None if body is None else json.dumps(body).encode()
     request = Request(url.rstrip("/") + path, data=data, headers={"Content-Type": "application/json"})  # noqa: S310
+    answer = _answer(url, request, timeout_s)
+    if not isinstance(answer, dict) or member not in answer:
+        raise ConfigurationError(
+            "--url", f"what answers at {url} is not replicator", "Give the address that the daemon logs when it starts"
+        )
+    return answer
+
+
+def _answer(url: str, request: Request, timeout_s: float) -> object:
     try:
-        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 — the scheme is checked above
-            return json.load(answer)
+        with _opener(url).open(request, timeout=timeout_s) as answer:
+            found: object = json.load(answer)
+            return found
     except HTTPError as error:
         raise ConfigurationError(
-            path, f"the daemon refuses ({error.code}: {_detail(error)})", "Mend the call"
+            url, f"the daemon refuses ({error.code}: {_detail(error)})", "Change what was asked for"
         ) from error
-    except (URLError, TimeoutError, OSError, ValueError) as error:
+    except TimeoutError as error:
+        raise ConfigurationError(
+            url, f"there was no answer within {timeout_s:g} s", "Look at the daemon's log, and try again"
+        ) from error
+    except ValueError:  # no JSON
+        return None
+    except (OSError, HTTPException) as error:
         raise ConfigurationError(
             "--url", f"no daemon answers at {url} ({error})", "Start it with replicator run, or give its address"
         ) from error
+
+
+def _opener(url: str) -> OpenerDirector:
+    """Proxies of the environment are for other machines."""
+    host = urlsplit(url).hostname or ""
+    return build_opener(ProxyHandler({})) if _is_loopback(host) else build_opener()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _detail(error: HTTPError) -> str:

@@ -161,7 +161,7 @@ def _dynamodb(clouds: LocalClouds) -> Any:
 
 
 async def _status(url: str) -> dict[str, Any]:
-    snapshot: dict[str, Any] = await anyio.to_thread.run_sync(call, url, "/v1/status")
+    snapshot: dict[str, Any] = await anyio.to_thread.run_sync(call, url, "/v1/status", "pipelines")
     return snapshot
 
 

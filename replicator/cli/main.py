@@ -123,15 +123,19 @@ def sandbox_up() -> None:
     up()
 
 
-@letters_app.command("list", epilog="Example: replicator dead-letters list --json")
-def letters_list(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-    """Show the open dead letters of a running daemon, oldest first.
+@letters_app.command("list", epilog="Example: replicator dead-letters list orders --json")
+def letters_list(
+    pipeline: Annotated[str | None, typer.Argument(help="Only those of this pipeline.")] = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Show all open dead letters of a running daemon, oldest first, with their whole keys.
 
-    Exit codes: 0 they were listed, 2 the daemon does not answer.
+    Exit codes: 0 they were listed, 2 the daemon does not answer or knows no such pipeline.
     """
     from replicator.cli.dead_letters import list_dead_letters  # noqa: PLC0415
 
-    raise typer.Exit(list_dead_letters(url, as_json=as_json))
+    list_dead_letters(url, pipeline, as_json=as_json)
 
 
 @letters_app.command("retry", epilog="Example: replicator dead-letters retry orders --all")
@@ -140,14 +144,18 @@ def letters_retry(
     key: Annotated[list[str] | None, typer.Option("--key", help="A key as listed; may be repeated.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every open one of the pipeline.")] = False,
     url: Url = DEFAULT_URL,
+    as_json: Json = False,
 ) -> None:
     """Take dead letters up again: each record is read from the source as it is now and written with a guard.
 
-    Exit codes: 0 all of them are resolved, 1 some are still refused, 2 the daemon does not answer.
+    Exit codes: 0 all of them are resolved, 1 some are still refused, 2 a key has none, or the daemon does not answer,
+    knows no such pipeline, or cannot write it.
     """
     from replicator.cli.dead_letters import retry_dead_letters  # noqa: PLC0415
 
-    raise typer.Exit(retry_dead_letters(url, pipeline, keys=key or [], every=every))
+    if bool(key) is every:
+        raise typer.BadParameter("give either --key, once or more often, or --all")
+    raise typer.Exit(retry_dead_letters(url, pipeline, key or [], every=every, as_json=as_json))
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ async def _run(config: MigrationConfig, listening: socket.socket, adopt: bool) -
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:  # before anything that takes time
         async with SqliteStore(config.state.path) as store:
             daemon = Daemon(config, registry(), store, metrics, adopt=adopt)
-            app = create_app(daemon, metrics.registry, config.migration)
+            app = create_app(daemon, metrics.registry)
             async with anyio.create_task_group() as services:
                 services.start_soon(serve, app, listening)
                 services.start_soon(_obey, signals, daemon)

@@ -17,7 +17,7 @@ REFRESH_S = 1.0
 
 def show_status(url: str, *, as_json: bool, watch: bool) -> int:
     """0 when nothing needs attention, 1 otherwise."""
-    snapshot = call(url, "/v1/status")
+    snapshot = call(url, "/v1/status", "pipelines")
     if as_json:
         typer.echo(json.dumps(snapshot))
     elif watch:
@@ -32,7 +32,7 @@ def _watch(url: str, snapshot: dict[str, Any]) -> dict[str, Any]:
         with Live(render(snapshot), auto_refresh=False) as live:
             while True:
                 time.sleep(REFRESH_S)
-                snapshot = call(url, "/v1/status")
+                snapshot = call(url, "/v1/status", "pipelines")
                 live.update(render(snapshot), refresh=True)
     except KeyboardInterrupt:
         return snapshot

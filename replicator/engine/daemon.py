@@ -14,7 +14,8 @@ from replicator.engine.lease import DaemonLease
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline, PipelineOptions
 from replicator.engine.status import Observer, PipelineStatus
-from replicator.model import DeadLetter, Size
+from replicator.errors import ConfigurationError
+from replicator.model import DeadLetter, Retried, Size
 from replicator.ports import StateStore
 from replicator.registry import Registry, SourceContext, TargetContext
 from replicator.telemetry import Metrics, PipelineTelemetry
@@ -76,12 +77,14 @@ class Daemon:
         for pipeline in self._pipelines.values():
             pipeline.drain()
 
-    async def dead_letters(self, limit: int = 1000) -> list[DeadLetter]:
-        """The open ones of all pipelines, oldest first."""
-        return await self._store.dead_letters(limit=limit)
+    async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]:
+        """The open ones; see `StateStore.dead_letters`."""
+        return await self._store.dead_letters(pipeline, limit, after)
 
-    async def retry(self, pipeline: str, keys: Sequence[str]) -> int:
-        """Takes dead letters up again; see `Pipeline.retry`. Raises KeyError for an unknown pipeline."""
+    async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried:
+        """Takes dead letters up again; see `Pipeline.retry`. Raises ConfigurationError also before it has begun."""
+        if pipeline not in self._pipelines:
+            raise ConfigurationError(f"pipelines.{pipeline}", "has not begun yet", "Wait until the status shows it")
         return await self._pipelines[pipeline].retry(keys)
 
     async def _begin(self, stack: AsyncExitStack) -> None:

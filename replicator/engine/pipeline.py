@@ -19,7 +19,7 @@ from replicator.engine.ownership import Claim, Ownership
 from replicator.engine.phases import Progress, next_state
 from replicator.engine.reconciling import Reconciler
 from replicator.errors import ConfigurationError, PositionLostError
-from replicator.model import Batch, Checkpoint, CopyStage, Phase, PipelineState, R, Rule
+from replicator.model import Batch, Checkpoint, CopyStage, Phase, PipelineState, R, Retried, Rule
 from replicator.ports import Source, StateStore, Target
 from replicator.telemetry import PipelineTelemetry
 
@@ -151,23 +151,28 @@ class Pipeline(Generic[R]):
         """First stage of the shutdown: nothing more is read."""
         self._reading.cancel()
 
-    async def retry(self, keys: Sequence[str]) -> int:
-        """Takes dead letters up again by the guarded procedure; returns how many are resolved.
+    async def retry(self, keys: Sequence[str]) -> Retried:
+        """Takes the dead letters of these keys up again by the guarded procedure; keys that have none are left alone.
 
-        From here on the stream's changes of these keys are guarded, and those being written have landed. Raises
-        ConfigurationError for a pipeline that has failed: its target may be somebody else's by now.
+        From here on the stream's changes of these keys are guarded, and those being written have landed. One that is
+        refused again, be it meanwhile by the stream, stays open. Raises ConfigurationError for a pipeline that has
+        failed: its target may be somebody else's by now.
         """
         if self.is_failed:
             raise ConfigurationError(f"pipelines.{self.name}", "has failed", "Adopt its target first, with run --adopt")
-        self._guards.open(keys)
+        letters = await self._store.dead_letters_of(self.name, keys)
+        known = [letter.key for letter in letters]
+        unknown = tuple(sorted(set(keys) - set(known)))
+        if not known:
+            return Retried(0, 0, unknown)
+        self._guards.open(known)
         await self._update(guarding=True)
         await self._applier.inflight.drained()
-        rejected = {r.key for r in await self._applier.reconcile(RETRY_ORIGIN, keys)}
-        self._guards.close(keys)
-        resolved = [key for key in keys if key not in rejected]
-        await self._store.resolve_dead_letters(self.name, resolved)
-        self.telemetry.log.info("dead letters taken up again", resolved=len(resolved), refused=len(rejected))
-        return len(resolved)
+        await self._applier.reconcile(RETRY_ORIGIN, known)
+        self._guards.close(known)
+        resolved = await self._store.resolve_dead_letters(letters)
+        self.telemetry.log.info("dead letters taken up again", resolved=resolved, open=len(letters) - resolved)
+        return Retried(resolved, len(letters) - resolved, unknown)
 
     async def _begin(self, readers: TaskGroup) -> None:
         assert self.state is not None  # noqa: S101

@@ -72,6 +72,16 @@ def read_dead_letter(row: Row) -> DeadLetter:
     )
 
 
+def place_columns(place: str) -> tuple[str, str, str]:
+    """The columns `first_seen`, `pipeline` and `key` of a dead letter's place. Raises ValueError if it is none."""
+    parts = place.split(" ", 2)
+    try:
+        first_seen, pipeline, key = parts
+        return datetime.fromisoformat(first_seen).isoformat(), pipeline, key
+    except ValueError:
+        raise ValueError("no place of a dead letter") from None
+
+
 def text(moment: datetime | None) -> str | None:
     """An instant as text that sorts as time does, all of them being UTC."""
     return None if moment is None else moment.isoformat(timespec="microseconds")

@@ -4,6 +4,7 @@ Each change is one transaction, on disk before the call returns (`synchronous=FU
 page cache would let a replay go backwards.
 """
 
+import json
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from replicator.state.leases import Leases
 from replicator.state.rows import (
     checkpoint_row,
     instant,
+    place_columns,
     read_checkpoint,
     read_dead_letter,
     read_state,
@@ -42,6 +44,7 @@ CREATE TABLE IF NOT EXISTS checkpoints (
 CREATE TABLE IF NOT EXISTS dead_letters (
     pipeline TEXT NOT NULL, partition TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL, committed_at TEXT,
     first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (pipeline, key));
+CREATE INDEX IF NOT EXISTS dead_letters_by_age ON dead_letters (first_seen, pipeline, key);
 CREATE TABLE IF NOT EXISTS leases (
     resource TEXT PRIMARY KEY, owner TEXT NOT NULL, boot TEXT NOT NULL, ends_at REAL NOT NULL,
     duration_s REAL NOT NULL, serial INTEGER NOT NULL);
@@ -110,13 +113,19 @@ class SqliteStore:
             count = count + 1, committed_at = MIN(committed_at, excluded.committed_at)"""
         await self._write(lambda db: db.executemany(sql, rows))
 
-    async def dead_letters(self, pipeline: str | None = None, limit: int = 1000) -> list[DeadLetter]:
-        rows = await self._rows(
-            "SELECT * FROM dead_letters WHERE ?1 IS NULL OR pipeline = ?1 ORDER BY first_seen, key LIMIT ?2",
-            pipeline,
-            limit,
-        )
-        return [read_dead_letter(row) for row in rows]
+    async def dead_letters(
+        self, pipeline: str | None = None, limit: int = 1000, after: str | None = None
+    ) -> list[DeadLetter]:
+        sql = """SELECT * FROM dead_letters
+            WHERE (first_seen, pipeline, key) > (?, ?, ?) AND pipeline = COALESCE(?, pipeline)
+            ORDER BY first_seen, pipeline, key LIMIT ?"""
+        behind = ("", "", "") if after is None else place_columns(after)
+        return [read_dead_letter(row) for row in await self._rows(sql, *behind, pipeline, limit)]
+
+    async def dead_letters_of(self, pipeline: str, keys: Sequence[str]) -> list[DeadLetter]:
+        sql = """SELECT * FROM dead_letters WHERE pipeline = ? AND key IN (SELECT value FROM json_each(?))
+            ORDER BY first_seen, key"""
+        return [read_dead_letter(row) for row in await self._rows(sql, pipeline, json.dumps(list(keys)))]
 
     async def dead_letter_summary(self, pipeline: str) -> DeadLetterSummary:
         row = await self._row(
@@ -125,9 +134,10 @@ class SqliteStore:
         )
         return DeadLetterSummary(row[0], instant(row[1]), bool(row[2])) if row else DeadLetterSummary()
 
-    async def resolve_dead_letters(self, pipeline: str, keys: Sequence[str]) -> None:
-        rows = [(pipeline, key) for key in keys]
-        await self._write(lambda db: db.executemany("DELETE FROM dead_letters WHERE pipeline = ? AND key = ?", rows))
+    async def resolve_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
+        rows = [(d.pipeline, d.key, d.count, d.first_seen.isoformat(), d.last_seen.isoformat()) for d in letters]
+        sql = "DELETE FROM dead_letters WHERE (pipeline, key, count, first_seen, last_seen) = (?,?,?,?,?)"
+        return await self._write(lambda db: sum(db.execute(sql, row).rowcount for row in rows))
 
     async def acquire_lease(self, resource: str, owner: str, duration_s: float) -> float:
         return await self._write(lambda db: self._leases.acquire(db, resource, owner, duration_s))

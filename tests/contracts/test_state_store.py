@@ -139,7 +139,7 @@ async def test_nothing_to_save_is_no_error(store: StateStore) -> None:
     await store.save_checkpoints("orders", [])
     await store.forget_partitions("orders", [])
     await store.add_dead_letters("orders", "p", [])
-    await store.resolve_dead_letters("orders", [])
+    assert await store.resolve_dead_letters([]) == 0
 
 
 async def test_forgotten_partitions_are_gone_and_others_stay(store: StateStore) -> None:
@@ -185,6 +185,43 @@ async def test_dead_letters_come_oldest_first_up_to_a_limit(store: StateStore) -
     assert [d.key for d in await store.dead_letters()] == ["c", "a", "b", "z"]
 
 
+@pytest.mark.parametrize("pipeline", [None, "orders"])
+async def test_dead_letters_are_paged_to_the_end_whatever_becomes_of_them_meanwhile(
+    store: StateStore, pipeline: str | None
+) -> None:
+    """Each once, in the order of the whole list: resolving some, or refusing them again, moves no other one."""
+    for number in range(10):
+        await store.add_dead_letters("orders", "p", [Rejection(f"{number} {n}", "no", T0) for n in range(3)])
+        await store.add_dead_letters("customers", "p", [Rejection(f"{number} 0", "no", T0)])
+    whole = [(d.pipeline, d.key) for d in await store.dead_letters(pipeline)]
+    assert len(whole) == (30 if pipeline else 40)
+    paged: list[tuple[str, str]] = []
+    after: str | None = None
+    while page := await store.dead_letters(pipeline, limit=7, after=after):
+        assert len(page) <= 7
+        paged += [(d.pipeline, d.key) for d in page]
+        after = page[-1].place
+        await store.add_dead_letters("orders", "retry", [Rejection(d.key, "no", T0) for d in page[::2]])
+        await store.resolve_dead_letters(page[1::2])
+    assert paged == whole
+
+
+async def test_going_on_behind_what_is_no_place_is_refused(store: StateStore) -> None:
+    for place in ("", "k", "2026-01-01 k", "yesterday orders k"):
+        with pytest.raises(ValueError, match="no place"):
+            await store.dead_letters(after=place)
+
+
+async def test_of_many_keys_those_with_an_open_dead_letter_are_told(store: StateStore) -> None:
+    keys = [f"k{n} \u00e4'\"" for n in range(2000)]
+    await store.add_dead_letters("orders", "p", [Rejection(key, "no") for key in keys[:1500]])
+    await store.add_dead_letters("customers", "p", [Rejection(key, "no") for key in keys[1500:]])
+    found = await store.dead_letters_of("orders", keys)
+    assert found == await store.dead_letters("orders", 2000)
+    assert {d.key for d in found} == set(keys[:1500])
+    assert await store.dead_letters_of("orders", []) == []
+
+
 async def test_the_summary_tells_since_when_something_is_missing(store: StateStore) -> None:
     assert await store.dead_letter_summary("orders") == DeadLetterSummary()
     later = T0 + timedelta(days=1)
@@ -198,9 +235,22 @@ async def test_the_summary_tells_since_when_something_is_missing(store: StateSto
 async def test_resolved_dead_letters_are_closed(store: StateStore) -> None:
     await store.add_dead_letters("orders", "p", [Rejection("a", "no", T0), Rejection("b", "no", T0)])
     await store.add_dead_letters("customers", "p", [Rejection("a", "no", T0)])
-    await store.resolve_dead_letters("orders", ["a", "never open"])
+    (letter,) = await store.dead_letters_of("orders", ["a", "never open"])
+    assert await store.resolve_dead_letters([letter]) == 1
     assert [d.key for d in await store.dead_letters("orders")] == ["b"]
     assert len(await store.dead_letters("customers")) == 1
+    assert await store.resolve_dead_letters([letter]) == 0
+
+
+async def test_a_dead_letter_that_was_refused_once_more_since_it_was_read_is_not_closed(store: StateStore) -> None:
+    """Nor one that has been closed and is open again: what was seen then is not what is missing now."""
+    await store.add_dead_letters("orders", "p", [Rejection("a", "no", T0), Rejection("b", "no", T0)])
+    seen = await store.dead_letters("orders")
+    await store.add_dead_letters("orders", "p", [Rejection("a", "no", T0)])
+    await store.resolve_dead_letters([d for d in seen if d.key == "b"])
+    await store.add_dead_letters("orders", "p", [Rejection("b", "no", T0)])
+    assert await store.resolve_dead_letters(seen) == 0
+    assert {d.key: d.count for d in await store.dead_letters("orders")} == {"a": 2, "b": 1}
 
 
 async def test_a_lease_is_exclusive(opened: Open, store: StateStore) -> None:

@@ -1,7 +1,7 @@
 """A whole pipeline over the fakes, in virtual time: run, crashed, restarted, and watched for its promises."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -14,7 +14,7 @@ from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.documents import Document
 from replicator.engine.pipeline import Pipeline, PipelineOptions
 from replicator.errors import ThrottledError, TransientError
-from replicator.model import CopyStage, Phase
+from replicator.model import CopyStage, Phase, Rejection, Retried
 from replicator.telemetry import Metrics, PipelineTelemetry
 
 NAME = "orders"
@@ -216,6 +216,12 @@ def faulty(rng: random.Random, share: float = 0.3) -> Callable[[str, str], Fate]
         )
 
     return fate
+
+
+async def retry(rig: Rig, keys: Sequence[str]) -> Retried:
+    """Takes dead letters up again that these keys are given first, whatever has become of the records meanwhile."""
+    await rig.store.add_dead_letters(NAME, "test", [Rejection(key, "whatever") for key in keys])
+    return await rig.pipeline.retry(keys)
 
 
 async def work(rig: Rig, changes: int, names: int = 10, pause_s: float = 0.4, splits: bool = True) -> None:

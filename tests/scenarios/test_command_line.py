@@ -56,9 +56,8 @@ async def test_status_speaks_to_people_and_to_machines(aws: AwsServer, tmp_path:
             assert snapshot["pipelines"]["orders"]["problems"] == []
             assert "no dead letters are open" in await output(log, "dead-letters", "list", "--url", daemon.url)
             assert json.loads(await output(log, "dead-letters", "list", "--json", "--url", daemon.url)) == []
-            assert "nothing to retry" in await output(
-                log, "dead-letters", "retry", "orders", "--all", "--url", daemon.url
-            )
+            said = await output(log, "dead-letters", "retry", "orders", "--all", "--url", daemon.url)
+            assert said == "no dead letters of orders are open\n"
             said = await output(log, "dead-letters", "retry", "other", "--key", "k", "--url", daemon.url, expect=2)
             assert "there is no pipeline other" in said
         said = await output(log, "status", "--url", daemon.url, expect=2)

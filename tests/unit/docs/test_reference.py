@@ -14,9 +14,9 @@ from unit.docs.pages import PAGES, quoted, rows, sections, text
 from connectors import registry
 from replicator.api.app import create_app
 from replicator.cli.main import app
-from replicator.config.loading import json_schema
+from replicator.config.loading import json_schema, parse_config
 from replicator.engine.status import PipelineStatus
-from replicator.model import DeadLetter
+from replicator.model import DeadLetter, Retried
 from replicator.telemetry import Metrics
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -173,17 +173,18 @@ _SAMPLES = ("_bucket", "_sum", "_count")
 class Nothing:
     """A daemon without pipelines."""
 
+    config = parse_config(text("docs/config.example.yaml"), registry(), {"COSMOS_KEY": "c2VjcmV0"})
     statuses: dict[str, PipelineStatus] = {}  # noqa: RUF012 — as the protocol has it
 
-    async def dead_letters(self, limit: int = 1000) -> list[DeadLetter]:
+    async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]:
         return []
 
-    async def retry(self, pipeline: str, keys: Sequence[str]) -> int:
-        return 0
+    async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried:
+        return Retried(0, 0)
 
 
 def test_every_route_has_its_section_and_no_other_is_there() -> None:
-    routes = create_app(Nothing(), CollectorRegistry(), "test").routes
+    routes = create_app(Nothing(), CollectorRegistry()).routes
     assert any(isinstance(route, APIRoute) for route in routes)
     existing = {
         f"{method} {route.path}"
@@ -203,6 +204,11 @@ def test_every_member_of_the_status_is_documented() -> None:
 def test_every_member_of_a_dead_letter_is_shown() -> None:
     example = sections("docs/http.md")["GET /v1/dead-letters"]
     assert [name for name in DeadLetter.__dataclass_fields__ if f'"{name}":' not in example] == []
+
+
+def test_every_member_of_a_retrys_answer_is_documented() -> None:
+    documented = {q for row in rows(sections("docs/http.md")["POST /v1/dead-letters/retry"]) for q in quoted(row[0])}
+    assert documented == set(Retried.__dataclass_fields__)
 
 
 def test_the_commands_page_says_where_the_daemon_is_looked_for() -> None:

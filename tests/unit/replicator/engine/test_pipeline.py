@@ -8,12 +8,13 @@ import pytest
 
 from fakes.memory import FINE, Entry, Fate, lost, refused
 from fakes.records import document, key_of, number_in
-from fakes.rig import LIFETIME_S, NAME, Crash, Rig, load
+from fakes.rig import LIFETIME_S, NAME, Crash, Rig, load, retry
 from fakes.virtual import in_virtual_time
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import SKIP_MARGIN
+from replicator.engine.reconciling import CHUNK
 from replicator.errors import ConfigurationError, ForeignOwnerError, ThrottledError
-from replicator.model import CopyStage, Phase
+from replicator.model import CopyStage, Phase, Retried
 
 KEY = key_of("n0")
 
@@ -316,11 +317,11 @@ async def test_a_refused_change_is_a_dead_letter_since_its_first_commit_and_is_r
         assert (letter.key, letter.reason, letter.partition) == (KEY, "too large", "s0")
         assert letter.committed_at is not None
         assert first_at - 1 <= letter.committed_at.timestamp() <= first_at
-        assert await pipeline.retry([KEY]) == 0
+        assert await pipeline.retry([KEY]) == Retried(resolved=0, open=1)
         assert len(await rig.store.dead_letters(NAME)) == 1
 
         rig.service.refuses = lambda _: None
-        assert await pipeline.retry([KEY]) == 1
+        assert await pipeline.retry([KEY]) == Retried(resolved=1, open=0)
         assert await rig.store.dead_letters(NAME) == []
         assert number_at_target(rig) == rig.table.rows["n0"]
         rig.excused = set()
@@ -352,6 +353,50 @@ async def test_a_folded_batch_of_refused_changes_is_missing_since_its_first() ->
         assert letter.committed_at.timestamp() <= first_at
 
 
+@in_virtual_time
+async def test_a_change_refused_while_an_earlier_refusal_is_taken_up_again_stays_a_dead_letter() -> None:
+    """The retry has written an earlier state of the record already, and is held up by another one."""
+    rig = Rig()
+    names = ["n0", *(f"n0{n:03}" for n in range(CHUNK))]
+    keys = [key_of(name) for name in names]
+    for name in names:
+        rig.table.put(name)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        rig.excused = {KEY, keys[-1]}
+        rig.service.remove(keys[-1])
+        rig.service.refuses = lambda change: "too large" if change.key == KEY and rig.table.rows["n0"] == 999 else None
+        held_up = False
+
+        def fate(kind: str, key: str) -> Fate:
+            nonlocal held_up
+            if (kind, key) != ("guarded", keys[-1]) or pipeline.telemetry.totals.rejected:
+                return FINE
+            held_up = True
+            return refused(ThrottledError("busy"))
+
+        rig.service.fate = fate
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(retry, rig, keys)
+            await rig.until(lambda: held_up)
+            rig.table.put("n0", 999)
+        (letter,) = await rig.store.dead_letters(NAME)
+        assert (letter.key, letter.reason, letter.count) == (KEY, "too large", 2)
+        await rig.converged()
+
+
+@in_virtual_time
+async def test_keys_without_a_dead_letter_are_told_and_left_alone() -> None:
+    """Whatever text they are: nobody has to understand them."""
+    rig = Rig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        assert await pipeline.retry(["garbage", KEY, "garbage"]) == Retried(0, 0, unknown=("garbage", KEY))
+        assert pipeline.state is not None
+        assert not pipeline.state.guarding
+
+
 def held_back(rig: Rig, key: str, until: float) -> Callable[[str, str], Fate]:
     """Plain writes of a key are refused until some moment: their batch stays under way."""
 
@@ -380,7 +425,7 @@ async def test_a_retry_that_waits_is_not_overtaken_by_a_plain_write_of_its_key()
         rig.table.put(names["s1"])
         await rig.until(lambda: bool(pipeline._applier.inflight._left))
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(pipeline.retry, [key])
+            tasks.start_soon(retry, rig, [key])
             await anyio.sleep(0.5)
             rig.table.put(names["s0"])
             await anyio.sleep(4.5)
@@ -405,7 +450,7 @@ async def test_a_second_retry_of_a_key_keeps_it_guarded_after_the_first() -> Non
         await rig.converged()
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
-                tasks.start_soon(pipeline.retry, [KEY, KEY])
+                tasks.start_soon(retry, rig, [KEY, KEY])
         await rig.until(lambda: pipeline.state is not None and not pipeline.state.guarding)
         assert not pipeline._guards.any
 
@@ -424,7 +469,7 @@ def test_a_retry_ahead_of_the_stream_stays_guarded_across_a_crash(seed: int) -> 
                     await rig.converged()
                     for _ in range(4):
                         rig.table.put("n0")
-                    await pipeline.retry([KEY])
+                    await retry(rig, [KEY])
                     rig.crash.scope.cancel()
             await anyio.sleep(LIFETIME_S)
             async with rig.running() as pipeline:
@@ -447,7 +492,7 @@ async def test_a_retry_counts_as_work_under_way() -> None:
         assert not pipeline._applier.inflight._left
         async with anyio.create_task_group() as tasks:
             rig.service.fate = lambda kind, _: Fate(0.4, 0.4) if kind == "observe" else FINE
-            tasks.start_soon(pipeline.retry, [KEY])
+            tasks.start_soon(retry, rig, [KEY])
             await anyio.sleep(0.3)
             assert pipeline._applier.inflight._left
 
@@ -464,7 +509,7 @@ async def test_a_retry_waits_for_a_plain_write_of_its_key_that_is_under_way() ->
         await rig.until(lambda: bool(pipeline._applier.inflight._left))
         rig.table.put("n0")
         await anyio.sleep(5)
-        await pipeline.retry([KEY])
+        await retry(rig, [KEY])
         await rig.converged()
     rig.assert_never_backwards()
 

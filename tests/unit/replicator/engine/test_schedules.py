@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from fakes.records import document, key_of
-from fakes.rig import LIFETIME_S, Crash, Rig, faulty, load, work
+from fakes.rig import LIFETIME_S, Crash, Rig, faulty, load, retry, work
 from fakes.virtual import in_virtual_time
 
 SEEDS = range(16)
@@ -100,13 +100,13 @@ def test_with_dead_letters_taken_up_again_all_the_time(seed: int) -> None:
         rig = rigged(seed)
         rig.service.fate = faulty(rig.rng, share=0.15)
         async with rig.store:
-            async with rig.running() as pipeline, anyio.create_task_group() as tasks:
+            async with rig.running(), anyio.create_task_group() as tasks:
                 await rig.until(rig.is_following)
                 tasks.start_soon(work, rig, 40)
                 for _ in range(15):
                     await anyio.sleep(rig.rng.uniform(0, 1))
                     keys = [key_of(f"n{n}") for n in rig.rng.sample(range(10), 3)]
-                    tasks.start_soon(pipeline.retry, keys)
+                    tasks.start_soon(retry, rig, keys)
                 await work(rig, 20)
                 await rig.converged(300)
             await rig.assert_swept()
