@@ -1,6 +1,6 @@
 """Calls to AWS that only read: repeated while they fail, paid from a budget, timed by the service's own clock."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -18,6 +18,9 @@ CALL_TIMEOUT_S = 30.0
 
 PROBE_ATTEMPTS = 3
 """At the start a service that does not answer after so many tries is reported instead of waited for."""
+
+PRICED = {"ReturnConsumedCapacity": "TOTAL"}
+"""Asks for the price of a call in its answer."""
 
 Response = Mapping[str, Any]
 """An answer as botocore parses it; its shape is the service's, not ours."""
@@ -50,10 +53,18 @@ class Caller:
 
     async def paid(self, client: Any, operation: str, **parameters: object) -> Response:
         """As `call`, within the read budget, and charged to it."""
+        parameters |= PRICED
+        return await self._charged(lambda: self._repeated(client, operation, parameters, self.paid_failed))
+
+    async def paid_probe(self, client: Any, operation: str, **parameters: object) -> Response:
+        """As `probe`, within the read budget, and charged to it."""
+        parameters |= PRICED
+        return await self._charged(lambda: self.probe(client, operation, **parameters))
+
+    async def _charged(self, answered: Callable[[], Awaitable[Response]]) -> Response:
         async with self.budget.held():
-            parameters["ReturnConsumedCapacity"] = "TOTAL"
-            answer = await self._repeated(client, operation, parameters, self._paid_failed)
-            units = _consumed(answer)
+            answer = await answered()
+            units = consumed(answer)
             self.budget.charge(units)
         self._telemetry.source_answered(units)
         return answer
@@ -88,14 +99,17 @@ class Caller:
         with suppress(TypeError, ValueError):  # without a date, or with another one, an answer tells no time
             self.clock.observe(parsedate_to_datetime(date), sent, elapsed_s())
 
-    def _paid_failed(self, error: TransientError) -> None:
-        """Only these calls share their capacity with production; a stream that is read too often throttles too."""
+    def paid_failed(self, error: TransientError) -> None:
+        """A paid call failed, or was answered in part only; it will be repeated.
+
+        Only these share their capacity with production; a stream that is read too often throttles too.
+        """
         if isinstance(error, ThrottledError):
             self.budget.give_way()
         self._telemetry.source_failed(error)
 
 
-def _consumed(answer: Response) -> float:
+def consumed(answer: Response) -> float:
     """Read units of an answer: one figure, or one for each table. Local emulators leave it out."""
     consumed = answer.get("ConsumedCapacity") or []
     entries = consumed if isinstance(consumed, list) else [consumed]

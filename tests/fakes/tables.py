@@ -40,6 +40,7 @@ class TableClient(ServiceClient):
             "TableName": TABLE_NAME,
             "TableStatus": "ACTIVE",
             "KeySchema": [{"AttributeName": KEY_NAME, "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": KEY_NAME, "AttributeType": "S"}],
             "ProvisionedThroughput": {"ReadCapacityUnits": 400},
             "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
             "LatestStreamArn": STREAM_ARN,

@@ -1,6 +1,7 @@
 """Findings about a table and its stream: permissions by trying, settings by reading. Nothing is changed."""
 
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,9 +13,13 @@ from connectors.aws.dynamodb.records import row_change
 from connectors.aws.dynamodb.shards import ShardListing, shard_id
 from connectors.aws.dynamodb.table import Table
 from connectors.aws.errors import AwsRefusal
+from replicator.documents import Value, key_text
 from replicator.errors import ConfigurationError
 from replicator.model import Finding, Severity
 from replicator.wording import counted
+
+MADE_UP: dict[str, Value] = {"S": "replicator check", "N": Decimal(0), "B": b"replicator check"}
+"""A value for each kind of key attribute."""
 
 MOST_READERS = 2
 """A shard serves no more readers at once; with global tables, one."""
@@ -30,11 +35,10 @@ async def check_table(
     ]
 
     async def scan() -> None:
-        answer = await caller.probe(table_client, "scan", TableName=table.name, Limit=1)
+        answer = await caller.paid_probe(table_client, "scan", TableName=table.name, Limit=1)
         now = caller.clock.latest()
-        for item in answer["Items"]:
-            wanted = request_items(table.name, [row_change(item, table.shape, now).key])
-            await caller.probe(table_client, "batch_get_item", RequestItems=wanted)
+        keys = [row_change(item, table.shape, now).key for item in answer["Items"]] or [made_up_key(table)]
+        await caller.paid_probe(table_client, "batch_get_item", RequestItems=request_items(table.name, keys))
 
     async def follow() -> None:
         await _read_one_page(caller, streams, table)
@@ -43,6 +47,11 @@ async def check_table(
     findings.append(await _tried("dynamodb:DescribeStream, GetShardIterator and GetRecords", where, follow))
     findings.append(await _readers(caller, config, table, where))
     return findings
+
+
+def made_up_key(table: Table) -> str:
+    """A key as the table has them, whether or not there is an item under it."""
+    return key_text({name: MADE_UP[kind] for name, kind in table.key_kinds.items()})
 
 
 async def _tried(permission: str, where: str, attempt: Callable[[], Awaitable[None]]) -> Finding:

@@ -22,8 +22,8 @@ class DynamoDbSourceConfig(AwsSourceConfig):
     max_read_units: float | None = Field(
         default=None,
         gt=0,
-        description="Read units per second that copying, repair and checks may take from the table. "
-        "Default: a quarter of its provisioned capacity; required for on-demand tables.",
+        description="Read units per second that copying, repair, comparison and checks may take from the table, "
+        "on average. Default: a quarter of its provisioned capacity; required for on-demand tables.",
     )
     poll_interval_s: float = Field(
         default=0.25, ge=0.05, le=60, description="Pause between reads of a shard that has little to read, in seconds."

@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 
-from connectors.aws.calls import Caller, Response
+from connectors.aws.calls import Caller, Response, consumed
 from connectors.aws.dynamodb.records import TableShape, missing_change, row_change, wire_key
 from replicator.delivery import Backoff
 from replicator.documents import Document
@@ -14,6 +14,9 @@ from replicator.model import Change
 
 MOST_KEYS = 100
 """A batch read takes no more."""
+
+UNITS_OF_FULL_ANSWER = 256
+"""What a consistent read of 1 MB takes; of one partition no more is given at once, of all together 16 MB."""
 
 
 async def lookup(
@@ -29,7 +32,9 @@ async def lookup(
             answer = await caller.paid(client, "batch_get_item", RequestItems=pending)
             found.update((change.key, change) for change in _rows(answer, table, shape, caller))
             pending = answer.get("UnprocessedKeys")
-            attempt = await _pause(attempt) if pending else 0
+            if pending:
+                attempt += 1
+                await _pause(caller, attempt, consumed(answer))
     return found
 
 
@@ -43,8 +48,9 @@ def _rows(answer: Response, table: str, shape: TableShape, caller: Caller) -> li
     return [row_change(item, shape, now) for item in answer["Responses"].get(table, ())]
 
 
-async def _pause(attempt: int) -> int:
-    """What was left unprocessed was throttled."""
+async def _pause(caller: Caller, attempt: int, units: float) -> None:
+    """What was left unprocessed was throttled, unless the answer was as large as the service lets it be."""
     error = ThrottledError("batch_get_item: keys were left unprocessed")
-    await anyio.sleep(Backoff().pause_s(attempt + 1, error))
-    return attempt + 1
+    if units < UNITS_OF_FULL_ANSWER:
+        caller.paid_failed(error)
+    await anyio.sleep(Backoff().pause_s(attempt, error))

@@ -98,7 +98,9 @@ class DynamoDbSource:
 
     async def sample(self, count: int) -> list[Change[Document]]:
         try:
-            answer = await self._caller.probe(self._table_client, "scan", TableName=self._config.table, Limit=count)
+            answer = await self._caller.paid_probe(
+                self._table_client, "scan", TableName=self._config.table, Limit=count
+            )
         except AwsRefusal as refusal:
             raise configuration_error(self._where, refusal) from refusal
         now = self.clock.latest()

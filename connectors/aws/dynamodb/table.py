@@ -18,10 +18,11 @@ SHARE_OF_CAPACITY = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as described. `view_type` is None while its stream is off."""
+    """A table as described. `key_kinds` says S, N or B for each key attribute; without a stream `view_type` is None."""
 
     name: str
     shape: TableShape
+    key_kinds: Mapping[str, str]
     read_units: float
     stream_arn: str | None
     view_type: str | None
@@ -44,6 +45,7 @@ async def describe(caller: Caller, client: Any, config: DynamoDbSourceConfig, wh
     return Table(
         name=config.table,
         shape=TableShape(_key_names(description), _expiry_name(expiry)),
+        key_kinds=_key_kinds(description),
         read_units=_read_units(description, config, where),
         stream_arn=description.get("LatestStreamArn"),
         view_type=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
@@ -97,6 +99,12 @@ def _key_names(description: Mapping[str, Any]) -> tuple[str, ...]:
     """Hash key first."""
     by_kind = {key["KeyType"]: key["AttributeName"] for key in description["KeySchema"]}
     return tuple(by_kind[kind] for kind in ("HASH", "RANGE") if kind in by_kind)
+
+
+def _key_kinds(description: Mapping[str, Any]) -> dict[str, str]:
+    """Definitions are of the keys of secondary indexes too."""
+    kinds = {d["AttributeName"]: d["AttributeType"] for d in description["AttributeDefinitions"]}
+    return {name: kinds[name] for name in _key_names(description)}
 
 
 def _expiry_name(answer: Mapping[str, Any]) -> str | None:

@@ -15,6 +15,7 @@ from fakes.follower import telemetry
 from fakes.streams import STREAM_ARN, TABLE_NAME, Answer, ServiceClient, StreamedTable, StreamsClient, client_error
 from fakes.tables import TableClient
 from fakes.virtual import in_virtual_time
+from replicator.clocks import elapsed_s
 from replicator.errors import ConfigurationError
 from replicator.model import Finding, Severity
 from replicator.registry import SourceContext
@@ -95,10 +96,14 @@ def test_a_table_that_is_fine(bench: Bench) -> None:
     assert [f.message for f in findings][-1] == "1 Lambda trigger reads the stream, which serves 2 readers"
 
 
+@pytest.mark.parametrize("rows", [0, 1])
 @pytest.mark.parametrize(
     "operation", ["scan", "batch_get_item", "describe_stream", "get_shard_iterator", "get_records"]
 )
-def test_what_is_forbidden_is_found(bench: Bench, operation: str) -> None:
+def test_what_is_forbidden_is_found(bench: Bench, operation: str, rows: int) -> None:
+    """Be the table empty or not: what is said to be permitted was tried."""
+    if not rows:
+        bench.table.rows.clear()
     bench.deny(operation)
     (finding,) = worst(bench.findings())
     assert finding.startswith("error: ")
@@ -133,6 +138,54 @@ def test_an_empty_table_and_an_expiry_are_fine(bench: Bench) -> None:
     findings = bench.findings()
     assert worst(findings) == []
     assert "items expire by attribute expires" in [f.message for f in findings]
+
+
+@pytest.mark.parametrize(("kind", "value"), [("S", str), ("N", str), ("B", bytes)])
+def test_in_an_empty_table_a_key_of_its_own_shape_is_looked_up(bench: Bench, kind: str, value: type) -> None:
+    """Or the service would refuse the key instead of telling whether it may be read."""
+    bench.table.rows.clear()
+    bench.description["KeySchema"] = [
+        {"AttributeName": "sort", "KeyType": "RANGE"},
+        {"AttributeName": "hash", "KeyType": "HASH"},
+    ]
+    bench.description["AttributeDefinitions"] = [
+        {"AttributeName": "other", "AttributeType": "S"},
+        {"AttributeName": "sort", "AttributeType": kind},
+        {"AttributeName": "hash", "AttributeType": "S"},
+    ]
+    asked: list[Answer] = []
+
+    async def batch_get_item(**parameters: Any) -> Answer:
+        asked.append(parameters)
+        return {"Responses": {TABLE_NAME: []}, "UnprocessedKeys": {}}
+
+    bench.clients[0].batch_get_item = batch_get_item  # type: ignore[method-assign]
+    assert worst(bench.findings()) == []
+    ((key,),) = [parameters["RequestItems"][TABLE_NAME]["Keys"] for parameters in asked]
+    assert set(key) == {"hash", "sort"}
+    assert list(key["hash"]) == ["S"]
+    assert list(key["sort"]) == [kind]
+    assert isinstance(key["sort"][kind], value)
+    assert key["sort"][kind]
+
+
+def test_what_looking_takes_from_the_table_is_charged_to_the_read_budget(bench: Bench) -> None:
+    """It may be production's table, and its owner has said how much it can spare."""
+    bench.clients[0].page_units = 40.0
+    bench.description["ProvisionedThroughput"] = {"ReadCapacityUnits": 40}  # of which a quarter may be taken
+
+    @in_virtual_time
+    async def run() -> None:
+        source = await bench.connected()
+        begun = elapsed_s()
+        await source.check()
+        assert elapsed_s() - begun == pytest.approx(3, abs=1.5), "a scan, then a lookup on credit"
+        await source.sample(100)
+        assert elapsed_s() - begun == pytest.approx(7, abs=1.5)
+        await source.sample(100)
+        assert elapsed_s() - begun == pytest.approx(11, abs=1.5)
+
+    run()
 
 
 @pytest.mark.parametrize("ask", [lambda s: s.sample(3)], ids=["sample"])

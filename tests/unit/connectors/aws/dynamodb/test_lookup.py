@@ -74,6 +74,23 @@ async def test_keys_left_unprocessed_are_asked_again_after_a_pause() -> None:
     assert elapsed_s() > began
 
 
+@pytest.mark.parametrize(("units", "throttled"), [(10, True), (36, True), (37, False), (100, False)])
+def test_keys_left_unprocessed_for_want_of_capacity_slow_the_budget(units: float, throttled: bool) -> None:
+    """As an outright refusal does. An answer that has reached the size of a page is no such thing: more than 1 MB of
+    one partition, which takes 256 units, is never given at once."""
+
+    @in_virtual_time
+    async def run() -> None:
+        client, caller = bench(14)
+        client.most_processed, client.page_units = 7, units
+        await lookup(caller, client, TABLE_NAME, SHAPE, [key_of(f"n{i}") for i in range(14)])
+        assert (caller.budget.per_s == pytest.approx(500, rel=0.1)) is throttled
+        (told,) = caller._telemetry._metrics.source_throttles.collect()
+        assert sum(s.value for s in told.samples if s.name.endswith("_total")) == throttled
+
+    run()
+
+
 @in_virtual_time
 async def test_what_was_looked_up_is_charged() -> None:
     client, caller = bench(300)

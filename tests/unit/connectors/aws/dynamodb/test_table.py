@@ -39,6 +39,7 @@ def test_a_table_as_it_is() -> None:
     assert table() == Table(
         name=TABLE_NAME,
         shape=TableShape((KEY_NAME,), "expires"),
+        key_kinds={KEY_NAME: "S"},
         read_units=100.0,
         stream_arn=STREAM_ARN,
         view_type="NEW_IMAGE",
@@ -48,7 +49,11 @@ def test_a_table_as_it_is() -> None:
 
 def test_the_hash_key_comes_first_however_they_are_listed() -> None:
     schema = [{"AttributeName": "sort", "KeyType": "RANGE"}, {"AttributeName": "hash", "KeyType": "HASH"}]
-    assert table({"KeySchema": schema}).shape.key_names == ("hash", "sort")
+    kinds = [("other", "S"), ("sort", "N"), ("hash", "B")]
+    definitions = [{"AttributeName": name, "AttributeType": kind} for name, kind in kinds]
+    found = table({"KeySchema": schema, "AttributeDefinitions": definitions})
+    assert found.shape.key_names == ("hash", "sort")
+    assert found.key_kinds == {"hash": "B", "sort": "N"}
 
 
 @pytest.mark.parametrize(
