@@ -9,6 +9,7 @@ from aiobotocore.session import AioSession
 from botocore import exceptions
 
 from connectors.aws.config import AwsSourceConfig
+from connectors.aws.damage import refuse_damaged
 from connectors.aws.errors import configuration_error
 
 CONNECT_TIMEOUT_S = 5
@@ -29,6 +30,7 @@ async def open_client(
             client = await stack.enter_async_context(_create(service, config, endpoint or config.endpoint))
         except (exceptions.BotoCoreError, ValueError) as error:
             raise configuration_error(where, error) from error
+        client.meta.events.register("before-parse", refuse_damaged)
         yield client
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import anyio
 import pytest
+from botocore.parsers import ResponseParserError
 
 from connectors.aws.clients import open_client
 from connectors.aws.config import AwsSourceConfig
@@ -264,6 +267,14 @@ async def test_reading_survives_a_bad_network(aws: AwsServer, aws_client: Client
         assert sum(proxy.counters.struck.values()) > 0
 
 
+def checked(body: bytes, checksum: object, status: int = 200, **headers: str) -> bytes:
+    """An answer as the service makes it, with the checksum of its body."""
+    more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return (
+        f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{more}x-amz-crc32: {checksum}\r\n\r\n".encode() + body
+    )
+
+
 ANSWERS = {
     "nothing": b"",
     "no HTTP": b"hello\r\n\r\n",
@@ -272,27 +283,57 @@ ANSWERS = {
     "a redirect into nowhere": b"HTTP/1.1 302 X\r\nContent-Length: 0\r\nLocation: http://127.0.0.1:9/\r\n\r\n",
     "an error page": b"HTTP/1.1 502 X\r\nContent-Length: 6\r\n\r\n<html>",
     "a refusal by a proxy": b"HTTP/1.1 407 X\r\nContent-Length: 6\r\n\r\n<html>",
+    "a page in another encoding": b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<p>\xe4</p"[:-1] + b">",
+    "an array": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+    "a number": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n5",
+    "a text": b'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"x"',
+    "a refusal that is an array": b"HTTP/1.1 400 X\r\nContent-Length: 2\r\n\r\n[]",
+    "a body with another checksum": checked(b'{"Table":{}}', crc32(b'{"Table": {}}')),
+    "a refusal with another checksum": checked(b'{"__type":"ResourceNotFoundException"}', 1, status=400),
+    "no checksum": checked(b'{"Table":{}}', "none"),
 }
+
+
+@asynccontextmanager
+async def answered_with(answer: bytes, received: list[bytes] | None = None) -> AsyncIterator[Any]:
+    """A client whose every call is answered so."""
+    requests = [] if received is None else received
+
+    async def serve(stream: SocketStream) -> None:
+        async with stream:
+            requests.append(await stream.receive())
+            await stream.send(answer)
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 — no Django here
+    settings = AwsSourceConfig(type="any", region="us-east-1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        async with open_client("dynamodb", settings, "w", f"http://127.0.0.1:{port}") as client:
+            yield client
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 async def test_what_is_no_answer_is_transient(answer: bytes) -> None:
     """Whatever aiobotocore makes of it."""
+    async with answered_with(answer) as client:
+        with pytest.raises(Exception) as raised:  # noqa: PT011 — any of botocore's; what counts is its counterpart
+            await client.describe_table(TableName="any")
+    assert isinstance(translate("describe_table", raised.value), TransientError)
 
-    async def serve(stream: SocketStream) -> None:
-        async with stream:
-            await stream.receive()
-            await stream.send(answer)
 
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 — no Django here
-    async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, serve)
-        client = open_client(
-            "dynamodb", AwsSourceConfig(type="any", region="us-east-1"), "w", f"http://127.0.0.1:{port}"
-        )
-        async with client as dynamodb:
-            with pytest.raises(Exception) as raised:  # noqa: PT011 — any of botocore's; what counts is its counterpart
-                await dynamodb.describe_table(TableName="any")
-        assert isinstance(translate("describe_table", raised.value), TransientError)
-        tasks.cancel_scope.cancel()
+async def test_an_answer_whose_checksum_is_right_is_taken() -> None:
+    body = b'{"Table": {"TableName": "any"}}'
+    async with answered_with(checked(body, crc32(body))) as client:
+        assert (await client.describe_table(TableName="any"))["Table"]["TableName"] == "any"
+
+
+async def test_answers_are_asked_for_as_they_are_since_the_checksum_is_of_the_bytes_on_the_way() -> None:
+    """A body that was encoded all the same is not read, and not taken for an empty one either."""
+    packed = gzip.compress(b'{"Table": {"TableName": "any"}}')
+    received: list[bytes] = []
+    async with answered_with(checked(packed, crc32(packed), Content_Encoding="gzip"), received) as client:
+        with pytest.raises(ResponseParserError):
+            await client.describe_table(TableName="any")
+    assert b"accept-encoding: identity" in received[0].lower()
