@@ -2,6 +2,7 @@
 
 429                                            ThrottledError, with the wish of x-ms-retry-after-ms
 449, 410, connection never made                TransientError: surely without effect
+a certificate that is not accepted             UntrustedError, one of these
 408, 5xx, connection lost, no answer           AmbiguousError
 401, 403, no credentials                       AccessError
 everything else                                AzureRefusal, for the caller to act on
@@ -17,6 +18,11 @@ RETRY_AFTER_HEADER = "x-ms-retry-after-ms"
 SUB_STATUS_HEADER = "x-ms-substatus"
 
 CREDENTIALS_FIX = "Give a key or a role by DefaultAzureCredential; see docs/permissions.md for the roles"
+
+
+TRUST_FIX = (
+    "Name a PEM file with the authority that has signed it, and write the endpoint's name as the certificate does"
+)
 
 
 class AzureRefusal(Exception):  # noqa: N818 — not a fault but an answer
@@ -37,12 +43,18 @@ class UnreachableError(TransientError):
     """No connection to the service."""
 
 
+class UntrustedError(UnreachableError):
+    """Whoever answers at the endpoint has a certificate that is not accepted."""
+
+
 def translate(error: Exception) -> Exception:
     """The engine's error for one of the SDK's; other exceptions are given back as they are."""
     if isinstance(error, exceptions.ClientAuthenticationError):
         return AccessError(_first_line(error))
     if isinstance(error, exceptions.HttpResponseError):
         return _translate_answer(error)
+    if isinstance(error.__cause__, aiohttp.ClientConnectorCertificateError):
+        return UntrustedError(_why_untrusted(error.__cause__.certificate_error))
     if isinstance(error, exceptions.ServiceRequestTimeoutError) or _never_connected(error):
         return UnreachableError(_first_line(error))
     if isinstance(error, exceptions.AzureError | CosmosClientTimeoutError | aiohttp.ClientError | OSError):
@@ -81,6 +93,8 @@ def configuration_error(where: str, error: Exception) -> ConfigurationError:
     """What an operator is told when a target cannot even be looked at."""
     if isinstance(error, AccessError):
         return ConfigurationError(where, str(error), CREDENTIALS_FIX)
+    if isinstance(error, UntrustedError):
+        return ConfigurationError(f"{where}.ca_bundle", str(error), TRUST_FIX)
     if isinstance(error, AzureRefusal):
         return ConfigurationError(where, str(error), "Check endpoint, database and container")
     return ConfigurationError(
@@ -92,6 +106,11 @@ def _never_connected(error: Exception) -> bool:
     return isinstance(error, exceptions.ServiceRequestError) and isinstance(
         error.__cause__, aiohttp.ClientConnectorError
     )
+
+
+def _why_untrusted(error: Exception) -> str:
+    reason = getattr(error, "verify_message", "") or str(error)
+    return f"the certificate of the endpoint is not accepted ({reason.rstrip('.')})"
 
 
 def _first_line(error: Exception) -> str:

@@ -19,6 +19,7 @@ from sandbox.cosmos.service import Items
 
 if TYPE_CHECKING:
     import asyncio
+    import ssl
     from types import TracebackType
 
     from aiohttp.abc import AbstractStreamWriter
@@ -45,7 +46,8 @@ class CosmosServer:
             client = CosmosClient(server.endpoint, server.key)
 
     Everything is in memory. `port` 0 takes a free one. `settings` are for new containers,
-    `consistency` is what the account document claims (reads are always consistent).
+    `consistency` is what the account document claims (reads are always consistent). With `tls` it
+    is served over https.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class CosmosServer:
         consistency: str = "Session",
         clock: Clock | None = None,
         seed: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.key = key
         self.clock = clock or Clock()
@@ -66,6 +69,7 @@ class CosmosServer:
         self.account = Account(settings or Settings(), self.clock)
         self._host = host
         self._port = port
+        self._tls = tls
         self._metadata = Metadata(self.account, name, consistency)
         self._gateway = Gateway(Authority(key), self.faults, self._metadata, Items(self.account))
         self._runner: web.ServerRunner | None = None
@@ -99,8 +103,9 @@ class CosmosServer:
         listener = socket.create_server((self._host, self._port), backlog=512)
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
-        await web.SockSite(self._runner, listener).start()
-        self._metadata.endpoint = f"http://{self._host}:{listener.getsockname()[1]}/"
+        await web.SockSite(self._runner, listener, ssl_context=self._tls).start()
+        scheme = "http" if self._tls is None else "https"
+        self._metadata.endpoint = f"{scheme}://{self._host}:{listener.getsockname()[1]}/"
 
     async def stop(self) -> None:
         """Close the port and all connections. What was stored stays until `reset`."""

@@ -1,6 +1,7 @@
 """The SDK's client, with its own retries off: ours are the only ones, and they know what an unknown outcome means."""
 
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -9,31 +10,49 @@ import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.cosmos._retry_options import RetryOptions
 from azure.cosmos.aio import CosmosClient
-from azure.cosmos.documents import ConnectionPolicy, SSLConfiguration
+from azure.cosmos.documents import ConnectionPolicy
 from azure.identity.aio import DefaultAzureCredential
 
 from connectors.azure.cosmos.config import CosmosTargetConfig
+from replicator.tls import trusted_authorities
 
 CONNECT_TIMEOUT_S = 5
 
 
+class VerifyingTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core loads it lazily, so it has no type
+    """Certificates are verified as the session says, whatever the SDK asks for.
+
+    It asks not to verify those of localhost and 127.0.0.1 at all, and with a bundle would read that file from disk
+    again for each request.
+    """
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        """As in the base class."""
+        options["connection_verify"] = True
+        return await super().send(request, **options)
+
+
 @asynccontextmanager
-async def open_client(config: CosmosTargetConfig, read_timeout_s: float) -> AsyncIterator[CosmosClient]:
-    """A client whose first call is the caller's: nothing is sent here. Closed on leaving."""
+async def open_client(config: CosmosTargetConfig, where: str, read_timeout_s: float) -> AsyncIterator[CosmosClient]:
+    """A client whose first call is the caller's: nothing is sent here. Closed on leaving.
+
+    Raises ConfigurationError for a `ca_bundle` that cannot be used; `where` is the target's path in the config.
+    """
     logging.getLogger("azure").setLevel(logging.WARNING)
+    trusted = trusted_authorities(config.ca_bundle, where)
     async with AsyncExitStack() as stack:
         credential: Any
         if config.key is not None:
             credential = config.key.get_secret_value()
         else:
             credential = await stack.enter_async_context(DefaultAzureCredential())
-        session = await stack.enter_async_context(_session())
+        session = await stack.enter_async_context(_session(trusted))
         # Looking proxies up in the environment costs a thread hop per request; they are in the config.
-        transport = AioHttpTransport(session=session, session_owner=False, use_env_settings=False)
+        transport = VerifyingTransport(session=session, session_owner=False, use_env_settings=False)
         client = CosmosClient(
             config.endpoint,
             credential=credential,
-            connection_policy=_policy(config),
+            connection_policy=_policy(),
             transport=transport,
             enable_endpoint_discovery=False,
             connection_timeout=CONNECT_TIMEOUT_S,
@@ -50,21 +69,24 @@ async def open_client(config: CosmosTargetConfig, read_timeout_s: float) -> Asyn
         yield client
 
 
-def _session() -> aiohttp.ClientSession:
-    """As the SDK makes its own, but without aiohttp's silent second attempt.
+def _session(trusted: ssl.SSLContext) -> aiohttp.ClientSession:
+    """As the SDK makes its own, but without aiohttp's silent second attempt and its limit on connections.
 
     aiohttp repeats a PUT or DELETE whose kept-alive connection was lost. The first one may still take effect, after
-    later writes of the same document, and nobody would know that the document is suspect.
+    later writes of the same document, and nobody would know that the document is suspect. How many requests are under
+    way is the delivery's business: one that waited here for a connection would seem to be one without an answer.
     """
-    session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trusted, limit=0),
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )
     session._retry_connection = False  # noqa: SLF001 — there is no public way
     return session
 
 
-def _policy(config: CosmosTargetConfig) -> ConnectionPolicy:
+def _policy() -> ConnectionPolicy:
     policy = ConnectionPolicy()
     policy.RetryOptions = RetryOptions(0, None, 0)
-    if config.ca_bundle:
-        policy.SSLConfiguration = SSLConfiguration()
-        policy.SSLConfiguration.SSLCaCerts = str(config.ca_bundle)
     return policy

@@ -126,6 +126,6 @@ class CosmosTarget:
 
 @asynccontextmanager
 async def open_target(config: CosmosTargetConfig, context: TargetContext) -> AsyncIterator[CosmosTarget]:
-    """A target with a client of its own, closed on leaving."""
-    async with open_client(config, context.delivery.timeout_s + READ_TIMEOUT_MARGIN_S) as client:
+    """A target with a client of its own, closed on leaving. Raises ConfigurationError where it cannot be set up."""
+    async with open_client(config, context.where, context.delivery.timeout_s + READ_TIMEOUT_MARGIN_S) as client:
         yield CosmosTarget(config, context, client)
