@@ -9,7 +9,7 @@ from azure.cosmos.aio import CosmosClient
 
 from connectors.azure.cosmos.calls import Calls, Hook
 from connectors.azure.cosmos.config import CosmosTargetConfig
-from connectors.azure.cosmos.mapping import MappingRules
+from connectors.azure.cosmos.mapping import MappingRules, member_of, path_member, path_of
 from connectors.azure.errors import AzureRefusal
 from replicator.errors import ConfigurationError
 
@@ -27,15 +27,16 @@ class Existing:
 
 def mapping_rules(config: CosmosTargetConfig, key_names: tuple[str, ...], where: str) -> MappingRules:
     """The rules of a config for a source with these key attributes. Raises ConfigurationError if records collide."""
+    field = f"{where}.partition_key"
     try:
-        rules = MappingRules(
-            key_attributes=key_names,
-            id_from=config.id or key_names,
-            partition_paths=config.partition_key or (f"/{_member(key_names[0])}",),
-        )
+        paths = config.partition_key or (_default_path(key_names),)
+    except ValueError as error:
+        raise ConfigurationError(field, str(error), "Write [/id], which partitions by the whole key") from error
+    try:
+        rules = MappingRules(key_attributes=key_names, id_from=config.id or key_names, partition_paths=paths)
     except ValueError as error:
         raise ConfigurationError(
-            f"{where}.partition_key", str(error), f"The source's key attributes are {', '.join(key_names)}"
+            field, str(error), f"The source's key attributes are {', '.join(key_names)}"
         ) from error
     if not rules.tells_keys_apart:
         raise ConfigurationError(
@@ -46,9 +47,17 @@ def mapping_rules(config: CosmosTargetConfig, key_names: tuple[str, ...], where:
     return rules
 
 
-def _member(name: str) -> str:
-    """Paths with other than word characters are quoted."""
-    return name if name.isidentifier() else f'"{name}"'
+def _default_path(key_names: tuple[str, ...]) -> str:
+    """Leads to the source's first key attribute; where that is `id` and the whole key, the document's id says it."""
+    return "/id" if key_names == ("id",) else path_of(member_of(key_names[0]))
+
+
+def _name_members(paths: tuple[str, ...], members: tuple[str, ...]) -> bool:
+    """Whether a container's paths name these members, quoted or not."""
+    try:
+        return tuple(map(path_member, paths)) == members
+    except ValueError:
+        return False
 
 
 class Containers:
@@ -95,7 +104,7 @@ class Containers:
 
     def _check_shape(self, properties: Mapping[str, Any], rules: MappingRules) -> None:
         paths = tuple(properties["partitionKey"]["paths"])
-        if paths != rules.partition_paths:
+        if not _name_members(paths, rules.partition_members):
             raise ConfigurationError(
                 f"{self._where}.partition_key",
                 f"container {self._config.container} is partitioned by {', '.join(paths)}, "
