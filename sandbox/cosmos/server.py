@@ -71,7 +71,7 @@ class CosmosServer:
         self._port = port
         self._tls = tls
         self._metadata = Metadata(self.account, name, consistency)
-        self._gateway = Gateway(Authority(key), self.faults, self._metadata, Items(self.account))
+        self._gateway = Gateway(Authority(key), self.faults, self._metadata, Items(self.account), self.clock)
         self._runner: web.ServerRunner | None = None
 
     @property

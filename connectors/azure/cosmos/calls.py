@@ -1,11 +1,15 @@
-"""Requests to one container: through the delivery, errors translated, charges booked."""
+"""Requests to one container: through the delivery, errors translated, charges booked, timed by the service's clock."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from azure.core.exceptions import HttpResponseError
 
 from connectors.azure.errors import AzureRefusal, answer_headers, configuration_error, is_batch_failure, translate
+from replicator.clocks import ServiceClock, elapsed_s
 from replicator.delivery import Delivery
 from replicator.errors import TransientError
 from replicator.telemetry import PipelineTelemetry
@@ -32,11 +36,16 @@ class OwnerMissingError(TransientError):
 
 
 class Calls:
-    """The requests of one target."""
+    """The requests of one target. The clock learns from every answer."""
 
     def __init__(self, delivery: Delivery, telemetry: PipelineTelemetry) -> None:
+        self.clock = ServiceClock()
         self._delivery = delivery
         self._telemetry = telemetry
+
+    def now(self) -> datetime:
+        """The time at the service, which hides and deletes what has expired; at most a second behind it."""
+        return self.clock.earliest()
 
     async def write(self, keys: Sequence[str], send: Send[T]) -> T:
         """An unconditional write, until its outcome is known. Raises AzureRefusal, BatchRefusal."""
@@ -60,10 +69,15 @@ class Calls:
             raise configuration_error(where, error) from error
 
     async def _sent(self, send: Send[T]) -> T:
+        sent = elapsed_s()
+
+        def answered(headers: Mapping[str, Any], *_: object) -> None:
+            self._answered(headers, sent)
+
         try:
-            return await send(self._charged)
+            return await send(answered)
         except HttpResponseError as error:
-            self._charged(answer_headers(error))
+            answered(answer_headers(error))
             raise self._translated(error) from error
         except Exception as error:
             translated = translate(error)
@@ -80,7 +94,11 @@ class Calls:
                 return BatchRefusal(str(translated))
         return translated
 
-    def _charged(self, headers: Mapping[str, Any], *_: object) -> None:
-        charge = float(headers.get(CHARGE_HEADER) or 0)
-        self._delivery.charge(charge)
-        self._telemetry.request_charged(charge)
+    def _answered(self, headers: Mapping[str, Any], sent: float) -> None:
+        charge = headers.get(CHARGE_HEADER)
+        if not charge:  # not an answer of the service, so neither are its charge and its time
+            return
+        self._delivery.charge(float(charge))
+        self._telemetry.request_charged(float(charge))
+        with suppress(KeyError, TypeError, ValueError):  # without a date, or with another one, an answer tells no time
+            self.clock.observe(parsedate_to_datetime(headers["date"]), sent, elapsed_s())

@@ -266,6 +266,12 @@ def _json_bound_bytes(body: dict[str, Json]) -> int:
     return len(marshal.dumps(body, 2)) * JSON_GROWTH
 
 
+def as_of(body: dict[str, Json], now: datetime) -> dict[str, Json]:
+    """The same document, written at `now`: a `ttl` counts from then, however long it waited for its turn."""
+    expires_at = sidecar(body).expires_at if "ttl" in body else None
+    return body if expires_at is None else {**body, "ttl": ttl_s(expires_at, now)}
+
+
 def ttl_s(expires_at: datetime, now: datetime) -> int:
     """The seconds from a write at `now` until the record expires, as the service takes them."""
     return max(1, min(math.ceil((expires_at - now).total_seconds()), MAX_TTL_S))

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from azure.core import MatchConditions
@@ -48,7 +47,7 @@ class Scanner:
                 yield self._listed(page, json.dumps(after))
             token = None
 
-    async def sweep(self, now: datetime, removed: Callable[[int], None]) -> None:
+    async def sweep(self, removed: Callable[[int], None]) -> None:
         """Purges tombstones and sets expiries until none is left; what changes meanwhile is left to its writer."""
         while True:
             done = 0
@@ -56,7 +55,7 @@ class Scanner:
                 bodies = {str(i): body for i, body in enumerate(page)}
 
                 async def release(index: str, bodies: Mapping[str, dict[str, Any]] = bodies) -> None:
-                    await self._release(bodies[index], now)
+                    await self._release(bodies[index])
 
                 await in_parallel(release, list(bodies))
                 done += len(page)
@@ -97,12 +96,13 @@ class Scanner:
         values = [body.get(member) for member in self._rules.partition_members]
         return values[0] if len(values) == 1 else values
 
-    async def _release(self, body: dict[str, Any], now: datetime) -> None:
+    async def _release(self, body: dict[str, Any]) -> None:
         note = sidecar(body)
         partition_key = self._partition_key(body)
         condition: dict[str, Any] = {"etag": body["_etag"], "match_condition": MatchConditions.IfNotModified}
 
         async def send(hook: Hook) -> None:
+            now = self._calls.now()
             if note.deleted or note.expires_at is None or note.expires_at <= now:
                 await self._container.delete_item(body["id"], partition_key, response_hook=hook, **condition)
                 return

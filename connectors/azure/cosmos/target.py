@@ -17,8 +17,8 @@ from connectors.azure.cosmos.mapping import MappingRules, matches_digest
 from connectors.azure.cosmos.marker import MarkerDocument
 from connectors.azure.cosmos.scanning import Scanner
 from connectors.azure.cosmos.writing import Action, Write, Writer, as_write
-from replicator.clocks import utc_now
 from replicator.documents import Document
+from replicator.errors import ConfigurationError
 from replicator.model import Change, Finding, GuardedResult, Listed, Marker, Observed, Rejection, Rule
 from replicator.registry import TargetContext
 
@@ -49,6 +49,12 @@ class CosmosTarget:
     async def connect(self, key_names: tuple[str, ...]) -> None:
         self._rules = mapping_rules(self._config, key_names, self._where)
         self._existing = await self._containers.find(self._rules)
+        if not self._calls.clock.known:
+            raise ConfigurationError(
+                self._where,
+                "answers carry no Date header, so it cannot be told what has expired",
+                "Let the proxy pass that header on",
+            )
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -61,7 +67,7 @@ class CosmosTarget:
         return self._existing.container is None or await self._scanner.is_empty()
 
     async def apply(self, changes: Sequence[Change[Document]], rule: Rule) -> list[Rejection]:
-        now = utc_now()
+        now = self._calls.now()
         writes: list[Write] = []
         rejections: list[Rejection] = []
         for index, change in enumerate(changes):
@@ -81,7 +87,7 @@ class CosmosTarget:
     async def replace(
         self, changes: Mapping[str, Change[Document]], observed: Mapping[str, Observed], rule: Rule
     ) -> GuardedResult:
-        return await self._guarded.replace(changes, observed, rule, utc_now())
+        return await self._guarded.replace(changes, observed, rule)
 
     def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
         return self._scanner.scan(position)
@@ -90,7 +96,7 @@ class CosmosTarget:
         await in_parallel(self._scanner.remove, handles)
 
     async def sweep(self, removed: Callable[[int], None]) -> None:
-        await self._scanner.sweep(utc_now(), removed)
+        await self._scanner.sweep(removed)
 
     async def read_marker(self) -> Marker | None:
         return None if self._existing.marker is None else await self._marker.read()
@@ -102,7 +108,7 @@ class CosmosTarget:
         return check_container(self._config, self._existing, self._connected, self._where)
 
     def fingerprint(self, change: Change[Document]) -> str | None:
-        write = as_write(change, Rule.FOLLOW, self._connected, utc_now())
+        write = as_write(change, Rule.FOLLOW, self._connected, self._calls.now())
         if write is None or write.action is Action.DELETE:
             return None
         body = json.loads(json.dumps(write.document.body))

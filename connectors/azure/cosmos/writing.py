@@ -12,7 +12,7 @@ import anyio
 from azure.cosmos.aio import ContainerProxy
 
 from connectors.azure.cosmos.calls import BatchRefusal, Calls, Hook
-from connectors.azure.cosmos.mapping import CosmosDocument, MappingRules, to_cosmos, tombstone
+from connectors.azure.cosmos.mapping import CosmosDocument, MappingRules, as_of, to_cosmos, tombstone
 from connectors.azure.errors import AzureRefusal
 from replicator.documents import Document
 from replicator.model import Change, Operation, Rejection, Rule
@@ -125,18 +125,18 @@ class Writer:
 
     async def _one(self, write: Write, hook: Hook) -> None:
         document = write.document
+        body = as_of(document.body, self._calls.now())
         match write.action:
             case Action.CREATE:
-                await self._container.create_item(document.body, response_hook=hook)
+                await self._container.create_item(body, response_hook=hook)
             case Action.UPSERT:
-                await self._container.upsert_item(document.body, response_hook=hook)
+                await self._container.upsert_item(body, response_hook=hook)
             case Action.DELETE:
                 await self._container.delete_item(document.id, document.partition_key, response_hook=hook)
 
     async def _batch(self, unit: Sequence[Write], hook: Hook) -> None:
-        operations: list[tuple[Any, ...]] = [
-            (w.action.value, (w.document.id if w.action is Action.DELETE else w.document.body,)) for w in unit
-        ]
+        now = self._calls.now()
+        operations: list[tuple[Any, ...]] = [(w.action.value, (as_of(w.document.body, now),)) for w in unit]
         await self._container.execute_item_batch(operations, unit[0].document.partition_key, response_hook=hook)
 
 
