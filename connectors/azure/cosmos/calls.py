@@ -6,9 +6,19 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
+import anyio
 from azure.core.exceptions import HttpResponseError
 
-from connectors.azure.errors import AzureRefusal, answer_headers, configuration_error, is_batch_failure, translate
+from connectors.azure.errors import (
+    AccessError,
+    AzureRefusal,
+    UnreachableError,
+    UntrustedError,
+    answer_headers,
+    configuration_error,
+    is_batch_failure,
+    translate,
+)
 from replicator.clocks import ServiceClock, elapsed_s
 from replicator.delivery import Delivery
 from replicator.errors import TransientError
@@ -17,6 +27,13 @@ from replicator.telemetry import PipelineTelemetry
 T = TypeVar("T")
 
 CHARGE_HEADER = "x-ms-request-charge"
+
+CONNECT_TIMEOUT_S = 5.0
+"""At the start a service that does not answer within this is reported instead of waited for."""
+
+PROBE_ATTEMPTS = 3
+
+PROBE_PAUSE_S = 0.2
 
 OWNER_MISSING = 1003
 """Sub status of a 404 that speaks of the container, not of the document."""
@@ -59,14 +76,29 @@ class Calls:
         """A request without effect, until it is answered. Raises AzureRefusal."""
         return await self._delivery.read(lambda: self._sent(send))
 
-    async def probe(self, where: str, send: Send[T]) -> T:
-        """For the start: one attempt. Raises ConfigurationError when the service cannot be used, AzureRefusal."""
-        try:
-            return await self._sent(send)
-        except OwnerMissingError as error:
-            raise AzureRefusal(404, OWNER_MISSING, str(error)) from error
-        except TransientError as error:
-            raise configuration_error(where, error) from error
+    async def probe(self, where: str, send: Send[T], timeout_s: float | None = None) -> T:
+        """For the start: a few attempts, all within `timeout_s`, none begun after CONNECT_TIMEOUT_S, its default.
+
+        Raises ConfigurationError when the service cannot be used, AzureRefusal.
+        """
+        limit_s = CONNECT_TIMEOUT_S if timeout_s is None else timeout_s
+        last_begin = anyio.current_time() + CONNECT_TIMEOUT_S
+        failure: TransientError = UnreachableError(f"no answer within {limit_s:g} s")
+        with anyio.move_on_after(limit_s):
+            for attempt in range(1, PROBE_ATTEMPTS + 1):
+                try:
+                    return await self._sent(send)
+                except OwnerMissingError as error:
+                    raise AzureRefusal(404, OWNER_MISSING, str(error)) from error
+                except (AccessError, UntrustedError) as error:
+                    raise configuration_error(where, error) from error
+                except TransientError as error:
+                    failure = error
+                pause_s = failure.retry_after_s or PROBE_PAUSE_S * attempt
+                if attempt == PROBE_ATTEMPTS or anyio.current_time() + pause_s > last_begin:
+                    break
+                await anyio.sleep(pause_s)
+        raise configuration_error(where, failure) from failure
 
     async def _sent(self, send: Send[T]) -> T:
         sent = elapsed_s()

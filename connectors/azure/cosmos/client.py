@@ -1,9 +1,11 @@
 """The SDK's client, with its own retries off: ours are the only ones, and they know what an unknown outcome means."""
 
 import logging
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from math import ceil
 from typing import Any
 
 import aiohttp
@@ -13,10 +15,12 @@ from azure.cosmos.aio import CosmosClient
 from azure.cosmos.documents import ConnectionPolicy
 from azure.identity.aio import DefaultAzureCredential
 
+from connectors.azure.cosmos.calls import CONNECT_TIMEOUT_S
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from replicator.tls import trusted_authorities
 
-CONNECT_TIMEOUT_S = 5
+QUIET = ("azure.cosmos.aio._GlobalEndpointManager", "azure.cosmos.LocationCache")
+"""They tell, with a traceback, of failures of what the SDK asks in the background; we tell of our own requests."""
 
 
 class VerifyingTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core loads it lazily, so it has no type
@@ -38,7 +42,7 @@ async def open_client(config: CosmosTargetConfig, where: str, read_timeout_s: fl
 
     Raises ConfigurationError for a `ca_bundle` that cannot be used; `where` is the target's path in the config.
     """
-    logging.getLogger("azure").setLevel(logging.WARNING)
+    _hold_back()
     trusted = trusted_authorities(config.ca_bundle, where)
     async with AsyncExitStack() as stack:
         credential: Any
@@ -69,6 +73,14 @@ async def open_client(config: CosmosTargetConfig, where: str, read_timeout_s: fl
         yield client
 
 
+def _hold_back() -> None:
+    """What the SDK does for the whole process: it logs two records a request, and repeats reads of the account."""
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    os.environ.setdefault("AZURE_COSMOS_HEALTH_CHECK_MAX_RETRIES", "0")
+
+
 def _session(trusted: ssl.SSLContext) -> aiohttp.ClientSession:
     """As the SDK makes its own, but without aiohttp's silent second attempt and its limit on connections.
 
@@ -89,4 +101,5 @@ def _session(trusted: ssl.SSLContext) -> aiohttp.ClientSession:
 def _policy() -> ConnectionPolicy:
     policy = ConnectionPolicy()
     policy.RetryOptions = RetryOptions(0, None, 0)
+    policy.DBAConnectionTimeout = policy.DBAReadTimeout = ceil(CONNECT_TIMEOUT_S)
     return policy

@@ -7,7 +7,7 @@ from typing import Any
 from azure.cosmos import PartitionKey, ThroughputProperties
 from azure.cosmos.aio import CosmosClient
 
-from connectors.azure.cosmos.calls import Calls, Hook
+from connectors.azure.cosmos.calls import Calls, Hook, Send
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.mapping import MappingRules, member_of, path_member, path_of
 from connectors.azure.errors import AzureRefusal
@@ -15,6 +15,9 @@ from replicator.errors import ConfigurationError
 
 NO_DEFAULT_EXPIRY = -1
 """Documents expire by their own `ttl` alone."""
+
+CREATE_TIMEOUT_S = 60.0
+"""Containers take longer to make than documents to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +97,22 @@ class Containers:
         """Makes what is missing; another daemon doing the same does no harm."""
         if existing.container is not None and existing.marker is not None:
             return
-        await self._calls.probe(self._where, self._create_database)
+        await self._made(f"database {self._config.database}", self._create_database)
         if existing.container is None:
             paths = rules.partition_paths
             key = PartitionKey(list(paths)) if len(paths) > 1 else PartitionKey(paths[0])
             await self._create_container(self._config.container, key, self._throughput())
         if existing.marker is None:
             await self._create_container(self._config.marker_container, PartitionKey("/id"), None)
+
+    async def _made(self, what: str, create: Send[None]) -> None:
+        try:
+            await self._calls.probe(self._where, create, CREATE_TIMEOUT_S)
+        except AzureRefusal as refusal:
+            if refusal.status != 409:  # somebody else has made it since we looked
+                raise ConfigurationError(
+                    f"{self._where}.create", f"{what} cannot be made: {refusal}", "Mend that, or create it beforehand"
+                ) from refusal
 
     def _check_shape(self, properties: Mapping[str, Any], rules: MappingRules) -> None:
         paths = tuple(properties["partitionKey"]["paths"])
@@ -134,15 +146,22 @@ class Containers:
             raise ConfigurationError(self._where, str(refusal), "Check endpoint, database and container") from refusal
 
     async def _create_database(self, hook: Hook) -> None:
-        await self._client.create_database_if_not_exists(self._config.database, response_hook=hook)
+        await self._client.create_database_if_not_exists(
+            self._config.database, response_hook=hook, read_timeout=CREATE_TIMEOUT_S
+        )
 
     async def _create_container(self, name: str, key: PartitionKey, throughput: Any) -> None:
         async def send(hook: Hook) -> None:
             await self._database.create_container_if_not_exists(
-                name, key, default_ttl=NO_DEFAULT_EXPIRY, offer_throughput=throughput, response_hook=hook
+                name,
+                key,
+                default_ttl=NO_DEFAULT_EXPIRY,
+                offer_throughput=throughput,
+                response_hook=hook,
+                read_timeout=CREATE_TIMEOUT_S,
             )
 
-        await self._calls.probe(self._where, send)
+        await self._made(f"container {name}", send)
 
     def _throughput(self) -> int | ThroughputProperties | None:
         if self._config.autoscale_max_throughput is not None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import anyio.lowlevel
 from azure.cosmos.aio import CosmosClient
 
+from connectors.azure.cosmos.account import Account, enter_account
 from connectors.azure.cosmos.calls import Calls
 from connectors.azure.cosmos.check import check_container
 from connectors.azure.cosmos.client import open_client
@@ -34,6 +35,7 @@ class CosmosTarget:
 
     def __init__(self, config: CosmosTargetConfig, context: TargetContext, client: CosmosClient) -> None:
         self._config = config
+        self._client = client
         self._where = context.where
         self._calls = Calls(context.delivery, context.telemetry)
         database = client.get_database_client(config.database)
@@ -44,10 +46,12 @@ class CosmosTarget:
         )
         self._writer = Writer(self._container, self._calls)
         self._rules: MappingRules | None = None
+        self._account: Account | None = None
         self._existing = Existing(None, None)
 
     async def connect(self, key_names: tuple[str, ...]) -> None:
         self._rules = mapping_rules(self._config, key_names, self._where)
+        self._account = await enter_account(self._client, self._calls, self._config, self._where)
         self._existing = await self._containers.find(self._rules)
         if not self._calls.clock.known:
             raise ConfigurationError(
