@@ -38,6 +38,9 @@ PROBE_PAUSE_S = 0.2
 OWNER_MISSING = 1003
 """Sub status of a 404 that speaks of the container, not of the document."""
 
+OWNER_GONE = frozenset({(404, OWNER_MISSING), (404, 1013), (404, 1024), (400, 1024)})
+"""The container is not there, not yet, or another one of the same name."""
+
 Hook = Callable[..., None]
 """What the SDK calls with the headers of each answer, and sometimes more; the client's own copy is shared by tasks."""
 
@@ -120,7 +123,7 @@ class Calls:
     def _translated(self, error: HttpResponseError) -> Exception:
         translated = translate(error)
         if isinstance(translated, AzureRefusal):
-            if translated.status == 404 and translated.sub_status == OWNER_MISSING:
+            if (translated.status, translated.sub_status) in OWNER_GONE:
                 return OwnerMissingError("the database or container is missing")
             if is_batch_failure(error):
                 return BatchRefusal(str(translated))

@@ -9,6 +9,7 @@ from math import ceil
 from typing import Any
 
 import aiohttp
+from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.cosmos._retry_options import RetryOptions
 from azure.cosmos.aio import CosmosClient
@@ -17,23 +18,29 @@ from azure.identity.aio import DefaultAzureCredential
 
 from connectors.azure.cosmos.calls import CONNECT_TIMEOUT_S
 from connectors.azure.cosmos.config import CosmosTargetConfig
+from connectors.azure.errors import from_service
 from replicator.tls import trusted_authorities
 
 QUIET = ("azure.cosmos.aio._GlobalEndpointManager", "azure.cosmos.LocationCache")
 """They tell, with a traceback, of failures of what the SDK asks in the background; we tell of our own requests."""
 
 
-class VerifyingTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core loads it lazily, so it has no type
-    """Certificates are verified as the session says, whatever the SDK asks for.
+class CarefulTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core loads it lazily, so it has no type
+    """Takes nobody else for the service.
 
-    It asks not to verify those of localhost and 127.0.0.1 at all, and with a bundle would read that file from disk
-    again for each request.
+    Certificates are verified as the session says, whatever the SDK asks for: it asks not to verify those of localhost
+    and 127.0.0.1 at all, and with a bundle would read that file again for each request. And an answer of something on
+    the way is no success: the SDK takes any below 400, an empty page of a proxy too, for a write that was done.
     """
 
     async def send(self, request: Any, **options: Any) -> Any:
-        """As in the base class."""
+        """As in the base class; raises ServiceResponseError for what is no answer of the service."""
         options["connection_verify"] = True
-        return await super().send(request, **options)
+        response = await super().send(request, **options)
+        moved = 300 <= response.status_code < 400 and response.status_code != 304
+        if response.status_code < 400 and (moved or not from_service(response.headers)):
+            raise ServiceResponseError(f"status {response.status_code} from something that is not the service")
+        return response
 
 
 @asynccontextmanager
@@ -52,7 +59,7 @@ async def open_client(config: CosmosTargetConfig, where: str, read_timeout_s: fl
             credential = await stack.enter_async_context(DefaultAzureCredential())
         session = await stack.enter_async_context(_session(trusted))
         # Looking proxies up in the environment costs a thread hop per request; they are in the config.
-        transport = VerifyingTransport(session=session, session_owner=False, use_env_settings=False)
+        transport = CarefulTransport(session=session, session_owner=False, use_env_settings=False)
         client = CosmosClient(
             config.endpoint,
             credential=credential,
