@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
     from aiohttp.web_protocol import RequestHandler
 
+    from sandbox.cosmos.wire import JsonObject
+
 _MAX_HEADER_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 _SHUTDOWN_S = 1.0
@@ -78,6 +80,11 @@ class CosmosServer:
     def endpoint(self) -> str:
         """The account's URL, with its trailing slash; empty before the server has started."""
         return self._metadata.endpoint
+
+    @property
+    def account_document(self) -> JsonObject:
+        """Members that the account document has instead of its own; to be changed in place."""
+        return self._metadata.account_document
 
     async def __aenter__(self) -> Self:
         await self.start()

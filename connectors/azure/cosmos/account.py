@@ -9,6 +9,7 @@ from azure.cosmos.documents import DatabaseAccount
 
 from connectors.azure.cosmos.calls import Calls, Hook
 from connectors.azure.cosmos.config import CosmosTargetConfig
+from connectors.azure.errors import AzureRefusal, configuration_error
 from replicator.errors import ConfigurationError
 
 TOKEN_TIMEOUT_S = 30.0
@@ -49,7 +50,10 @@ async def enter_account(client: CosmosClient, calls: Calls, config: CosmosTarget
         found: DatabaseAccount | None = client.client_connection._global_endpoint_manager._database_account_cache  # noqa: SLF001 — kept nowhere else
         return found
 
-    account = _account(await calls.probe(where, enter, TOKEN_TIMEOUT_S if config.key is None else None))
+    try:
+        account = _account(await calls.probe(where, enter, TOKEN_TIMEOUT_S if config.key is None else None))
+    except AzureRefusal as refusal:
+        raise configuration_error(where, refusal) from refusal
     if account.only_reads(config.endpoint):
         raise ConfigurationError(
             f"{where}.endpoint",

@@ -7,6 +7,7 @@ from typing import Any
 from azure.cosmos import PartitionKey, ThroughputProperties
 from azure.cosmos.aio import CosmosClient
 
+from connectors.azure.cosmos.access import require_access
 from connectors.azure.cosmos.calls import Calls, Hook, Send
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.mapping import MappingRules, member_of, path_member, path_of
@@ -74,7 +75,7 @@ class Containers:
         self._database = client.get_database_client(config.database)
 
     async def find(self, rules: MappingRules) -> Existing:
-        """Raises ConfigurationError when something is missing and may not be created, or is of the wrong shape."""
+        """Raises ConfigurationError for what is missing and may not be created, of the wrong shape, or forbidden."""
         existing = Existing(
             container=await self._properties(self._config.container),
             marker=await self._properties(self._config.marker_container),
@@ -91,7 +92,14 @@ class Containers:
                 )
         if existing.container is not None:
             self._check_shape(existing.container, rules)
+            await self._require_access("container", self._config.container, rules.partition_members, queried=True)
+        if existing.marker is not None:
+            await self._require_access("marker_container", self._config.marker_container, ("id",), queried=False)
         return existing
+
+    async def _require_access(self, field: str, name: str, members: tuple[str, ...], *, queried: bool) -> None:
+        container = self._database.get_container_client(name)
+        await require_access(container, self._calls, f"{self._where}.{field}", members, queried=queried)
 
     async def create(self, existing: Existing, rules: MappingRules) -> None:
         """Makes what is missing; another daemon doing the same does no harm."""

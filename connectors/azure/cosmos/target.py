@@ -9,7 +9,7 @@ from azure.cosmos.aio import CosmosClient
 
 from connectors.azure.cosmos.account import Account, enter_account
 from connectors.azure.cosmos.calls import Calls
-from connectors.azure.cosmos.check import check_container
+from connectors.azure.cosmos.check import Looked, findings
 from connectors.azure.cosmos.client import open_client
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.containers import Containers, Existing, mapping_rules
@@ -109,7 +109,16 @@ class CosmosTarget:
         return await self._marker.write(marker, previous)
 
     async def check(self) -> list[Finding]:
-        return check_container(self._config, self._existing, self._connected, self._where)
+        assert self._account is not None, "connect comes first"  # noqa: S101
+        looked = Looked(
+            config=self._config,
+            account=self._account,
+            existing=self._existing,
+            rules=self._connected,
+            marker=await self.read_marker(),
+            empty=await self.is_empty(),
+        )
+        return findings(looked, self._where)
 
     def fingerprint(self, change: Change[Document]) -> str | None:
         write = as_write(change, Rule.FOLLOW, self._connected, self._calls.now())
