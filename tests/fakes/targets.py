@@ -20,8 +20,11 @@ def cosmos_config(endpoint: str, **fields: Any) -> CosmosTargetConfig:
     return CosmosTargetConfig(type="cosmos", endpoint=endpoint, **given)
 
 
-def open_delivery(timeout_s: float = 5.0, most: int = 64) -> Delivery:
-    """A delivery whose lease never ends, impatient between attempts."""
+IMPATIENT = Backoff(0.001, 0.01)
+
+
+def open_delivery(timeout_s: float = 5.0, most: int = 64, backoff: Backoff = IMPATIENT) -> Delivery:
+    """A delivery whose lease never ends."""
     fence = Fence(timeout_s)
     fence.extend(elapsed_s() + 86_400)
     return Delivery(
@@ -30,7 +33,7 @@ def open_delivery(timeout_s: float = 5.0, most: int = 64) -> Delivery:
         fence=fence,
         timeout_s=timeout_s,
         telemetry=PipelineTelemetry(Metrics(), "orders"),
-        backoff=Backoff(0.001, 0.01),
+        backoff=backoff,
     )
 
 

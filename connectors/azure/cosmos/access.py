@@ -3,15 +3,14 @@
 import uuid
 from typing import Any
 
-from azure.cosmos.aio import ContainerProxy
-
 from connectors.azure.cosmos.calls import Calls, Hook, Send
+from connectors.azure.cosmos.sdk import Container
 from connectors.azure.errors import CREDENTIALS_FIX, AccessError, AzureRefusal
 from replicator.errors import ConfigurationError
 
 
 async def require_access(
-    container: ContainerProxy, calls: Calls, where: str, members: tuple[str, ...], *, queried: bool
+    container: Container, calls: Calls, where: str, members: tuple[str, ...], *, queried: bool
 ) -> None:
     """Raises ConfigurationError, at `where`, for what is not permitted.
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import anyio
 from azure.core import MatchConditions
-from azure.cosmos.aio import ContainerProxy
 
 from connectors.azure.cosmos.calls import Calls, Hook
 from connectors.azure.cosmos.mapping import MappingRules, as_of, from_cosmos, tombstone
+from connectors.azure.cosmos.sdk import Container
 from connectors.azure.cosmos.sidecar import is_tombstone, sidecar
 from connectors.azure.cosmos.writing import Action, Write, as_write
 from connectors.azure.errors import AzureRefusal
@@ -24,7 +24,7 @@ CONFLICTS = frozenset({404, 409, 412})
 class Guarded:
     """Guarded reads and writes of one container, in parallel across documents."""
 
-    def __init__(self, container: ContainerProxy, calls: Calls, rules: MappingRules) -> None:
+    def __init__(self, container: Container, calls: Calls, rules: MappingRules) -> None:
         self._container = container
         self._calls = calls
         self._rules = rules

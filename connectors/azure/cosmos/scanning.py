@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.cosmos.aio import ContainerProxy
 
 from connectors.azure.cosmos.calls import Calls, Hook
 from connectors.azure.cosmos.guarded import CONFLICTS, in_parallel
 from connectors.azure.cosmos.mapping import MappingRules, from_cosmos, ttl_s
+from connectors.azure.cosmos.sdk import Container
 from connectors.azure.cosmos.sidecar import SIDECAR, is_ours, sidecar
 from connectors.azure.errors import AzureRefusal
 from replicator.documents import key_text
@@ -25,7 +25,7 @@ HELD = "SELECT * FROM c WHERE c._replicator.held = true"
 class Scanner:
     """Reads one container page by page."""
 
-    def __init__(self, container: ContainerProxy, calls: Calls, rules: MappingRules) -> None:
+    def __init__(self, container: Container, calls: Calls, rules: MappingRules) -> None:
         self._container = container
         self._calls = calls
         self._rules = rules

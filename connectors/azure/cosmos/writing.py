@@ -9,10 +9,10 @@ from enum import StrEnum
 from typing import Any
 
 import anyio
-from azure.cosmos.aio import ContainerProxy
 
 from connectors.azure.cosmos.calls import BatchRefusal, Calls, Hook
 from connectors.azure.cosmos.mapping import CosmosDocument, MappingRules, as_of, to_cosmos, tombstone
+from connectors.azure.cosmos.sdk import Container
 from connectors.azure.errors import AzureRefusal
 from replicator.documents import Document
 from replicator.model import Change, Operation, Rejection, Rule
@@ -81,7 +81,7 @@ class Writer:
     copy meets rows that the stream has brought already, most are refused.
     """
 
-    def __init__(self, container: ContainerProxy, calls: Calls) -> None:
+    def __init__(self, container: Container, calls: Calls) -> None:
         self._container = container
         self._calls = calls
         self._together = MOST_OPERATIONS
