@@ -1,60 +1,38 @@
 """Promises of the writer: every change is written or refused with its reason, whatever the service makes of batches."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.azure.cosmos.calls import Calls
-from connectors.azure.cosmos.mapping import MappingRules
 from connectors.azure.cosmos.writing import MOST_OPERATIONS, Action, Write, Writer, as_write
 from fakes import containers
-from fakes.containers import FakeContainer, refusal
-from fakes.targets import IMPATIENT, open_delivery
+from fakes.containers import refusal
+from fakes.cosmos_bench import NOW, RULES, CosmosBench, delete, key, upsert
+from fakes.targets import IMPATIENT
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
 from replicator.delivery import Backoff
-from replicator.documents import Document, key_text
-from replicator.model import Change, Operation, Rejection, Rule
-from replicator.telemetry import Metrics, PipelineTelemetry
+from replicator.documents import Document
+from replicator.model import Change, Rejection, Rule
 
-RULES = MappingRules(("pk", "sk"), ("sk",), ("/pk",))
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def upsert(pk: str, sk: str, number: int = 0, expires_at: datetime | None = None) -> Change[Document]:
-    record: Document = {"pk": pk, "sk": sk, "n": str(number)}
-    return Change(key_text({"pk": pk, "sk": sk}), Operation.UPSERT, record, "v", NOW, expires_at)
-
-
-def delete(pk: str, sk: str) -> Change[Document]:
-    return Change(key_text({"pk": pk, "sk": sk}), Operation.DELETE, {"pk": pk, "sk": sk}, "v", NOW)
-
-
-class Bench:
+class Bench(CosmosBench):
     """A writer over a container that already holds some rows."""
 
     def __init__(self, *held: str, backoff: Backoff = IMPATIENT) -> None:
-        self.container = FakeContainer(members=("pk",))
+        super().__init__(backoff=backoff)
         for sk in held:
             self.container.put({"pk": "a", "id": sk, "sk": sk, "n": "held"})
-        delivery = open_delivery(timeout_s=1.0, backoff=backoff)
-        self.calls = Calls(delivery, PipelineTelemetry(Metrics(), "orders"))
-        self.calls.clock.observe(NOW, 0, 0)
         self.writer = Writer(self.container, self.calls)
 
     async def write(self, changes: list[Change[Document]], rule: Rule) -> list[Rejection]:
         writes = [as_write(change, rule, RULES, NOW) for change in changes]
         return await self.writer.write([w for w in writes if w is not None])
-
-    def numbers(self) -> dict[str, str]:
-        return {body["id"]: body["n"] for body in self.container.held()}
-
-    def requests(self) -> list[str]:
-        return [operation for operation, _ in self.container.asked]
 
 
 # --- what a rule makes of a change --------------------------------------------------------------------------------
@@ -66,14 +44,14 @@ def action(change: Change[Document], rule: Rule) -> Action | None:
 
 
 def test_rules_say_how_a_change_is_written() -> None:
-    assert action(upsert("a", "b"), Rule.COPY) is Action.CREATE
-    assert action(upsert("a", "b"), Rule.OVERLAP) is Action.UPSERT
-    assert action(upsert("a", "b"), Rule.FOLLOW) is Action.UPSERT
-    assert action(delete("a", "b"), Rule.FOLLOW) is Action.DELETE
+    assert action(upsert("b"), Rule.COPY) is Action.CREATE
+    assert action(upsert("b"), Rule.OVERLAP) is Action.UPSERT
+    assert action(upsert("b"), Rule.FOLLOW) is Action.UPSERT
+    assert action(delete("b"), Rule.FOLLOW) is Action.DELETE
 
 
 def test_beside_a_copy_a_delete_leaves_a_tombstone() -> None:
-    write = as_write(delete("a", "b"), Rule.OVERLAP, RULES, NOW)
+    write = as_write(delete("b"), Rule.OVERLAP, RULES, NOW)
     assert write is not None
     assert write.action is Action.UPSERT
     assert write.document.body["_replicator"]["deleted"] is True  # type: ignore[index, call-overload]
@@ -81,7 +59,7 @@ def test_beside_a_copy_a_delete_leaves_a_tombstone() -> None:
 
 @pytest.mark.parametrize(("after", "gone"), [(-HOUR, True), (timedelta(0), True), (timedelta(seconds=1), False)])
 def test_a_record_past_its_expiry_counts_as_deleted(after: timedelta, *, gone: bool) -> None:
-    change = upsert("a", "b", expires_at=NOW + after)
+    change = upsert("b", expires_at=NOW + after)
     assert action(change, Rule.COPY) is (None if gone else Action.CREATE)
     assert action(change, Rule.FOLLOW) is (Action.DELETE if gone else Action.UPSERT)
     overlap = as_write(change, Rule.OVERLAP, RULES, NOW)
@@ -91,7 +69,7 @@ def test_a_record_past_its_expiry_counts_as_deleted(after: timedelta, *, gone: b
 
 @pytest.mark.parametrize(("rule", "held"), [(Rule.COPY, True), (Rule.OVERLAP, True), (Rule.FOLLOW, False)])
 def test_expiry_is_held_off_while_rows_are_copied(rule: Rule, *, held: bool) -> None:
-    write = as_write(upsert("a", "b", expires_at=NOW + HOUR), rule, RULES, NOW)
+    write = as_write(upsert("b", expires_at=NOW + HOUR), rule, RULES, NOW)
     assert write is not None
     assert ("ttl" in write.document.body) is not held
 
@@ -101,7 +79,7 @@ def test_expiry_is_held_off_while_rows_are_copied(rule: Rule, *, held: bool) -> 
 
 async def test_writes_of_one_logical_partition_go_together() -> None:
     bench = Bench()
-    assert await bench.write([upsert("a", f"s{n}") for n in range(7)] + [upsert("b", "s")], Rule.FOLLOW) == []
+    assert await bench.write([upsert(f"s{n}") for n in range(7)] + [upsert("s", pk="b")], Rule.FOLLOW) == []
     assert sorted(bench.requests()) == ["batch", "upsert"]
     assert len(bench.numbers()) == 8
 
@@ -124,8 +102,8 @@ async def test_what_is_refused_is_found_by_halving_and_nothing_else_suffers(
         return refusal(400) if bad_ids & set(ids) else None
 
     bench.container.fault = refuse
-    rejections = await bench.write([upsert("a", f"s{n}", number=n) for n in range(40)], Rule.COPY)
-    assert {r.key for r in rejections} == {key_text({"pk": "a", "sk": f"s{n}"}) for n in bad}
+    rejections = await bench.write([upsert(f"s{n}", n) for n in range(40)], Rule.COPY)
+    assert {r.key for r in rejections} == {key(f"s{n}") for n in bad}
     assert all("Cosmos DB refuses the document: status 400/0" in r.reason for r in rejections)
     expected = {f"s{n}": "held" if n in held else str(n) for n in range(40) if n in held or n not in bad}
     assert bench.numbers() == expected
@@ -133,13 +111,13 @@ async def test_what_is_refused_is_found_by_halving_and_nothing_else_suffers(
 
 async def test_one_refused_row_among_many_costs_few_requests() -> None:
     bench = Bench("s37")
-    assert await bench.write([upsert("a", f"s{n}") for n in range(64)], Rule.COPY) == []
+    assert await bench.write([upsert(f"s{n}") for n in range(64)], Rule.COPY) == []
     assert len(bench.requests()) == 2 * 6 + 1, "one batch, then two halves of each of six sizes"
 
 
 async def test_how_many_go_together_is_found_by_trying() -> None:
     bench = Bench(*(f"s{n}" for n in range(MOST_OPERATIONS)))
-    rows = [upsert("a", f"s{n}") for n in range(MOST_OPERATIONS)]
+    rows = [upsert(f"s{n}") for n in range(MOST_OPERATIONS)]
 
     async def largest() -> int:
         bench.container.asked.clear()
@@ -157,7 +135,7 @@ async def test_how_many_go_together_is_found_by_trying() -> None:
 
 @pytest.mark.parametrize(
     ("change", "rule", "status"),
-    [(upsert("a", "s"), Rule.COPY, 409), (delete("a", "s"), Rule.FOLLOW, 404)],
+    [(upsert("s"), Rule.COPY, 409), (delete("s"), Rule.FOLLOW, 404)],
 )
 async def test_what_is_done_already_is_no_rejection(change: Change[Document], rule: Rule, status: int) -> None:
     bench = Bench()
@@ -168,10 +146,10 @@ async def test_what_is_done_already_is_no_rejection(change: Change[Document], ru
 @pytest.mark.parametrize(
     ("change", "rule", "status"),
     [
-        (upsert("a", "s"), Rule.FOLLOW, 409),
-        (upsert("a", "s"), Rule.COPY, 413),
-        (delete("a", "s"), Rule.FOLLOW, 400),
-        (upsert("a", "s"), Rule.FOLLOW, 404),
+        (upsert("s"), Rule.FOLLOW, 409),
+        (upsert("s"), Rule.COPY, 413),
+        (delete("s"), Rule.FOLLOW, 400),
+        (upsert("s"), Rule.FOLLOW, 404),
     ],
 )
 async def test_what_the_service_never_takes_is_rejected(change: Change[Document], rule: Rule, status: int) -> None:
@@ -188,7 +166,7 @@ async def test_what_passes_is_repeated_until_it_has(status: int) -> None:
     bench = Bench()
     failures = [containers.batch_failure(status), refusal(status), refusal(status)]
     bench.container.fault = lambda operation, _ids: failures.pop() if failures and operation == "batch" else None
-    assert await bench.write([upsert("a", f"s{n}") for n in range(5)], Rule.FOLLOW) == []
+    assert await bench.write([upsert(f"s{n}") for n in range(5)], Rule.FOLLOW) == []
     assert bench.requests() == ["batch"] * 4
 
 
@@ -202,14 +180,13 @@ def test_time_that_passes_before_a_write_is_taken_is_not_added(together: int) ->
     @in_virtual_time
     async def run() -> None:
         bench = Bench(backoff=Backoff(1.0, 1.0))
-        bench.calls.clock.observe(NOW, elapsed_s(), elapsed_s())
         away_until = elapsed_s() + 600
 
         def away(_operation: str, _ids: list[str]) -> Exception | None:
             return refusal(503) if elapsed_s() < away_until else None
 
         bench.container.fault = away
-        changes = [upsert("a", f"s{n}", expires_at=NOW + HOUR) for n in range(together)]
+        changes = [upsert(f"s{n}", expires_at=NOW + HOUR) for n in range(together)]
         assert await bench.write(changes, Rule.FOLLOW) == []
         for body in bench.container.held():
             assert 3600 - 600 - 2 <= body["ttl"] <= 3600 - 600
@@ -218,7 +195,7 @@ def test_time_that_passes_before_a_write_is_taken_is_not_added(together: int) ->
 
 
 def test_the_written_document_is_otherwise_the_one_that_was_mapped() -> None:
-    change = upsert("a", "s", expires_at=NOW + HOUR)
+    change = upsert("s", expires_at=NOW + HOUR)
     first, later = (as_write(change, Rule.FOLLOW, RULES, now) for now in (NOW, NOW + HOUR / 2))
     assert first is not None
     assert later is not None
