@@ -6,12 +6,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from zlib import crc32
 
 from azure.cosmos import exceptions
 
 ANSWERED = {"x-ms-request-charge": "1", "x-ms-activity-id": "a"}
 
 MOST_OPERATIONS = 100
+SPACE = 1000
+"""Of the hashes that decide in which range a document lies."""
+
 MOST_BYTES = 2 * 1024 * 1024
 
 Fault = Callable[[str, list[str]], Exception | None]
@@ -120,8 +124,9 @@ class FakeContainer:
         return FakePages(self, query, options)
 
     async def read_feed_ranges(self) -> AsyncIterator[dict[str, Any]]:
+        self._begin("ranges", [])
         for number in range(self.ranges):
-            yield {"number": number}
+            yield {"from": SPACE * number // self.ranges, "to": SPACE * (number + 1) // self.ranges}
 
     def listed(self, query: str, feed_range: Mapping[str, int] | None) -> list[dict[str, Any]]:
         """What a query finds, in the order of ids."""
@@ -130,7 +135,7 @@ class FakeContainer:
             found = [body for body in found if body.get("_replicator", {}).get("held") is True]
         if feed_range is None:
             return found
-        return [body for body in found if sum(body["id"].encode()) % self.ranges == feed_range["number"]]
+        return [b for b in found if feed_range["from"] <= crc32(b["id"].encode()) % SPACE < feed_range["to"]]
 
     def _begin(self, operation: str, ids: list[str]) -> None:
         self.asked.append((operation, ids))

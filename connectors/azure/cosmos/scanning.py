@@ -49,14 +49,27 @@ class Scanner:
         return True
 
     async def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
-        """Every document, one range of partition keys after the other."""
-        ranges = [r async for r in self._container.read_feed_ranges()]
-        start, token = json.loads(position) if position else (0, None)
-        for index in range(start, len(ranges)):
-            async for page, token_after in self._pages("SELECT * FROM c", ranges[index], token):
-                after = [index, token_after] if token_after else [index + 1, None]
+        """Every document, one range of partition keys after the other.
+
+        A position names the ranges that are left: it outlives the process, and partitions split and merge.
+        """
+        ranges, token = json.loads(position) if position else (await self._calls.read(self._ranges), None)
+        for index, feed_range in enumerate(ranges):
+            token = await self._known(feed_range, token)
+            async for page, token_after in self._pages("SELECT * FROM c", feed_range, token):
+                after = [ranges[index:], token_after] if token_after else [ranges[index + 1 :], None]
                 yield self._listed(page, json.dumps(after))
             token = None
+
+    async def _known(self, feed_range: Any, token: str | None) -> str | None:
+        """A place to go on from, or the range's beginning where the service does not know that place any more."""
+        if token is None:
+            return None
+        try:
+            await self._calls.read(lambda hook: self._page("SELECT * FROM c", feed_range, token, 1, hook))
+        except AzureRefusal:
+            return None
+        return token
 
     async def sweep(self, removed: Callable[[int], None]) -> None:
         """Purges tombstones and sets expiries until none is left; what changes meanwhile is left to its writer."""
@@ -149,6 +162,9 @@ class Scanner:
                 raise
             return Outcome.CONFLICT
         return Outcome.DONE
+
+    async def _ranges(self, _: Hook) -> list[dict[str, Any]]:
+        return [feed_range async for feed_range in self._container.read_feed_ranges()]
 
     async def _pages(
         self, query: str, feed_range: Any, token: str | None, most: int = PAGE

@@ -57,6 +57,43 @@ async def test_a_scan_shows_everything_and_goes_on_after_any_position(count: int
         assert resumed == [k for p in pages[done:] for k in p.keys]
 
 
+@given(st.integers(0, 30), st.integers(1, 4), st.integers(1, 6), st.data())
+@settings(deadline=None)
+async def test_a_scan_goes_on_after_partitions_have_split_or_merged(
+    count: int, ranges: int, later: int, data: st.DataObject
+) -> None:
+    """A position outlives the process, and the container's physical partitions do not stay as they were."""
+    bench = Bench()
+    bench.container.ranges = ranges
+    for n in range(count):
+        bench.put(upsert(f"s{n}"))
+    pages = await bench.pages()
+    done = data.draw(st.integers(0, len(pages)))
+    bench.container.ranges = later
+    resumed = await bench.pages(pages[done - 1].position if done else None)
+    seen = {k for p in [*pages[:done], *resumed] for k in p.keys}
+    assert seen == {key(f"s{n}") for n in range(count)}
+
+
+async def test_a_place_in_a_range_that_the_service_no_longer_knows_is_given_up_for_its_beginning() -> None:
+    bench = Bench()
+    for n in range(20):
+        bench.put(upsert(f"s{n}"))
+    first, *_ = await bench.pages()
+    bench.container.fault = lambda operation, ids: refusal(400) if operation == "page" and ids == ["3"] else None
+    bench.container.page = 20
+    resumed = [k for p in await bench.pages(first.position) for k in p.keys]
+    assert sorted(resumed) == sorted(key(f"s{n}") for n in range(20))
+
+
+async def test_ranges_that_cannot_be_read_at_first_are_read_again() -> None:
+    bench = Bench()
+    bench.put(upsert("s"))
+    failures = [refusal(503)]
+    bench.container.fault = lambda operation, _: failures.pop() if failures and operation == "ranges" else None
+    assert [p.keys for p in await bench.pages()] == [(key("s"),)]
+
+
 async def test_tombstones_are_listed_under_their_keys() -> None:
     bench = Bench()
     bench.put(delete("s"), Rule.OVERLAP)
