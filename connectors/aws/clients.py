@@ -11,6 +11,7 @@ from botocore import exceptions
 from connectors.aws.config import AwsSourceConfig
 from connectors.aws.damage import refuse_damaged
 from connectors.aws.errors import configuration_error
+from replicator.tls import trusted_authorities
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 20
@@ -25,6 +26,8 @@ async def open_client(
 
     botocore builds clients from data files at run time, so they have no static type.
     """
+    if config.ca_bundle:
+        trusted_authorities(config.ca_bundle, where)  # botocore would read it with the first call, and stumble there
     async with AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(_create(service, config, endpoint or config.endpoint))

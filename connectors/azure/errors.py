@@ -1,25 +1,49 @@
 """Azure SDK errors in the engine's words, translated once, at the edge.
 
-429                                            ThrottledError, with the wish of x-ms-retry-after-ms
-449, 410, 404/1002, connection never made      TransientError: surely without effect
-408, 5xx, connection lost, no answer           AmbiguousError
-401, 403, no credentials                       AccessError
-everything else                                AzureRefusal, for the caller to act on
+429                                            ThrottledError
+449, 410, a failover, a session not there yet  TransientError: surely without effect
+no connection made                             UnreachableError, one of these
+a certificate that is not accepted             UntrustedError, one of those
+401, 403, 407, no credentials                  AccessError, surely without effect too
+400, 404, 409, 412, 413, 424, a full partition AzureRefusal, for the caller to act on
+everything else                                AmbiguousError: 408, 5xx, a connection lost, no answer, and whatever does
+                                               not come from the service, such as a proxy's page
 """
+
+from collections.abc import Iterable
+from contextlib import suppress
 
 import aiohttp
 from azure.core import exceptions
-from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosClientTimeoutError
+from azure.cosmos.exceptions import CosmosBatchOperationError
 
 from replicator.errors import AmbiguousError, ConfigurationError, ThrottledError, TransientError
 
 RETRY_AFTER_HEADER = "x-ms-retry-after-ms"
 SUB_STATUS_HEADER = "x-ms-substatus"
 
-NOT_YET_HERE = 1002
-"""Sub status of a 404: the replica that was asked is behind this session, so nothing is known of the document."""
+REFUSALS = frozenset({400, 404, 409, 412, 413, 424})
+"""What the service answers to a request that it will never take as it is."""
 
-CREDENTIALS_FIX = "Give a key or a role by DefaultAzureCredential; see docs/permissions.md for the roles"
+PARTITION_FULL = (403, 1014)
+"""A logical partition holds 20 GB, and takes no more."""
+
+PASSING = frozenset({(403, 3), (403, 1008), (404, 1002)})
+"""The write region is changing; or no replica has caught up yet with what this session has seen."""
+
+NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
+"""The second: the proxy would not open a tunnel."""
+
+SDK_ERRORS = (exceptions.AzureError, aiohttp.ClientError, OSError)
+
+CREDENTIALS_FIX = (
+    "Give a key that may write, or a role by DefaultAzureCredential, and set the clock right; see docs/permissions.md"
+)
+
+
+TRUST_FIX = (
+    "Name a PEM file with the authority that has signed it, and write the endpoint's name as the certificate does"
+)
 
 
 class AzureRefusal(Exception):  # noqa: N818 — not a fault but an answer
@@ -40,39 +64,56 @@ class UnreachableError(TransientError):
     """No connection to the service."""
 
 
+class UntrustedError(UnreachableError):
+    """Whoever answers at the endpoint has a certificate that is not accepted."""
+
+
 def translate(error: Exception) -> Exception:
     """The engine's error for one of the SDK's; other exceptions are given back as they are."""
     if isinstance(error, exceptions.ClientAuthenticationError):
         return AccessError(_first_line(error))
     if isinstance(error, exceptions.HttpResponseError):
         return _translate_answer(error)
-    if isinstance(error, exceptions.ServiceRequestTimeoutError) or _never_connected(error):
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        return UntrustedError(_why_untrusted(cause.certificate_error))
+    if isinstance(cause, NEVER_SENT) or isinstance(error, exceptions.ServiceRequestTimeoutError):
         return UnreachableError(_first_line(error))
-    if isinstance(error, exceptions.AzureError | CosmosClientTimeoutError | aiohttp.ClientError | OSError):
+    if isinstance(error, SDK_ERRORS):
         return AmbiguousError(_first_line(error))
     return error
 
 
 def _translate_answer(error: exceptions.HttpResponseError) -> Exception:
-    status = error.status_code or 0
     headers = answer_headers(error)
-    sub_status = int(headers.get(SUB_STATUS_HEADER) or 0)
+    status, sub_status = error.status_code or 0, int(_number(headers.get(SUB_STATUS_HEADER)) or 0)
     text = f"status {status}/{sub_status}"
+    retry_after_ms = _number(headers.get(RETRY_AFTER_HEADER))
+    retry_after_s = None if retry_after_ms is None else retry_after_ms / 1000
     if status == 429:
-        return ThrottledError(text, retry_after_s=float(headers.get(RETRY_AFTER_HEADER) or 0) / 1000)
-    if status in {401, 403}:
+        return ThrottledError(text, retry_after_s=retry_after_s)
+    if status in {410, 449} or (status, sub_status) in PASSING:
+        return TransientError(text, retry_after_s=retry_after_s)
+    if (status, sub_status) == PARTITION_FULL:
+        return AzureRefusal(status, sub_status, _first_line(error))
+    if status in {401, 403, 407}:
         return AccessError(f"{text}: {_first_line(error)}")
-    if status in {410, 449} or (status, sub_status) == (404, NOT_YET_HERE):
-        return TransientError(text)
-    if status == 408 or status >= 500 or status == 0:
-        return AmbiguousError(text)
-    return AzureRefusal(status, sub_status, _first_line(error))
+    if not from_service(headers):
+        return AmbiguousError(f"{text} from something that is not the service")
+    if status in REFUSALS and not isinstance(error, exceptions.DecodeError):
+        return AzureRefusal(status, sub_status, _first_line(error))
+    return AmbiguousError(text, retry_after_s=retry_after_s)
 
 
 def answer_headers(error: exceptions.HttpResponseError) -> dict[str, str]:
     """The headers of the answer behind an error, names in lower case."""
     headers = getattr(error, "headers", None) or getattr(error.response, "headers", None)
     return {str(name).lower(): str(value) for name, value in dict(headers or {}).items()}
+
+
+def from_service(headers: Iterable[str]) -> bool:
+    """Whether an answer with these headers comes from Cosmos DB and not from something on the way."""
+    return any(name.lower().startswith("x-ms-") for name in headers)
 
 
 def is_batch_failure(error: Exception) -> bool:
@@ -84,6 +125,8 @@ def configuration_error(where: str, error: Exception) -> ConfigurationError:
     """What an operator is told when a target cannot even be looked at."""
     if isinstance(error, AccessError):
         return ConfigurationError(where, str(error), CREDENTIALS_FIX)
+    if isinstance(error, UntrustedError):
+        return ConfigurationError(f"{where}.ca_bundle", str(error), TRUST_FIX)
     if isinstance(error, AzureRefusal):
         return ConfigurationError(where, str(error), "Check endpoint, database and container")
     return ConfigurationError(
@@ -91,10 +134,15 @@ def configuration_error(where: str, error: Exception) -> ConfigurationError:
     )
 
 
-def _never_connected(error: Exception) -> bool:
-    return isinstance(error, exceptions.ServiceRequestError) and isinstance(
-        error.__cause__, aiohttp.ClientConnectorError
-    )
+def _number(text: str | None) -> float | None:
+    with suppress(TypeError, ValueError):
+        return float(text or "")
+    return None
+
+
+def _why_untrusted(error: Exception) -> str:
+    reason = getattr(error, "verify_message", "") or str(error)
+    return f"the certificate of the endpoint is not accepted ({reason.rstrip('.')})"
 
 
 def _first_line(error: Exception) -> str:

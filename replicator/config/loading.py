@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from replicator.config.models import MigrationConfig, Name, PipelineConfig
+from replicator.config.models import EndpointConfig, MigrationConfig, Name, PipelineConfig
 from replicator.errors import ConfigurationError
 from replicator.registry import Registry
 
@@ -30,9 +30,21 @@ def load_config(path: Path, registry: Registry, environment: Mapping[str, str] =
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(str(path), f"cannot be read ({error})", "Name a readable config file") from error
-    config = parse_config(text, registry, environment, name=str(path))
-    state = config.state.model_copy(update={"path": path.parent / config.state.path})
-    return config.model_copy(update={"state": state})
+    return _beside(path.parent, parse_config(text, registry, environment, name=str(path)))
+
+
+def _beside(folder: Path, config: MigrationConfig) -> MigrationConfig:
+    """The same config with every relative path in it taken from `folder`."""
+
+    def endpoint(side: EndpointConfig) -> EndpointConfig:
+        return side.model_copy(update={"ca_bundle": folder / side.ca_bundle}) if side.ca_bundle else side
+
+    pipelines = {
+        name: pipeline.model_copy(update={"source": endpoint(pipeline.source), "target": endpoint(pipeline.target)})
+        for name, pipeline in config.pipelines.items()
+    }
+    state = config.state.model_copy(update={"path": folder / config.state.path})
+    return config.model_copy(update={"state": state, "pipelines": pipelines})
 
 
 def parse_config(

@@ -20,7 +20,9 @@ class EndpointConfig(Frozen):
 
     proxy: str | None = Field(default=None, description="URL of an HTTP proxy for this service. Default: none.")
     ca_bundle: Path | None = Field(
-        default=None, description="PEM file with the certificate authorities to trust. Default: the system's."
+        default=None,
+        description="PEM file with the only certificate authorities to trust, relative to the config file. "
+        "Default: the system's for Azure, those that come with the SDK for AWS; see docs/configuration.md.",
     )
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class Clock:
     """Seconds since the epoch as the server sees them: `base` plus what `advance` added.
 
-    Expiry, `_ts` and the throughput budget read it. Pass `base=lambda: 1_700_000_000.0` for a clock
-    that moves only by `advance`.
+    Expiry, `_ts`, the `Date` of answers and the throughput budget read it. Pass
+    `base=lambda: 1_700_000_000.0` for a clock that moves only by `advance`.
     """
 
     def __init__(self, base: Callable[[], float] = time.time) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ from sandbox.cosmos.routes import route
 
 if TYPE_CHECKING:
     from sandbox.cosmos.auth import Authority
+    from sandbox.cosmos.clock import Clock
     from sandbox.cosmos.faults import Fault, Faults
     from sandbox.cosmos.metadata import Metadata
     from sandbox.cosmos.service import Items
@@ -31,11 +33,12 @@ class Gateway:
     counts as status 0.
     """
 
-    def __init__(self, authority: Authority, faults: Faults, metadata: Metadata, items: Items) -> None:
+    def __init__(self, authority: Authority, faults: Faults, metadata: Metadata, items: Items, clock: Clock) -> None:
         self._authority = authority
         self._faults = faults
         self._metadata = metadata
         self._items = items
+        self._clock = clock
         self.counts: Counter[tuple[str, int]] = Counter()
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
@@ -50,7 +53,7 @@ class Gateway:
         except CosmosError as error:
             reply = error_reply(error)
         self.counts[operation, reply.status] += 1
-        return _respond(http, reply)
+        return self._respond(http, reply)
 
     async def _answer(self, request: Request, http: web.BaseRequest) -> Reply:
         fault = self._faults.strike(request.route.operation, http.method, unquote(http.raw_path))
@@ -74,6 +77,17 @@ class Gateway:
             raise bad_request(f"The sandbox does not support {operation}.")
         return handler(request)
 
+    def _respond(self, http: web.BaseRequest, reply: Reply) -> web.Response:
+        headers = reply.headers
+        headers["Date"] = formatdate(self._clock.now(), usegmt=True)
+        headers["Server"] = SERVER
+        headers["x-ms-version"] = VERSION
+        headers["x-ms-request-charge"] = f"{reply.charge_ru:.2f}"
+        headers["x-ms-activity-id"] = http.headers.get("x-ms-activity-id", "")
+        if reply.body:
+            headers["Content-Type"] = "application/json"
+        return web.Response(status=reply.status or 500, body=reply.body or None, headers=headers)
+
 
 async def _suffer(fault: Fault, http: web.BaseRequest) -> Reply | None:
     """Let a fault happen; None when it only delayed."""
@@ -92,14 +106,3 @@ async def _suffer(fault: Fault, http: web.BaseRequest) -> Reply | None:
         retry_after_ms=fault.retry_after_ms,
     )
     return error_reply(injected)
-
-
-def _respond(http: web.BaseRequest, reply: Reply) -> web.Response:
-    headers = reply.headers
-    headers["Server"] = SERVER
-    headers["x-ms-version"] = VERSION
-    headers["x-ms-request-charge"] = f"{reply.charge_ru:.2f}"
-    headers["x-ms-activity-id"] = http.headers.get("x-ms-activity-id", "")
-    if reply.body:
-        headers["Content-Type"] = "application/json"
-    return web.Response(status=reply.status or 500, body=reply.body or None, headers=headers)

@@ -30,6 +30,7 @@ class Metadata:
         self._name = name
         self._consistency = consistency
         self.endpoint = ""
+        self.account_document: JsonObject = {}
         self.handlers: dict[str, Callable[[Request], Reply]] = {
             "account.read": self._read_account,
             "database.create": lambda request: document_reply(201, account.create_database(request.json())),
@@ -67,6 +68,7 @@ class Metadata:
             "readPolicy": {"primaryReadCoefficient": 1, "secondaryReadCoefficient": 1},
             "queryEngineConfiguration": "{}",
             "sandbox": "A development tool: a local imitation of Azure Cosmos DB, in memory only.",
+            **self.account_document,
         }
         return document_reply(200, document)
 

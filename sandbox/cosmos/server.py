@@ -19,12 +19,15 @@ from sandbox.cosmos.service import Items
 
 if TYPE_CHECKING:
     import asyncio
+    import ssl
     from types import TracebackType
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http_parser import RawRequestMessage
     from aiohttp.streams import StreamReader
     from aiohttp.web_protocol import RequestHandler
+
+    from sandbox.cosmos.wire import JsonObject
 
 _MAX_HEADER_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -45,7 +48,8 @@ class CosmosServer:
             client = CosmosClient(server.endpoint, server.key)
 
     Everything is in memory. `port` 0 takes a free one. `settings` are for new containers,
-    `consistency` is what the account document claims (reads are always consistent).
+    `consistency` is what the account document claims (reads are always consistent). With `tls` it
+    is served over https.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class CosmosServer:
         consistency: str = "Session",
         clock: Clock | None = None,
         seed: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.key = key
         self.clock = clock or Clock()
@@ -66,14 +71,20 @@ class CosmosServer:
         self.account = Account(settings or Settings(), self.clock)
         self._host = host
         self._port = port
+        self._tls = tls
         self._metadata = Metadata(self.account, name, consistency)
-        self._gateway = Gateway(Authority(key), self.faults, self._metadata, Items(self.account))
+        self._gateway = Gateway(Authority(key), self.faults, self._metadata, Items(self.account), self.clock)
         self._runner: web.ServerRunner | None = None
 
     @property
     def endpoint(self) -> str:
         """The account's URL, with its trailing slash; empty before the server has started."""
         return self._metadata.endpoint
+
+    @property
+    def account_document(self) -> JsonObject:
+        """Members that the account document has instead of its own; to be changed in place."""
+        return self._metadata.account_document
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -99,8 +110,9 @@ class CosmosServer:
         listener = socket.create_server((self._host, self._port), backlog=512)
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
-        await web.SockSite(self._runner, listener).start()
-        self._metadata.endpoint = f"http://{self._host}:{listener.getsockname()[1]}/"
+        await web.SockSite(self._runner, listener, ssl_context=self._tls).start()
+        scheme = "http" if self._tls is None else "https"
+        self._metadata.endpoint = f"{scheme}://{self._host}:{listener.getsockname()[1]}/"
 
     async def stop(self) -> None:
         """Close the port and all connections. What was stored stays until `reset`."""

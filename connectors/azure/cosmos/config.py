@@ -25,8 +25,8 @@ class CosmosTargetConfig(AzureTargetConfig):
         default=None,
         min_length=1,
         max_length=3,
-        description="Paths of the partition key, each /id or a key attribute of the source; several are hierarchical. "
-        "Default: the source's first key attribute.",
+        description="Paths of the partition key, each /id or a key attribute of the source as it is written in the "
+        "document; several are hierarchical. Default: the source's first key attribute.",
     )
     id: tuple[str, ...] | None = Field(
         default=None,

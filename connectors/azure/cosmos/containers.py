@@ -1,20 +1,24 @@
 """Databases and containers: what must be true of them before anything is written, and making them where allowed."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from azure.cosmos import PartitionKey, ThroughputProperties
 from azure.cosmos.aio import CosmosClient
 
-from connectors.azure.cosmos.calls import Calls, Hook
+from connectors.azure.cosmos.access import require_access
+from connectors.azure.cosmos.calls import Calls, Hook, Send
 from connectors.azure.cosmos.config import CosmosTargetConfig
-from connectors.azure.cosmos.mapping import MappingRules
+from connectors.azure.cosmos.mapping import MappingRules, member_of, path_member, path_of
 from connectors.azure.errors import AzureRefusal, configuration_error
 from replicator.errors import ConfigurationError
 
 NO_DEFAULT_EXPIRY = -1
 """Documents expire by their own `ttl` alone."""
+
+CREATE_TIMEOUT_S = 60.0
+"""Containers take longer to make than documents to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +36,16 @@ class Existing:
 
 def mapping_rules(config: CosmosTargetConfig, key_names: tuple[str, ...], where: str) -> MappingRules:
     """The rules of a config for a source with these key attributes. Raises ConfigurationError if records collide."""
+    field = f"{where}.partition_key"
     try:
-        rules = MappingRules(
-            key_attributes=key_names,
-            id_from=config.id or key_names,
-            partition_paths=config.partition_key or (f"/{_member(key_names[0])}",),
-        )
+        paths = config.partition_key or (_default_path(key_names),)
+    except ValueError as error:
+        raise ConfigurationError(field, str(error), "Write [/id], which partitions by the whole key") from error
+    try:
+        rules = MappingRules(key_attributes=key_names, id_from=config.id or key_names, partition_paths=paths)
     except ValueError as error:
         raise ConfigurationError(
-            f"{where}.partition_key", str(error), f"The source's key attributes are {', '.join(key_names)}"
+            field, str(error), f"The source's key attributes are {', '.join(key_names)}"
         ) from error
     if not rules.tells_keys_apart:
         raise ConfigurationError(
@@ -51,9 +56,17 @@ def mapping_rules(config: CosmosTargetConfig, key_names: tuple[str, ...], where:
     return rules
 
 
-def _member(name: str) -> str:
-    """Paths with other than word characters are quoted."""
-    return name if name.isidentifier() else f'"{name}"'
+def _default_path(key_names: tuple[str, ...]) -> str:
+    """Leads to the source's first key attribute; where that is `id` and the whole key, the document's id says it."""
+    return "/id" if key_names == ("id",) else path_of(member_of(key_names[0]))
+
+
+def _name_members(paths: tuple[str, ...], members: tuple[str, ...]) -> bool:
+    """Whether a container's paths name these members, quoted or not."""
+    try:
+        return tuple(map(path_member, paths)) == members
+    except ValueError:
+        return False
 
 
 class Containers:
@@ -67,7 +80,7 @@ class Containers:
         self._database = client.get_database_client(config.database)
 
     async def find(self, rules: MappingRules) -> Existing:
-        """Raises ConfigurationError when something is missing and may not be created, or is of the wrong shape."""
+        """Raises ConfigurationError for what is missing and may not be created, of the wrong shape, or forbidden."""
         existing = Existing(
             container=await self._properties(self._config.container),
             marker=await self._properties(self._config.marker_container),
@@ -84,13 +97,20 @@ class Containers:
                 )
         if existing.container is not None:
             self._check_shape(existing.container, rules)
+            await self._require_access("container", self._config.container, rules.partition_members, queried=True)
+        if existing.marker is not None:
+            await self._require_access("marker_container", self._config.marker_container, ("id",), queried=False)
         return existing
+
+    async def _require_access(self, field: str, name: str, members: tuple[str, ...], *, queried: bool) -> None:
+        container = self._database.get_container_client(name)
+        await require_access(container, self._calls, f"{self._where}.{field}", members, queried=queried)
 
     async def create(self, existing: Existing, rules: MappingRules) -> Existing:
         """Makes what is missing and gives what is there then; another daemon doing the same does no harm."""
         if existing.container is not None and existing.marker is not None:
             return existing
-        await self._make(self._create_database)
+        await self._made(f"database {self._config.database}", self._create_database)
         if existing.container is None:
             paths = rules.partition_paths
             key = PartitionKey(list(paths)) if len(paths) > 1 else PartitionKey(paths[0])
@@ -99,9 +119,18 @@ class Containers:
             await self._create_container(self._config.marker_container, PartitionKey("/id"), None)
         return await self.find(rules)
 
+    async def _made(self, what: str, create: Send[None]) -> None:
+        try:
+            await self._calls.probe(self._where, create, CREATE_TIMEOUT_S)
+        except AzureRefusal as refusal:
+            if refusal.status != 409:  # somebody else has made it since we looked
+                raise ConfigurationError(
+                    f"{self._where}.create", f"{what} cannot be made: {refusal}", "Mend that, or create it beforehand"
+                ) from refusal
+
     def _check_shape(self, properties: Mapping[str, Any], rules: MappingRules) -> None:
         paths = tuple(properties["partitionKey"]["paths"])
-        if paths != rules.partition_paths:
+        if not _name_members(paths, rules.partition_members):
             raise ConfigurationError(
                 f"{self._where}.partition_key",
                 f"container {self._config.container} is partitioned by {', '.join(paths)}, "
@@ -131,23 +160,22 @@ class Containers:
             raise configuration_error(self._where, refusal) from refusal
 
     async def _create_database(self, hook: Hook) -> None:
-        await self._client.create_database_if_not_exists(self._config.database, response_hook=hook)
+        await self._client.create_database_if_not_exists(
+            self._config.database, response_hook=hook, read_timeout=CREATE_TIMEOUT_S
+        )
 
     async def _create_container(self, name: str, key: PartitionKey, throughput: Any) -> None:
         async def send(hook: Hook) -> None:
             await self._database.create_container_if_not_exists(
-                name, key, default_ttl=NO_DEFAULT_EXPIRY, offer_throughput=throughput, response_hook=hook
+                name,
+                key,
+                default_ttl=NO_DEFAULT_EXPIRY,
+                offer_throughput=throughput,
+                response_hook=hook,
+                read_timeout=CREATE_TIMEOUT_S,
             )
 
-        await self._make(send)
-
-    async def _make(self, send: Callable[[Hook], Awaitable[None]]) -> None:
-        """Raises ConfigurationError for what the service refuses."""
-        try:
-            await self._calls.probe(self._where, send)
-        except AzureRefusal as refusal:
-            if refusal.status != 409:  # which says that another daemon was quicker
-                raise configuration_error(self._where, refusal) from refusal
+        await self._made(f"container {name}", send)
 
     def _throughput(self) -> int | ThroughputProperties | None:
         if self._config.autoscale_max_throughput is not None:

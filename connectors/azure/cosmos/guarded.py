@@ -6,10 +6,10 @@ from typing import Any
 
 import anyio
 from azure.core import MatchConditions
-from azure.cosmos.aio import ContainerProxy
 
 from connectors.azure.cosmos.calls import Calls, Hook
-from connectors.azure.cosmos.mapping import MappingRules, from_cosmos, tombstone
+from connectors.azure.cosmos.mapping import MappingRules, as_of, from_cosmos, tombstone
+from connectors.azure.cosmos.sdk import Container
 from connectors.azure.cosmos.sidecar import is_tombstone, sidecar
 from connectors.azure.cosmos.writing import Action, Write, as_write
 from connectors.azure.errors import AzureRefusal
@@ -24,7 +24,7 @@ CONFLICTS = frozenset({404, 409, 412})
 class Guarded:
     """Guarded reads and writes of one container, in parallel across documents."""
 
-    def __init__(self, container: ContainerProxy, calls: Calls, rules: MappingRules) -> None:
+    def __init__(self, container: Container, calls: Calls, rules: MappingRules) -> None:
         self._container = container
         self._calls = calls
         self._rules = rules
@@ -40,7 +40,7 @@ class Guarded:
         return observed
 
     async def replace(
-        self, changes: Mapping[str, Change[Document]], observed: Mapping[str, Observed], rule: Rule, now: datetime
+        self, changes: Mapping[str, Change[Document]], observed: Mapping[str, Observed], rule: Rule
     ) -> GuardedResult:
         """See `replicator.ports.Target.replace`."""
         rejections: list[Rejection] = []
@@ -48,7 +48,7 @@ class Guarded:
 
         async def put(key: str) -> None:
             try:
-                await self._replace(changes[key], observed[key], rule, now)
+                await self._replace(changes[key], observed[key], rule)
             except ValueError as error:
                 rejections.append(Rejection(key, str(error)))
             except AmbiguousError:
@@ -79,8 +79,8 @@ class Guarded:
             raise
         return Observed(guard=body["_etag"], digest=fingerprint(body))
 
-    async def _replace(self, change: Change[Document], observed: Observed, rule: Rule, now: datetime) -> None:
-        write = as_write(change, rule, self._rules, now)
+    async def _replace(self, change: Change[Document], observed: Observed, rule: Rule) -> None:
+        write = as_write(change, rule, self._rules, self._calls.now())
         assert write is not None, "only copied rows are ever left out"  # noqa: S101
         wanted = fingerprint(write.document.body) if write.action is Action.UPSERT else None
         if wanted is not None and observed.digest == wanted:
@@ -91,8 +91,9 @@ class Guarded:
 
     async def _put(self, write: Write, guard: str | None, hook: Hook) -> None:
         document = write.document
+        body = as_of(document.body, self._calls.now())
         if guard is None:
-            await self._container.create_item(document.body, response_hook=hook)
+            await self._container.create_item(body, response_hook=hook)
             return
         condition: dict[str, Any] = {
             "etag": guard,
@@ -102,7 +103,7 @@ class Guarded:
         if write.action is Action.DELETE:
             await self._container.delete_item(document.id, document.partition_key, **condition)
         else:
-            await self._container.replace_item(document.id, document.body, **condition)
+            await self._container.replace_item(document.id, body, **condition)
 
 
 async def in_parallel(run: Callable[[str], Coroutine[Any, Any, None]], keys: Sequence[str]) -> None:

@@ -68,7 +68,7 @@ class MappingRules:
     @cached_property
     def partition_members(self) -> tuple[str, ...]:
         """The members of a document that form its partition key."""
-        return tuple(_path_member(path) for path in self.partition_paths)
+        return tuple(path_member(path) for path in self.partition_paths)
 
     @property
     def tells_keys_apart(self) -> bool:
@@ -188,11 +188,16 @@ def _write_attributes(
     for name, value in document.items():
         if name == "id" and restores_id:
             continue
-        member = f"{name}_" if name.rstrip("_") in RESERVED else name
+        member = member_of(name)
         body[member], kind = encode(value)
         if kind is not None:
             kinds[member] = kind
     return body, kinds, restores_id
+
+
+def member_of(name: str) -> str:
+    """The member of a document that holds an attribute."""
+    return f"{name}_" if name.rstrip("_") in RESERVED else name
 
 
 def _attribute(member: str) -> str | None:
@@ -202,7 +207,17 @@ def _attribute(member: str) -> str | None:
     return member[:-1] if member.endswith("_") and member.rstrip("_") in RESERVED else member
 
 
-def _path_member(path: str) -> str:
+def path_of(member: str) -> str:
+    """The partition path that names a member, quoted where Cosmos needs it. Raises ValueError where no path can."""
+    if member.isascii() and member.isidentifier():
+        return f"/{member}"
+    for quote in "\"'":
+        if quote not in member and not member.endswith("\\"):  # which would escape the closing quote
+            return f"/{quote}{member}{quote}"
+    raise ValueError(f"no partition path can name the attribute {member}")
+
+
+def path_member(path: str) -> str:
     """The member that a partition path names; nested paths are refused because no key attribute is nested."""
     if path[:1] == "/" and len(path) > 1:
         name = path[1:]
@@ -249,6 +264,12 @@ def _json_bound_bytes(body: dict[str, Json]) -> int:
     `marshal` is the quickest walk over a document: its format 2 writes every value in full and text as UTF-8.
     """
     return len(marshal.dumps(body, 2)) * JSON_GROWTH
+
+
+def as_of(body: dict[str, Json], now: datetime) -> dict[str, Json]:
+    """The same document, written at `now`: a `ttl` counts from then, however long it waited for its turn."""
+    expires_at = sidecar(body).expires_at if "ttl" in body else None
+    return body if expires_at is None else {**body, "ttl": ttl_s(expires_at, now)}
 
 
 def ttl_s(expires_at: datetime, now: datetime) -> int:

@@ -3,11 +3,11 @@
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.cosmos.aio import ContainerProxy
 
 from connectors.azure.cosmos.calls import Calls, Hook
 from connectors.azure.cosmos.guarded import CONFLICTS
 from connectors.azure.cosmos.ids import encode_id
+from connectors.azure.cosmos.sdk import Container
 from connectors.azure.errors import AzureRefusal
 from replicator.errors import AmbiguousError
 from replicator.model import Marker
@@ -16,7 +16,7 @@ from replicator.model import Marker
 class MarkerDocument:
     """Reads and replaces the marker of one container of records."""
 
-    def __init__(self, container: ContainerProxy, calls: Calls, marked: str) -> None:
+    def __init__(self, container: Container, calls: Calls, marked: str) -> None:
         self._container = container
         self._calls = calls
         self._id = encode_id([marked])

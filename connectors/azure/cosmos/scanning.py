@@ -1,17 +1,19 @@
 """Reading a container from end to end: everything it holds, and what a finished copy leaves to be done."""
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
+from enum import Enum
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.cosmos.aio import ContainerProxy
 
 from connectors.azure.cosmos.calls import Calls, Hook
 from connectors.azure.cosmos.guarded import CONFLICTS, in_parallel
 from connectors.azure.cosmos.mapping import MappingRules, from_cosmos, ttl_s
-from connectors.azure.cosmos.sidecar import SIDECAR, is_ours, sidecar
+from connectors.azure.cosmos.sdk import Container
+from connectors.azure.cosmos.sidecar import SIDECAR, Sidecar, is_ours, sidecar
 from connectors.azure.errors import AzureRefusal
 from replicator.documents import key_text
 from replicator.errors import AmbiguousError
@@ -23,10 +25,18 @@ PAGE = 200
 HELD = "SELECT * FROM c WHERE c._replicator.held = true"
 
 
+class Outcome(Enum):
+    """What became of a conditional write."""
+
+    DONE = "done"
+    CONFLICT = "conflict"
+    UNKNOWN = "unknown"
+
+
 class Scanner:
     """Reads one container page by page."""
 
-    def __init__(self, container: ContainerProxy, calls: Calls, rules: MappingRules) -> None:
+    def __init__(self, container: Container, calls: Calls, rules: MappingRules) -> None:
         self._container = container
         self._calls = calls
         self._rules = rules
@@ -39,30 +49,57 @@ class Scanner:
         return True
 
     async def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
-        """Every document, one range of partition keys after the other."""
-        ranges = await self._calls.read(self._ranges)
-        start, token = json.loads(position) if position else (0, None)
-        for index in range(start, len(ranges)):
-            async for page, token_after in self._pages("SELECT * FROM c", ranges[index], token):
-                after = [index, token_after] if token_after else [index + 1, None]
+        """Every document, one range of partition keys after the other.
+
+        A position names the ranges that are left: it outlives the process, and partitions split and merge.
+        """
+        ranges, token = json.loads(position) if position else (await self._calls.read(self._ranges), None)
+        for index, feed_range in enumerate(ranges):
+            token = await self._known(feed_range, token)
+            async for page, token_after in self._pages("SELECT * FROM c", feed_range, token):
+                after = [ranges[index:], token_after] if token_after else [ranges[index + 1 :], None]
                 yield self._listed(page, json.dumps(after))
             token = None
 
-    async def sweep(self, now: datetime, removed: Callable[[int], None]) -> None:
+    async def _known(self, feed_range: Any, token: str | None) -> str | None:
+        """A place to go on from, or the range's beginning where the service does not know that place any more."""
+        if token is None:
+            return None
+        try:
+            await self._calls.read(lambda hook: self._page("SELECT * FROM c", feed_range, token, 1, hook))
+        except AzureRefusal:
+            return None
+        return token
+
+    async def sweep(self, removed: Callable[[int], None]) -> None:
         """Purges tombstones and sets expiries until none is left; what changes meanwhile is left to its writer."""
+        stuck: set[str] = set()
         while True:
-            done = 0
-            async for page, _ in self._pages(HELD, None, None):
-                bodies = {str(i): body for i, body in enumerate(page)}
-
-                async def release(index: str, bodies: Mapping[str, dict[str, Any]] = bodies) -> None:
-                    await self._release(bodies[index], now)
-
-                await in_parallel(release, list(bodies))
-                done += len(page)
-            if not done:
+            moved, conflicts = await self._sweep_once(removed)
+            if not moved and conflicts <= stuck:
                 return
-            removed(done)
+            stuck = conflicts
+
+    async def _sweep_once(self, removed: Callable[[int], None]) -> tuple[bool, set[str]]:
+        """Whether anything was done, or may have been; and what has conflicted, each as the state it was in."""
+        moved, conflicts = False, set[str]()
+        async for page, _ in self._pages(HELD, None, None):
+            outcomes = await self._released([(body, note) for body in page if (note := _held_note(body))])
+            moved = moved or bool(outcomes[Outcome.DONE] or outcomes[Outcome.UNKNOWN])
+            conflicts.update(outcomes[Outcome.CONFLICT])
+            if outcomes[Outcome.DONE]:
+                removed(len(outcomes[Outcome.DONE]))
+        return moved, conflicts
+
+    async def _released(self, held: Sequence[tuple[Mapping[str, Any], Sidecar]]) -> dict[Outcome, list[str]]:
+        outcomes: dict[Outcome, list[str]] = defaultdict(list)
+
+        async def release(index: str) -> None:
+            body, note = held[int(index)]
+            outcomes[await self._release(body, note)].append(f"{body['id']} {body['_etag']}")
+
+        await in_parallel(release, [str(index) for index in range(len(held))])
+        return outcomes
 
     async def remove(self, handle: str) -> None:
         """Removes a document if it is still what `scan` listed."""
@@ -85,7 +122,7 @@ class Scanner:
                 keys.append(key)
         return Listed(tuple(keys), tuple(foreign), position)
 
-    def _key(self, body: dict[str, Any]) -> str | None:
+    def _key(self, body: Mapping[str, Any]) -> str | None:
         """The key of a document of ours, None where somebody has made it unreadable."""
         try:
             document = from_cosmos(body)
@@ -98,12 +135,12 @@ class Scanner:
         values = [body.get(member, {}) for member in self._rules.partition_members]
         return values[0] if len(values) == 1 else values
 
-    async def _release(self, body: dict[str, Any], now: datetime) -> None:
-        note = sidecar(body)
+    async def _release(self, body: Mapping[str, Any], note: Sidecar) -> Outcome:
         partition_key = self._partition_key(body)
         condition: dict[str, Any] = {"etag": body["_etag"], "match_condition": MatchConditions.IfNotModified}
 
         async def send(hook: Hook) -> None:
+            now = self._calls.now()
             if note.deleted or note.expires_at is None or note.expires_at <= now:
                 await self._container.delete_item(body["id"], partition_key, response_hook=hook, **condition)
                 return
@@ -113,17 +150,19 @@ class Scanner:
             ]
             await self._container.patch_item(body["id"], partition_key, operations, response_hook=hook, **condition)
 
-        await self._conditionally(self._key(body) or body["id"], send)
+        return await self._conditionally(self._key(body) or body["id"], send)
 
-    async def _conditionally(self, key: str, send: Callable[[Hook], Any]) -> None:
+    async def _conditionally(self, key: str, send: Callable[[Hook], Any]) -> Outcome:
         """A conditional write that may fail: whoever changed the document meanwhile has finished it."""
         try:
             await self._calls.write_once([key], send)
         except AmbiguousError:
-            return
+            return Outcome.UNKNOWN
         except AzureRefusal as refusal:
             if refusal.status not in CONFLICTS:
                 raise
+            return Outcome.CONFLICT
+        return Outcome.DONE
 
     async def _ranges(self, _: Hook) -> list[dict[str, Any]]:
         return [feed_range async for feed_range in self._container.read_feed_ranges()]
@@ -150,3 +189,12 @@ class Scanner:
         except StopAsyncIteration:
             return [], None
         return page, getattr(pages, "continuation_token", None)
+
+
+def _held_note(body: Mapping[str, Any]) -> Sidecar | None:
+    """The sidecar of a document that we hold; None where somebody has made it another's, which a repair finds."""
+    with suppress(ValueError):
+        note = sidecar(body)
+        if note.deleted or note.expires_at is not None:
+            return note
+    return None

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import anyio.lowlevel
 from azure.cosmos.aio import CosmosClient
 
+from connectors.azure.cosmos.account import Account, enter_account
 from connectors.azure.cosmos.calls import Calls
-from connectors.azure.cosmos.check import check_container
+from connectors.azure.cosmos.check import Looked, findings
 from connectors.azure.cosmos.client import open_client
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.containers import Containers, Existing, mapping_rules
@@ -17,8 +18,8 @@ from connectors.azure.cosmos.mapping import MappingRules, matches_digest
 from connectors.azure.cosmos.marker import MarkerDocument
 from connectors.azure.cosmos.scanning import Scanner
 from connectors.azure.cosmos.writing import Action, Write, Writer, as_write
-from replicator.clocks import utc_now
 from replicator.documents import Document
+from replicator.errors import ConfigurationError
 from replicator.model import Change, Finding, GuardedResult, Listed, Marker, Observed, Rejection, Rule
 from replicator.registry import TargetContext
 
@@ -34,6 +35,7 @@ class CosmosTarget:
 
     def __init__(self, config: CosmosTargetConfig, context: TargetContext, client: CosmosClient) -> None:
         self._config = config
+        self._client = client
         self._where = context.where
         self._calls = Calls(context.delivery, context.telemetry)
         database = client.get_database_client(config.database)
@@ -44,11 +46,19 @@ class CosmosTarget:
         )
         self._writer = Writer(self._container, self._calls)
         self._rules: MappingRules | None = None
+        self._account: Account | None = None
         self._existing = Existing(None, None)
 
     async def connect(self, key_names: tuple[str, ...]) -> None:
         self._rules = mapping_rules(self._config, key_names, self._where)
+        self._account = await enter_account(self._client, self._calls, self._config, self._where)
         self._found(await self._containers.find(self._rules))
+        if not self._calls.clock.known:
+            raise ConfigurationError(
+                self._where,
+                "answers carry no Date header, so it cannot be told what has expired",
+                "Let the proxy pass that header on",
+            )
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -61,7 +71,7 @@ class CosmosTarget:
         return self._existing.container is None or await self._scanner.is_empty()
 
     async def apply(self, changes: Sequence[Change[Document]], rule: Rule) -> list[Rejection]:
-        now = utc_now()
+        now = self._calls.now()
         writes: list[Write] = []
         rejections: list[Rejection] = []
         for index, change in enumerate(changes):
@@ -81,7 +91,7 @@ class CosmosTarget:
     async def replace(
         self, changes: Mapping[str, Change[Document]], observed: Mapping[str, Observed], rule: Rule
     ) -> GuardedResult:
-        return await self._guarded.replace(changes, observed, rule, utc_now())
+        return await self._guarded.replace(changes, observed, rule)
 
     def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
         return self._scanner.scan(position)
@@ -90,7 +100,7 @@ class CosmosTarget:
         await in_parallel(self._scanner.remove, handles)
 
     async def sweep(self, removed: Callable[[int], None]) -> None:
-        await self._scanner.sweep(utc_now(), removed)
+        await self._scanner.sweep(removed)
 
     async def read_marker(self) -> Marker | None:
         return None if self._existing.marker is None else await self._marker.read()
@@ -99,10 +109,19 @@ class CosmosTarget:
         return await self._marker.write(marker, previous)
 
     async def check(self) -> list[Finding]:
-        return check_container(self._config, self._existing, self._connected, self._where)
+        assert self._account is not None, "connect comes first"  # noqa: S101
+        looked = Looked(
+            config=self._config,
+            account=self._account,
+            existing=self._existing,
+            rules=self._connected,
+            marker=await self.read_marker(),
+            empty=await self.is_empty(),
+        )
+        return findings(looked, self._where)
 
     def fingerprint(self, change: Change[Document]) -> str | None:
-        write = as_write(change, Rule.FOLLOW, self._connected, utc_now())
+        write = as_write(change, Rule.FOLLOW, self._connected, self._calls.now())
         if write is None or write.action is Action.DELETE:
             return None
         body = json.loads(json.dumps(write.document.body))
@@ -130,6 +149,6 @@ class CosmosTarget:
 
 @asynccontextmanager
 async def open_target(config: CosmosTargetConfig, context: TargetContext) -> AsyncIterator[CosmosTarget]:
-    """A target with a client of its own, closed on leaving."""
-    async with open_client(config, context.delivery.timeout_s + READ_TIMEOUT_MARGIN_S) as client:
+    """A target with a client of its own, closed on leaving. Raises ConfigurationError where it cannot be set up."""
+    async with open_client(config, context.where, context.delivery.timeout_s + READ_TIMEOUT_MARGIN_S) as client:
         yield CosmosTarget(config, context, client)

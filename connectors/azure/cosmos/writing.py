@@ -9,10 +9,10 @@ from enum import StrEnum
 from typing import Any
 
 import anyio
-from azure.cosmos.aio import ContainerProxy
 
 from connectors.azure.cosmos.calls import BatchRefusal, Calls, Hook
-from connectors.azure.cosmos.mapping import CosmosDocument, MappingRules, to_cosmos, tombstone
+from connectors.azure.cosmos.mapping import CosmosDocument, MappingRules, as_of, to_cosmos, tombstone
+from connectors.azure.cosmos.sdk import Container
 from connectors.azure.errors import AzureRefusal
 from replicator.documents import Document
 from replicator.model import Change, Operation, Rejection, Rule
@@ -82,7 +82,7 @@ class Writer:
     some, so that a document may be refused because of another one.
     """
 
-    def __init__(self, container: ContainerProxy, calls: Calls) -> None:
+    def __init__(self, container: Container, calls: Calls) -> None:
         self._container = container
         self._calls = calls
         self.unique_keys = False
@@ -146,18 +146,18 @@ class Writer:
 
     async def _one(self, write: Write, hook: Hook) -> None:
         document = write.document
+        body = as_of(document.body, self._calls.now())
         match write.action:
             case Action.CREATE:
-                await self._container.create_item(document.body, response_hook=hook)
+                await self._container.create_item(body, response_hook=hook)
             case Action.UPSERT:
-                await self._container.upsert_item(document.body, response_hook=hook)
+                await self._container.upsert_item(body, response_hook=hook)
             case Action.DELETE:
                 await self._container.delete_item(document.id, document.partition_key, response_hook=hook)
 
     async def _batch(self, unit: Sequence[Write], hook: Hook) -> None:
-        operations: list[tuple[Any, ...]] = [
-            (w.action.value, (w.document.id if w.action is Action.DELETE else w.document.body,)) for w in unit
-        ]
+        now = self._calls.now()
+        operations: list[tuple[Any, ...]] = [(w.action.value, (as_of(w.document.body, now),)) for w in unit]
         await self._container.execute_item_batch(operations, unit[0].document.partition_key, response_hook=hook)
 
 

@@ -206,3 +206,16 @@ def test_records_of_one_kind_do_not_go_to_a_target_of_another() -> None:
     with pytest.raises(ConfigurationError, match=r"pipelines.orders: bucket records cannot go to container"):
         registry(buckets=True).pair("orders", "bucket", "container")
     assert registry().pair("orders", "table", "container")[0].config is TableConfig
+
+
+def test_bundles_of_authorities_are_relative_to_the_config_file_too(tmp_path: Path) -> None:
+    """As the state store is, whichever side names one and wherever the daemon is started."""
+    config = tree(
+        source={"type": "table", "name": "t", "ca_bundle": "certificates/aws.pem"},
+        target={"type": "container", "key": "k", "ca_bundle": "/etc/azure.pem"},
+    )
+    path = tmp_path / "migration.yaml"
+    path.write_text(yaml.safe_dump(config))
+    orders = load_config(path, registry()).pipelines["orders"]
+    assert orders.source.ca_bundle == tmp_path / "certificates/aws.pem"
+    assert orders.target.ca_bundle == Path("/etc/azure.pem")

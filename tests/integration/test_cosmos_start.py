@@ -1,0 +1,131 @@
+"""Promise: a start that cannot use the target ends soon, with one clear error, and a passing fault is passed over."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from connectors.azure.cosmos import calls
+from connectors.azure.cosmos.target import open_target
+from fakes.targets import WHERE, cosmos_config, open_delivery, target_context
+from replicator.errors import ConfigurationError
+from sandbox.cosmos import CosmosServer, Fault
+
+PATIENCE_S = 1.0
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "CONNECT_TIMEOUT_S", PATIENCE_S)
+
+
+async def start(endpoint: str) -> None:
+    async with open_target(cosmos_config(endpoint), target_context()) as target:
+        await target.connect(("id",))
+
+
+async def refusal(endpoint: str) -> ConfigurationError:
+    begun = time.monotonic()
+    with pytest.raises(ConfigurationError) as refused:
+        await start(endpoint)
+    assert time.monotonic() - begun < PATIENCE_S + 0.5
+    assert "\n" not in str(refused.value)
+    return refused.value
+
+
+@contextmanager
+def full_backlog() -> Iterator[str]:
+    """An address where connecting hangs, as behind a firewall that drops what it does not like."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        callers = [socket.socket() for _ in range(8)]
+        for caller in callers:
+            caller.setblocking(False)
+            caller.connect_ex(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        for caller in callers:
+            caller.close()
+
+
+async def test_nobody_there() -> None:
+    refused = await refusal("http://127.0.0.1:9/")
+    assert refused.where == WHERE
+    assert "cannot be reached" in refused.problem
+    assert "Connect call failed" in refused.problem
+
+
+async def test_a_connection_that_is_never_made() -> None:
+    with full_backlog() as endpoint:
+        refused = await refusal(endpoint)
+    assert "cannot be reached (no answer within 1 s)" in refused.problem
+
+
+async def test_a_service_that_never_answers() -> None:
+    async with CosmosServer() as server:
+        server.faults.add(Fault(delay_s=2))
+        refused = await refusal(server.endpoint)
+    assert "cannot be reached (no answer within 1 s)" in refused.problem
+
+
+@pytest.mark.parametrize("fault", [Fault(status=503), Fault(cut=True), Fault(status=429, retry_after_ms=10)])
+async def test_a_service_that_is_down_is_asked_a_few_times(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By us alone: the SDK would ask four times for each of ours."""
+    monkeypatch.setattr(calls, "CONNECT_TIMEOUT_S", 5)
+    async with CosmosServer() as server:
+        server.faults.add(fault)
+        begun = time.monotonic()
+        with pytest.raises(ConfigurationError, match="cannot be reached"):
+            await start(server.endpoint)
+        assert time.monotonic() - begun < 2
+        (answers,) = server.stats()["operations"].values()
+        assert sum(answers.values()) == calls.PROBE_ATTEMPTS
+
+
+@pytest.mark.parametrize("operation", ["account.read", "container.read"])
+async def test_a_passing_fault_does_not_stop_a_start(operation: str) -> None:
+    async with CosmosServer() as server:
+        server.faults.add(Fault(operation=operation, status=503, count=calls.PROBE_ATTEMPTS - 1))
+        await start(server.endpoint)
+
+
+async def test_a_wrong_key_is_not_tried_again() -> None:
+    async with CosmosServer(key="d3Jvbmc=") as server:
+        refused = await refusal(server.endpoint)
+        assert server.stats()["operations"] == {"account.read": {"401": 1}}
+    assert "docs/permissions.md" in refused.fix
+
+
+async def test_the_account_is_read_by_us_and_at_most_once_more_by_the_sdk() -> None:
+    """Which looks after its health in the background."""
+    async with CosmosServer() as server:
+        await start(server.endpoint)
+        assert server.stats()["operations"]["account.read"]["200"] <= 2
+
+
+async def test_making_a_container_may_take_longer_than_a_request() -> None:
+    async with CosmosServer() as server:
+        server.faults.add(Fault(operation="container.create", delay_s=1.5, count=1))
+        async with open_target(cosmos_config(server.endpoint), target_context(open_delivery(timeout_s=0.1))) as target:
+            await target.connect(("id",))
+            await target.create()
+        assert set(server.stats()["items"]) == {"shop/orders", "shop/replicator"}
+
+
+@pytest.mark.parametrize("operation", ["database.create", "container.create"])
+async def test_somebody_else_may_make_the_same_at_the_same_moment(operation: str) -> None:
+    async with CosmosServer() as server, open_target(cosmos_config(server.endpoint), target_context()) as target:
+        await target.connect(("id",))
+        server.faults.add(Fault(operation=operation, status=409, when="after", count=1))
+        await target.create()
+        assert set(server.stats()["items"]) == {"shop/orders", "shop/replicator"}
+
+
+@pytest.mark.parametrize("operation", ["database.create", "container.create"])
+async def test_what_may_not_be_made_is_an_error_that_names_it(operation: str) -> None:
+    async with CosmosServer() as server, open_target(cosmos_config(server.endpoint), target_context()) as target:
+        await target.connect(("id",))
+        server.faults.add(Fault(operation=operation, status=400))
+        with pytest.raises(ConfigurationError, match="cannot be made") as refused:
+            await target.create()
+    assert refused.value.where == f"{WHERE}.create"
