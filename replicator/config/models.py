@@ -104,7 +104,10 @@ class LimitsConfig(Frozen):
         description="The target's marker moves on so often; bounds how old a store goes unnoticed.",
     )
     max_batches: int = Field(
-        default=16, ge=1, le=1000, description="Batches (of up to about 1 MB each) in memory at once, per pipeline."
+        default=16,
+        ge=2,
+        le=1000,
+        description="Batches (of up to about 1 MB each) in memory at once, per pipeline: half of them for copying.",
     )
 
     @model_validator(mode="after")

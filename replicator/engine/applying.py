@@ -1,6 +1,6 @@
 """How a batch becomes durable at the target: folded, guarded where it must be, refusals kept as dead letters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Generic
@@ -51,16 +51,18 @@ class Applier(Generic[R]):
                 rejections = await self._copy(last)
             else:
                 rejections = await self._follow(last)
-            await self._keep(partition.id, rejections, changes)
+            await self._keep(partition.id, rejections, _first_commits(changes))
         kind = COPY_KIND if partition.bounded else FOLLOW_KIND
         self._telemetry.batch_applied(kind, read=len(changes), written=len(last), rejected=len(rejections))
 
-    async def reconcile(self, origin: str, keys: Sequence[str]) -> list[Rejection]:
-        """The guarded procedure for these keys; what the target refuses becomes a dead letter of `origin`."""
+    async def reconcile(self, origin: str, since: Mapping[str, datetime | None]) -> None:
+        """The guarded procedure for these keys; what the target refuses becomes a dead letter of `origin`.
+
+        `since` names, for each key, the commit time of the oldest change that may be missing; None where it is unknown.
+        """
         with self.inflight.entered():
-            rejections = await self._reconciler.reconcile(keys, self.rule, self._guards.reconciled)
-            await self._keep(origin, rejections, ())
-        return rejections
+            rejections = await self._reconciler.reconcile(list(since), self.rule, self._guards.reconciled)
+            await self._keep(origin, rejections, since)
 
     async def _copy(self, rows: Sequence[Change[R]]) -> list[Rejection]:
         if self.repairing:
@@ -85,13 +87,10 @@ class Applier(Generic[R]):
         decision = self._guards.decide(change)
         return Decision.RECONCILE if self.repairing and decision is Decision.WRITE else decision
 
-    async def _keep(self, origin: str, rejections: list[Rejection], changes: Sequence[Change[R]]) -> None:
+    async def _keep(self, origin: str, rejections: list[Rejection], since: Mapping[str, datetime | None]) -> None:
         if not rejections:
             return
-        committed: dict[str, datetime | None] = {}
-        for change in changes:
-            committed.setdefault(change.key, change.committed_at)
-        dated = [replace(r, committed_at=committed.get(r.key)) for r in rejections]
+        dated = [replace(r, committed_at=since[r.key]) for r in rejections]
         await self._store.add_dead_letters(self._pipeline, origin, dated)
         self._telemetry.log.warning(
             "changes were refused and are kept as dead letters",
@@ -99,3 +98,11 @@ class Applier(Generic[R]):
             count=len(dated),
             reason=dated[0].reason,
         )
+
+
+def _first_commits(changes: Sequence[Change[R]]) -> dict[str, datetime | None]:
+    """When the first change of each key was committed: the last one is what is written, all of them may be missing."""
+    first: dict[str, datetime | None] = {}
+    for change in changes:
+        first.setdefault(change.key, change.committed_at)
+    return first

@@ -96,7 +96,7 @@ class Copying(Generic[R]):
         foreign = 0
         async with aclosing(self._target.scan(checkpoint.position)) as pages:
             async for listed in pages:
-                await self._applier.reconcile(TARGET_SCAN.id, listed.keys)
+                await self._applier.reconcile(TARGET_SCAN.id, dict.fromkeys(listed.keys))
                 if self._remove_foreign:
                     await self._target.remove_foreign(listed.foreign)
                 foreign += len(listed.foreign)

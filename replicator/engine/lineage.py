@@ -4,7 +4,7 @@ A partition continues its parents: it is started only when they are finished dur
 what it has not yet proven itself it inherits from them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -36,9 +36,10 @@ class Lineage:
         """
         listed = {partition.id: partition for partition in listing}
         self._check_log(listed.values())
+        over = self._forgotten(listed)
         new: list[Checkpoint] = []
         for partition in listed.values():
-            if partition.id in self.checkpoints:
+            if partition.id in self.checkpoints or partition.id in over:
                 continue
             known = tuple(p for p in partition.parents if p in self.checkpoints or p in listed)
             if len(known) < len(partition.parents) and self._listed_before:
@@ -50,6 +51,17 @@ class Lineage:
         self.checkpoints.update((c.partition.id, c) for c in new)
         self._listed_before = True
         return new
+
+    def _forgotten(self, listed: Mapping[str, Partition]) -> set[str]:
+        """What was finished and forgotten, and before it: a listing may be older than the one that lacked it."""
+        over: set[str] = set()
+        parents = [p for c in self.checkpoints.values() for p in c.partition.parents if p not in self.checkpoints]
+        while parents:
+            id_ = parents.pop()
+            if id_ not in over:
+                over.add(id_)
+                parents += listed[id_].parents if id_ in listed else ()
+        return over
 
     def _check_log(self, listing: Iterable[Partition]) -> None:
         known = {c.partition.log for c in self.checkpoints.values()}

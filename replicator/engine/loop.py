@@ -5,7 +5,7 @@
 The reader may be cancelled at any moment; the writer then finishes what was read, and saves.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +16,6 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from replicator.clocks import elapsed_s
 from replicator.engine.applying import COPY_KIND, FOLLOW_KIND, Applier
-from replicator.engine.folding import fold
 from replicator.model import Batch, Checkpoint, R, Resume
 from replicator.ports import Source, StateStore
 from replicator.telemetry import PipelineTelemetry
@@ -104,21 +103,24 @@ class PartitionLoop(Generic[R]):
         return batch
 
     async def _replayed(self, intent: str) -> Batch[R]:
-        """What lies between the saved position and the intent, folded: it may or may not be at the target already."""
-        folded: list[Batch[R]] = []
+        """What lies between the saved position and the intent: it may or may not be at the target already.
+
+        It is applied as the one batch it was then, and so folded before anything of it is written.
+        """
+        batches: list[Batch[R]] = []
         resume = replace(self._resume(self._checkpoint.position), until=intent)
         async with aclosing(self._source.read(self._checkpoint.partition, resume)) as source:
             async for batch in source:
-                folded = [_merged([*folded, batch])]
+                batches.append(batch)
                 if not batch.read:
                     await anyio.sleep(batch.pause_s)
-        replayed: Batch[R] = folded[0] if folded else Batch(changes=())
+        replayed = _merged(batches)
         self._telemetry.log.info(
             "replaying what was under way when the last run ended",
             partition=self._checkpoint.partition.id,
             changes=len(replayed.changes),
         )
-        return replace(replayed, position=intent, pause_s=0.0)
+        return replace(replayed, position=intent)
 
     def _resume(self, position: str | None) -> Resume:
         return Resume(position, self._checkpoint.replicated_through, self._skip_before)
@@ -153,12 +155,11 @@ class PartitionLoop(Generic[R]):
         self._saved_at = elapsed_s()
 
 
-def _merged(batches: list[Batch[R]]) -> Batch[R]:
-    """One batch for a run of them, its changes folded."""
+def _merged(batches: Sequence[Batch[R]]) -> Batch[R]:
+    """One batch for a run of them; without any position of its own."""
     times = [b.replicated_through for b in batches if b.replicated_through is not None]
     return Batch(
-        changes=tuple(fold(change for batch in batches for change in batch.changes)),
-        position=batches[-1].position,
+        changes=tuple(change for batch in batches for change in batch.changes),
         replicated_through=max(times, default=None),
         read=sum(b.read for b in batches),
         late=sum(b.late for b in batches),

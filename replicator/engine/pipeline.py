@@ -37,7 +37,7 @@ class PipelineOptions:
     """What a pipeline is told by its config.
 
     `lifetime_s`: how late a request may take effect. `beat_s`: how often the marker moves on. `discover_s`: how often
-    partitions are listed. `most_batches`: batches in memory at once.
+    partitions are listed. `most_batches`: batches in memory at once, half of them for copying.
     """
 
     lifetime_s: float
@@ -80,7 +80,8 @@ class Pipeline(Generic[R]):
             store=store,
             telemetry=telemetry,
         )
-        self._slots = anyio.Semaphore(options.most_batches)
+        self._copy_slots = anyio.Semaphore(options.most_batches // 2)
+        self._follow_slots = anyio.Semaphore(options.most_batches - options.most_batches // 2)
         self._reading = anyio.CancelScope()
         self._state_lock = anyio.Lock()
         self._readers: TaskGroup | None = None
@@ -168,7 +169,7 @@ class Pipeline(Generic[R]):
         self._guards.open(known)
         await self._update(guarding=True)
         await self._applier.inflight.drained()
-        await self._applier.reconcile(RETRY_ORIGIN, known)
+        await self._applier.reconcile(RETRY_ORIGIN, {letter.key: letter.committed_at for letter in letters})
         self._guards.close(known)
         resolved = await self._store.resolve_dead_letters(letters)
         self.telemetry.log.info("dead letters taken up again", resolved=resolved, open=len(letters) - resolved)
@@ -208,7 +209,7 @@ class Pipeline(Generic[R]):
             source=self.source,
             applier=self._applier,
             store=self._store,
-            slots=self._slots,
+            slots=self._copy_slots if bounded else self._follow_slots,
             telemetry=self.telemetry,
             advanced=self.copying.advanced if bounded else self.following.advanced,
         )

@@ -170,7 +170,7 @@ def test_a_missing_environment_variable_is_named_with_its_field() -> None:
         {"request_timeout_s": 20, "request_lifetime_s": 15},
         {"request_lifetime_s": 30, "lease_s": 30},
         {"lease_s": -1},
-        {"max_batches": 0},
+        {"max_batches": 1},
     ],
 )
 def test_limits_that_contradict_each_other_are_refused(limits: dict[str, float]) -> None:

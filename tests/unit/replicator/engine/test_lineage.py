@@ -247,3 +247,33 @@ def test_over_a_long_life_order_and_time_hold_and_memory_does_not_grow(generatio
         assert after >= before
         assert after == min(c.replicated_through or T0 for c in lineage.checkpoints.values() if not c.succeeded)
     assert len(lineage.checkpoints) <= 4 * len(alive) + 6
+
+
+@pytest.mark.parametrize("chain", [["a", "b", "c"], ["a", "b", "c", "d", "e"]])
+def test_a_partition_that_was_forgotten_is_not_found_again(chain: list[str]) -> None:
+    """A listing may be older than the one that no longer named it; its changes have long been overtaken."""
+    shards = [shard(id_, *before) for id_, before in zip(chain, [(), *([c] for c in chain)], strict=False)]
+    lineage = Lineage()
+    lineage.discover(shards)
+    for id_ in chain[:-1]:
+        finish(lineage, id_, at(1))
+    lineage.settled(chain[:-1])
+    reach(lineage, chain[-1], at(2))
+    forgotten = lineage.forgettable(shards[-2:])
+    assert forgotten == chain[:-2]
+    lineage.forget(forgotten)
+    assert lineage.discover(shards) == []
+    assert ids(lineage.startable()) == {chain[-1]}
+
+
+def test_a_forgotten_partition_with_a_parent_long_gone_is_no_lost_position() -> None:
+    """It names what was trimmed before we ever listed."""
+    shards = [shard("b", "a"), shard("c", "b"), shard("d", "c")]
+    lineage = Lineage()
+    lineage.discover(shards)
+    for id_ in "bc":
+        finish(lineage, id_, at(1))
+    lineage.settled("bc")
+    reach(lineage, "d", at(2))
+    lineage.forget(lineage.forgettable(shards[1:]))
+    assert lineage.discover(shards) == []
