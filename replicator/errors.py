@@ -18,6 +18,8 @@ these where it is not caught as said above, is a bug and ends the process with e
 instruction.
 """
 
+from collections.abc import Sequence
+
 
 class ReplicatorError(Exception):
     """Root of the tree; never raised itself."""
@@ -26,14 +28,16 @@ class ReplicatorError(Exception):
 class ConfigurationError(ReplicatorError):
     """Something the operator must change.
 
-    `where` names the config field or the resource, `fix` what to do next.
+    `where` names the config field or the resource, `fix` what to do next. `each` holds the single mistakes where this
+    is about several.
     """
 
-    def __init__(self, where: str, problem: str, fix: str) -> None:
+    def __init__(self, where: str, problem: str, fix: str, *, each: Sequence["ConfigurationError"] = ()) -> None:
         super().__init__(f"{where}: {problem}. {fix}")
         self.where = where
         self.problem = problem
         self.fix = fix
+        self.each = tuple(each)
 
 
 class TransientError(ReplicatorError):

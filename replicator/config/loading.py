@@ -1,6 +1,5 @@
 """From a YAML file to a checked config: environment references, connector models, errors a person can act on."""
 
-import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,8 +10,8 @@ from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model
-from pydantic_core import ErrorDetails
 
+from replicator.config.mistakes import Mistakes
 from replicator.config.models import EndpointConfig, MigrationConfig, Name, PipelineConfig
 from replicator.errors import ConfigurationError
 from replicator.registry import Registry
@@ -52,21 +51,20 @@ def parse_config(
 ) -> MigrationConfig:
     """The config in `text`. Raises ConfigurationError."""
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, Loader=_Loader)  # noqa: S506 — it is a safe one
     except yaml.YAMLError as error:
-        where = (
-            f"{name}:{error.problem_mark.line + 1}"
-            if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark
-            else name
-        )
-        raise ConfigurationError(where, "is not valid YAML", "Mend the syntax at that line") from error
+        raise _not_yaml(error, name) from error
     if not isinstance(tree, dict):
         raise ConfigurationError(name, "is empty or not a mapping", "Start from docs/config.example.yaml")
     model = _model(registry)
+    unset: list[ConfigurationError] = []
+    resolved = _resolve(tree, environment, (), unset)
+    if unset:
+        raise one_of(name, unset)
     try:
-        return model.model_validate(_resolve(tree, environment, ()))
+        return model.model_validate(resolved)
     except ValidationError as error:
-        raise _Explanation(registry, model).of(error, name) from None
+        raise one_of(name, Mistakes(registry, model).of(error)) from None
 
 
 def json_schema(registry: Registry) -> dict[str, Any]:
@@ -92,11 +90,51 @@ def _either(models: Sequence[type[BaseModel]]) -> Any:
     return Annotated[reduce(or_, models), Field(discriminator="type")]
 
 
-def _resolve(node: object, environment: Mapping[str, str], path: tuple[str, ...]) -> object:
+class _Loader(yaml.SafeLoader):
+    """Refuses what YAML leaves open: a field that is there twice, of which only the last one would count."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value == "<<" or not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise DuplicateFieldError(problem=key.value, problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class DuplicateFieldError(yaml.MarkedYAMLError):
+    """A mapping has a field twice."""
+
+
+def _not_yaml(error: yaml.YAMLError, name: str) -> ConfigurationError:
+    """Names the line and what is wrong with it, but none of its values: they may be secrets."""
+    marked = error if isinstance(error, yaml.MarkedYAMLError) else None
+    where = f"{name}:{marked.problem_mark.line + 1}" if marked and marked.problem_mark else name
+    if isinstance(error, DuplicateFieldError):
+        return ConfigurationError(where, f"the field {error.problem} is there twice", "Keep one of them")
+    said = f" ({error.problem})" if isinstance(error, yaml.parser.ParserError | yaml.scanner.ScannerError) else ""
+    return ConfigurationError(where, f"is not valid YAML{said}", "Mend the syntax at that line")
+
+
+def one_of(name: str, mistakes: Sequence[ConfigurationError]) -> ConfigurationError:
+    """One error for everything that is wrong with a config."""
+    if len(mistakes) == 1:
+        (only,) = mistakes
+        return ConfigurationError(f"{name}: {only.where}", only.problem, only.fix, each=mistakes)
+    lines = "".join(f"\n  {mistake}" for mistake in mistakes)
+    return ConfigurationError(name, f"{len(mistakes)} fields are wrong", f"Mend each:{lines}", each=mistakes)
+
+
+def _resolve(
+    node: object, environment: Mapping[str, str], path: tuple[str, ...], unset: list[ConfigurationError]
+) -> object:
+    """With references replaced; what cannot be goes to `unset`."""
     if isinstance(node, dict):
-        return {key: _resolve(value, environment, (*path, str(key))) for key, value in node.items()}
+        return {key: _resolve(value, environment, (*path, str(key)), unset) for key, value in node.items()}
     if isinstance(node, list):
-        return [_resolve(value, environment, (*path, str(i))) for i, value in enumerate(node)]
+        return [_resolve(value, environment, (*path, str(i)), unset) for i, value in enumerate(node)]
     if not isinstance(node, str):
         return node
 
@@ -106,52 +144,10 @@ def _resolve(node: object, environment: Mapping[str, str], path: tuple[str, ...]
             return match.group(0)[1:]
         value = environment.get(variable, default)
         if value is None:
-            raise ConfigurationError(
-                ".".join(path),
-                f"the environment variable {variable} is not set",
-                f"Set it, or write ${{{variable}:-default}}",
-            )
+            problem = f"the environment variable {variable} is not set"
+            fix = f"Set it, or write ${{{variable}:-default}}"
+            unset.append(ConfigurationError(".".join(path), problem, fix))
+            return ""
         return value
 
     return REFERENCE.sub(expand, node)
-
-
-class _Explanation:
-    """Validation errors in the words of a config file. Values never appear: they may be secrets."""
-
-    def __init__(self, registry: Registry, model: type[BaseModel]) -> None:
-        self._registry = registry
-        self._model = model
-
-    def of(self, error: ValidationError, name: str) -> ConfigurationError:
-        """Every problem with its field and the fix."""
-        problems = [self._problem(details) for details in error.errors(include_input=False, include_url=False)]
-        if len(problems) == 1:
-            where, what, fix = problems[0]
-            return ConfigurationError(f"{name}: {where}", what, fix)
-        lines = "".join(f"\n  {where}: {what}. {fix}" for where, what, fix in problems)
-        return ConfigurationError(name, f"{len(problems)} fields are wrong", f"Mend each:{lines}")
-
-    def _problem(self, details: ErrorDetails) -> tuple[str, str, str]:
-        path = self._path(details["loc"])
-        where = ".".join(path)
-        match details["type"]:
-            case "extra_forbidden":
-                return where, "unknown field", self._suggestion(path[-1])
-            case "missing":
-                return where, "is missing", "Add it; see docs/configuration.md"
-            case "union_tag_invalid" | "union_tag_not_found":
-                kinds = self._registry.sources if path[-1] == "source" else self._registry.targets
-                return f"{where}.type", "names no connector there is", f"Use one of {', '.join(map(repr, kinds))}"
-        return where, details["msg"].removeprefix("Value error, "), "See docs/configuration.md for what is allowed"
-
-    def _path(self, location: tuple[int | str, ...]) -> list[str]:
-        """Without the connector's name, which pydantic puts behind `source` and `target` where there are several."""
-        kinds = {"source": set(self._registry.sources), "target": set(self._registry.targets)}
-        parts = [str(part) for part in location]
-        return [part for before, part in zip(["", *parts], parts, strict=False) if part not in kinds.get(before, set())]
-
-    def _suggestion(self, unknown: str) -> str:
-        known = set(re.findall(r'"([a-z_]+)": \{', str(self._model.model_json_schema()).replace("'", '"')))
-        close = difflib.get_close_matches(unknown, known, n=1)
-        return f"Did you mean {close[0]}?" if close else "Remove it; see docs/configuration.md for what there is"

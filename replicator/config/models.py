@@ -5,7 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+LISTEN_PATTERN = r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):\d{1,5}$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """Names become metric labels and parts of resource names: lower case letters, digits and hyphens."""
 
 
@@ -61,7 +64,7 @@ class HttpConfig(Frozen):
 
     listen: str = Field(
         default="127.0.0.1:8080",
-        pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):\d{1,5}$",
+        pattern=LISTEN_PATTERN,
         description="Address and port for health, metrics and status. Port 0 takes a free one.",
     )
 

@@ -84,11 +84,16 @@ def test_nothing_changes_after_parsing() -> None:
         ({"source": {"type": "table", "name": "t", "segmnts": 3}}, "orders.source.segmnts", "Did you mean segments?"),
         ({"zzzzzzzzzz": 1}, "pipelines.orders.zzzzzzzzzz", "Remove it"),
         ({"source": {"type": "table"}}, "orders.source.name", "is missing"),
-        ({"source": {"type": "table", "name": "t", "segments": SECRET}}, "source.segments", "valid integer"),
-        ({"source": {"type": "table", "name": [SECRET]}}, "source.name", "valid string"),
-        ({"source": SECRET}, "pipelines.orders.source", ""),
-        ({"target": {"type": "container", "key": "k", "max_concurrency": 0}}, "target.max_concurrency", "greater"),
-        ({"mode": SECRET}, "pipelines.orders.mode", "async"),
+        ({"source": {"type": "table", "name": "t", "segments": SECRET}}, "source.segments", "must be a whole number"),
+        ({"source": {"type": "table", "name": [SECRET]}}, "source.name", "must be a text"),
+        ({"source": {"type": "table", "name": True}}, "source.name", "must be a text; put it in quotes"),
+        ({"source": SECRET}, "pipelines.orders.source", "must be a mapping of fields"),
+        ({"target": {"type": "container", "key": "k", "max_concurrency": 0}}, "target.max_concurrency", "at least 1."),
+        ({"target": {"type": "container", "key": "k", "max_concurrency": 9999}}, "max_concurrency", "at most 1,000."),
+        ({"target": {"type": "container", "key": "k", "max_concurrency": 1.5}}, "max_concurrency", "a whole number"),
+        ({"target": {"type": "container", "key": "k", "max_request_units": 0}}, "max_request_units", "above 0"),
+        ({"target": {"type": "container", "key": "k", "max_request_units": SECRET}}, "request_units", "be a number"),
+        ({"mode": SECRET}, "pipelines.orders.mode", "must be 'async'"),
     ],
 )
 def test_every_mistake_is_named_with_its_field_and_its_fix(change: dict[str, Any], where: str, fix: str) -> None:
@@ -125,11 +130,57 @@ def test_a_field_of_one_of_several_connectors_is_named_as_it_is_written() -> Non
 def test_names_become_labels_and_are_held_to_it(name: str) -> None:
     config = tree()
     config["pipelines"] = {name: config["pipelines"]["orders"]}
-    refused(config)
+    assert f"pipelines.{name}: is no name: lower-case letters, digits and hyphens" in refused(config)
 
 
 def test_no_pipeline_is_a_mistake() -> None:
-    assert "pipelines" in refused({"migration": "shop", "pipelines": {}})
+    assert "pipelines: must have at least 1 entry" in refused({"migration": "shop", "pipelines": {}})
+
+
+def test_a_place_to_listen_at_is_told_its_form() -> None:
+    assert "http.listen: must be host:port" in refused({**tree(), "http": {"listen": SECRET}})
+
+
+def test_each_mistake_can_be_looked_at_by_itself() -> None:
+    """For machines, and for `check`."""
+    for config, places in (
+        ({**tree(mode="zero", extra=1)}, ["pipelines.orders.mode", "pipelines.orders.extra"]),
+        (tree(mode="zero"), ["pipelines.orders.mode"]),
+    ):
+        with pytest.raises(ConfigurationError) as raised:
+            parse(config)
+        assert [mistake.where for mistake in raised.value.each] == places
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field"),
+    [
+        ("migration: a\nmigration: b\n", 2, "migration"),
+        ("pipelines:\n  orders: {}\n  other: {}\n  orders: {}\n", 4, "orders"),
+        ("log: {level: info, format: json, level: debug}", 1, "level"),
+    ],
+)
+def test_a_field_that_is_there_twice_is_refused(text: str, line: int, field: str) -> None:
+    """YAML would let the last one win, and a pipeline vanish without a word."""
+    with pytest.raises(ConfigurationError, match=f"config:{line}: the field {field} is there twice"):
+        parse_config(text, registry())
+
+
+def test_anchors_and_merges_are_understood() -> None:
+    """And overriding what was merged is no repetition."""
+    text = """
+        migration: shop
+        pipelines:
+          orders: &orders
+            source: {type: table, name: t}
+            target: {type: container, key: k}
+          others:
+            <<: *orders
+            source: {type: table, name: other}
+    """
+    others = parse_config(text, registry()).pipelines["others"]
+    assert isinstance(others.source, TableConfig)
+    assert others.source.name == "other"
 
 
 @pytest.mark.parametrize("text", ["", "just text", "- a\n- b", "migration: [unclosed"])
@@ -162,6 +213,12 @@ def test_a_missing_environment_variable_is_named_with_its_field() -> None:
     message = refused(tree(target={"type": "container", "key": "${KEY}"}), OTHER=SECRET)
     assert "pipelines.orders.target.key" in message
     assert "KEY is not set" in message
+
+
+def test_all_environment_variables_that_are_missing_are_named_at_once() -> None:
+    message = refused(tree(source={"type": "table", "name": "${NAME}"}, target={"type": "container", "key": "${KEY}"}))
+    assert "pipelines.orders.source.name: the environment variable NAME is not set" in message
+    assert "pipelines.orders.target.key: the environment variable KEY is not set" in message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,112 @@
+"""What pydantic finds wrong with a config, in the words of a config file. Values never appear: they may be secrets."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from replicator.config.models import LISTEN_PATTERN, NAME_PATTERN
+from replicator.errors import ConfigurationError
+from replicator.registry import Registry
+from replicator.wording import counted
+
+ALLOWED = "See docs/configuration.md for what is allowed"
+
+MAPPING = "must be a mapping of fields"
+TEXT = "must be a text; put it in quotes"
+NUMBER = "must be a number"
+WHOLE = "must be a whole number"
+TRUTH = "must be true or false"
+
+KINDS = {
+    "dict_type": MAPPING,
+    "model_type": MAPPING,
+    "model_attributes_type": MAPPING,
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "string_type": TEXT,
+    "path_type": TEXT,
+    "float_type": NUMBER,
+    "float_parsing": NUMBER,
+    "finite_number": NUMBER,
+    "int_type": WHOLE,
+    "int_parsing": WHOLE,
+    "int_from_float": WHOLE,
+    "bool_type": TRUTH,
+    "bool_parsing": TRUTH,
+}
+"""By pydantic's types of error, for those that say nothing but the kind."""
+
+BOUNDS = {
+    "literal_error": "must be {expected}",
+    "greater_than": "must be above {gt:,}",
+    "greater_than_equal": "must be at least {ge:,}",
+    "less_than": "must be below {lt:,}",
+    "less_than_equal": "must be at most {le:,}",
+    "string_too_short": "is too short or empty",
+    "string_too_long": "must have {max_length} characters at most",
+}
+"""Those with a bound."""
+
+PATTERNS = {
+    NAME_PATTERN: "is no name: lower-case letters, digits and hyphens, 63 at most, a letter or digit first",
+    LISTEN_PATTERN: "must be host:port",
+    "^https?://": "must begin with http:// or https://",
+    "^/.+$": "must begin with a slash, and name something",
+}
+
+
+class Mistakes:
+    """Explains the errors of one model."""
+
+    def __init__(self, registry: Registry, model: type[BaseModel]) -> None:
+        self._registry = registry
+        self._model = model
+
+    def of(self, error: ValidationError) -> list[ConfigurationError]:
+        """Every problem with its field and the fix."""
+        return [self._mistake(details) for details in error.errors(include_input=False, include_url=False)]
+
+    def _mistake(self, details: ErrorDetails) -> ConfigurationError:
+        path = self._path(details["loc"])
+        where = ".".join(path)
+        match details["type"]:
+            case "extra_forbidden":
+                return ConfigurationError(where, "unknown field", self._suggestion(path[-1]))
+            case "missing":
+                return ConfigurationError(where, "is missing", "Add it; see docs/configuration.md")
+            case "union_tag_invalid" | "union_tag_not_found":
+                kinds = self._registry.sources if path[-1] == "source" else self._registry.targets
+                known = f"Use one of {', '.join(map(repr, kinds))}"
+                return ConfigurationError(f"{where}.type", "names no connector there is", known)
+        return ConfigurationError(where, _problem(details["type"], details.get("ctx", {}), details["msg"]), ALLOWED)
+
+    def _path(self, location: tuple[int | str, ...]) -> list[str]:
+        """Without the connector's name, which pydantic puts behind `source` and `target` where there are several, and
+        without the mark behind a name that is itself the mistake.
+        """
+        kinds = {"source": set(self._registry.sources), "target": set(self._registry.targets)}
+        parts = [str(part) for part in location if part != "[key]"]
+        return [part for before, part in zip(["", *parts], parts, strict=False) if part not in kinds.get(before, set())]
+
+    def _suggestion(self, unknown: str) -> str:
+        known = set(re.findall(r'"([a-z_]+)": \{', str(self._model.model_json_schema()).replace("'", '"')))
+        close = difflib.get_close_matches(unknown, known, n=1)
+        return f"Did you mean {close[0]}?" if close else "Remove it; see docs/configuration.md for what there is"
+
+
+def _problem(kind: str, bounds: Mapping[str, Any], message: str) -> str:
+    if kind in KINDS:
+        return KINDS[kind]
+    if kind in BOUNDS:
+        return BOUNDS[kind].format(**bounds)
+    if kind == "string_pattern_mismatch":
+        return PATTERNS.get(bounds["pattern"], f"must match the pattern {bounds['pattern']}")
+    if kind == "too_short":
+        return f"must have at least {counted(bounds['min_length'], 'entry', 'entries')}"
+    if kind == "too_long":
+        return f"must have at most {counted(bounds['max_length'], 'entry', 'entries')}"
+    return message.removeprefix("Value error, ")
