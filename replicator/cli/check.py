@@ -2,9 +2,13 @@
 
 import ipaddress
 import json
+import os
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,22 +16,35 @@ import anyio
 import anyio.to_thread
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from connectors import registry
+from replicator.api.server import bind
 from replicator.cli.looking import look_at
 from replicator.config.loading import load_config
 from replicator.config.models import MigrationConfig, PipelineConfig
 from replicator.engine.daemon import connect
+from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline
 from replicator.errors import ConfigurationError
 from replicator.model import Finding, Severity
+from replicator.state.sqlite import SqliteStore, copy_state
 from replicator.telemetry import configure_logging
 from replicator.wording import counted
 
 SAMPLE = 100
 """Records whose mapping is tried."""
 
-MARKS = {Severity.OK: "[green]ok[/]", Severity.NOTE: "note", Severity.WARNING: "[yellow]warning[/]"}
+LONGEST_LOOK_S = 300.0
+"""For one pipeline; a read budget that is very small may make it wait."""
+
+COLOURS = {Severity.OK: "green", Severity.NOTE: "", Severity.WARNING: "yellow", Severity.ERROR: "red"}
+
+CLAIMS = {
+    Claim.FRESH: "the target is empty and will be claimed",
+    Claim.RESUME: "the target is ours, and a run goes on from where the last one stopped",
+    Claim.ADOPT: "the target is being repaired, and a run goes on with that",
+}
 
 
 def run_check(path: Path, *, as_json: bool) -> int:
@@ -45,38 +62,125 @@ def run_check(path: Path, *, as_json: bool) -> int:
 
 
 def _print(findings: list[Finding]) -> None:
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, highlight=False)
     for finding in findings:
-        mark = MARKS.get(finding.severity, "[red]error[/]")
-        console.print(f"{mark:<8} ", end="")
-        console.print(f"{finding.where}: {finding.message}", markup=False, highlight=False)
+        mark = Text(f"{finding.severity.value:<8} ", style=COLOURS[finding.severity])
+        console.print(mark + Text(f"{finding.where}: {finding.message}"))
         if finding.fix:
-            console.print(f"         → {finding.fix}", markup=False, highlight=False)
+            console.print(Text(f"{'':<9}→ {finding.fix}"))
+    console.print(Text(_verdict(findings)))
+
+
+def _verdict(findings: list[Finding]) -> str:
+    errors, warnings = ([f for f in findings if f.severity is s] for s in (Severity.ERROR, Severity.WARNING))
+    if errors:
+        return f"{counted(len(errors), 'error')}: a run would be refused or would fail"
+    if warnings:
+        return f"{counted(len(warnings), 'warning')}: a run would start, and something needs a decision"
+    return "nothing stands against a run"
 
 
 async def _check(path: Path) -> list[Finding]:
     try:
         config = load_config(path, registry())
     except ConfigurationError as error:
-        return [_error(error)]
-    findings = [Finding(Severity.OK, str(path), f"the config is valid: {counted(len(config.pipelines), 'pipeline')}")]
+        return _errors(error)
+    pipelines = counted(len(config.pipelines), "pipeline")
+    findings = [Finding(Severity.OK, str(path), f"the config is valid: {pipelines}")]
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "state.sqlite"
+        try:
+            await anyio.to_thread.run_sync(copy_state, config.state.path, copy)
+            async with SqliteStore(copy, told_as=config.state.path) as store:
+                return [*findings, *await _check_all(config, store)]
+        except ConfigurationError as error:
+            return [*findings, *_errors(error)]
+
+
+async def _check_all(config: MigrationConfig, store: SqliteStore) -> list[Finding]:
+    """`store` is a copy of the migration's."""
+    running = await _check_running(config, store)
+    findings = [running] if running else [_check_state(config.state.path), _check_address(config.http.listen)]
     for name, pipeline in config.pipelines.items():
-        findings += await _check_pipeline(name, pipeline, config)
+        findings += await _check_pipeline(name, pipeline, config, None if running else store)
     return findings
 
 
-async def _check_pipeline(name: str, config: PipelineConfig, migration: MigrationConfig) -> list[Finding]:
-    findings: list[Finding] = []
+async def _check_running(config: MigrationConfig, store: SqliteStore) -> Finding | None:
+    """Whether a daemon holds the lease: then its marker moves on all the time, and what is its own is in use."""
+    if await store.acquire_lease(config.migration, "check", 1.0) <= 0:
+        return None
+    owner = await store.lease_owner(config.migration)
+    return Finding(
+        Severity.NOTE,
+        "state.path",
+        f"a daemon ({owner}) is running this migration or was a moment ago, so it is not looked at "
+        f"whether the targets may be claimed and whether {config.http.listen} is free",
+        "Stop it before another one is started",
+    )
+
+
+def _check_state(path: Path) -> Finding:
+    """Whether the state store can be written; what is in it has been read already."""
+    place = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
+    if not os.access(place, os.W_OK) or (place != path and not place.is_dir()):
+        problem = f"{path} cannot be used as the state store ({place} is not writable)"
+        return Finding(Severity.ERROR, "state.path", problem, "Name a writable file")
+    return Finding(
+        Severity.OK, "state.path", f"the state is kept in {path}" + ("" if place == path else ", to be made")
+    )
+
+
+def _check_address(listen: str) -> Finding:
     try:
-        async with look_at(name, config, migration) as pipeline:
-            findings += await _check_addresses(pipeline)
-            await connect(pipeline)
-            findings += await pipeline.source.check()
-            findings += await pipeline.target.check()
-            findings += await _check_records(pipeline)
+        with bind(listen):
+            return Finding(Severity.OK, "http.listen", f"{listen} is free")
     except ConfigurationError as error:
-        findings.append(_error(error))
+        return _errors(error)[0]
+
+
+async def _check_pipeline(
+    name: str, config: PipelineConfig, migration: MigrationConfig, store: SqliteStore | None
+) -> list[Finding]:
+    """With the store of a migration that no daemon runs, also whether the target may be claimed."""
+    findings: list[Finding] = []
+    with anyio.move_on_after(LONGEST_LOOK_S) as longest:
+        try:
+            async with look_at(name, config, migration, store) as pipeline:
+                findings += await _check_addresses(pipeline)
+                await connect(pipeline)
+                looks: list[Look] = [pipeline.source.check, pipeline.target.check, partial(_check_records, pipeline)]
+                looks += [partial(_check_claim, pipeline, store)] if store else []
+                for look in looks:
+                    findings += await _findings(look)
+        except ConfigurationError as error:
+            findings += _errors(error)
+    if longest.cancelled_caught:
+        problem = f"did not answer everything within {LONGEST_LOOK_S:g} s"
+        findings.append(Finding(Severity.ERROR, f"pipelines.{name}", problem, "Try again, and look at both services"))
     return findings
+
+
+Look = Callable[[], Awaitable[list[Finding]]]
+
+
+async def _findings(look: Look) -> list[Finding]:
+    """What stands in the way of one look does not hide the others."""
+    try:
+        return await look()
+    except ConfigurationError as error:
+        return _errors(error)
+
+
+async def _check_claim(pipeline: Pipeline[Any], store: SqliteStore) -> list[Finding]:
+    """Whether the target is this migration's to write."""
+    where = f"pipelines.{pipeline.name}.target"
+    claim = await pipeline.judge(adopt=False)
+    if claim is not None:
+        return [Finding(Severity.OK, where, CLAIMS[claim])]
+    state = await store.load_pipeline(pipeline.name)
+    reason = state.failure if state else "unknown"
+    return [Finding(Severity.WARNING, where, f"the pipeline has failed ({reason})", "It stays so until run --adopt")]
 
 
 async def _check_records(pipeline: Pipeline[Any]) -> list[Finding]:
@@ -117,5 +221,5 @@ def _resolve(where: str, url: str) -> Finding:
     return Finding(Severity.OK, where, f"{host} resolves to {addresses}")
 
 
-def _error(error: ConfigurationError) -> Finding:
-    return Finding(Severity.ERROR, error.where, error.problem, error.fix)
+def _errors(error: ConfigurationError) -> list[Finding]:
+    return [Finding(Severity.ERROR, each.where, each.problem, each.fix) for each in error.each or (error,)]

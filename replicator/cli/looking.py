@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from replicator.config.models import MigrationConfig, PipelineConfig
 from replicator.delivery import Fence
 from replicator.engine.daemon import open_pipeline
 from replicator.engine.pipeline import Pipeline
+from replicator.ports import StateStore
 from replicator.state.sqlite import SqliteStore
 from replicator.telemetry import Metrics, PipelineTelemetry
 
@@ -19,21 +20,16 @@ LONGEST_LOOK_S = 86_400.0
 
 
 @asynccontextmanager
-async def look_at(name: str, config: PipelineConfig, migration: MigrationConfig) -> AsyncIterator[Pipeline[Any]]:
-    """A pipeline to read from only: its state store is a throw-away, and no lease is needed."""
+async def look_at(
+    name: str, config: PipelineConfig, migration: MigrationConfig, store: StateStore | None = None
+) -> AsyncIterator[Pipeline[Any]]:
+    """A pipeline to read from only: its state store is a throw-away, be it a copy, and no lease is needed."""
     fence = Fence(migration.limits.request_lifetime_s)
     fence.extend(elapsed_s() + LONGEST_LOOK_S)
-    with tempfile.TemporaryDirectory() as folder:
-        async with (
-            SqliteStore(Path(folder) / "unused.sqlite") as store,
-            open_pipeline(
-                name,
-                config,
-                migration,
-                registry(),
-                store=store,
-                fence=fence,
-                telemetry=PipelineTelemetry(Metrics(), name),
-            ) as pipeline,
-        ):
-            yield pipeline
+    async with AsyncExitStack() as stack:
+        if store is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            store = await stack.enter_async_context(SqliteStore(Path(folder) / "unused.sqlite"))
+        telemetry = PipelineTelemetry(Metrics(), name)
+        opened = open_pipeline(name, config, migration, registry(), store=store, fence=fence, telemetry=telemetry)
+        yield await stack.enter_async_context(opened)

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 SCHEMA_VERSION = 1
 
+BUSY_S = 10.0
+"""How long another process may hold the file up."""
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS migration (id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS pipelines (name TEXT PRIMARY KEY, state TEXT NOT NULL);
@@ -52,10 +55,14 @@ CREATE TABLE IF NOT EXISTS leases (
 
 
 class SqliteStore:
-    """Opened with `async with`; see `replicator.ports.StateStore` for what each method promises."""
+    """Opened with `async with`; see `replicator.ports.StateStore` for what each method promises.
 
-    def __init__(self, path: Path) -> None:
+    `told_as` is the path that messages name, where the file is a copy of another one.
+    """
+
+    def __init__(self, path: Path, told_as: Path | None = None) -> None:
         self._path = path
+        self._told_as = told_as or path
         self._thread = anyio.CapacityLimiter(1)
         self._connection: sqlite3.Connection | None = None
         self._leases = Leases()
@@ -153,7 +160,7 @@ class SqliteStore:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = db = sqlite3.connect(
-                self._path, check_same_thread=False, isolation_level=None, timeout=10
+                self._path, check_same_thread=False, isolation_level=None, timeout=BUSY_S
             )
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA journal_mode = WAL")
@@ -165,15 +172,15 @@ class SqliteStore:
             raise
         except (OSError, sqlite3.Error) as error:
             self._close()
-            raise ConfigurationError(
-                "state.path", f"{self._path} cannot be used as the state store ({error})", "Name a writable file"
-            ) from error
+            raise unusable(self._told_as, error) from error
 
     def _migrate(self, db: sqlite3.Connection) -> None:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise ConfigurationError(
-                "state.path", f"{self._path} was written by a newer version", "Run that version, or name another file"
+                "state.path",
+                f"{self._told_as} was written by a newer version",
+                "Run that version, or name another file",
             )
         for statement in SCHEMA.split(";"):
             db.execute(statement)
@@ -204,6 +211,32 @@ class SqliteStore:
     def _db(self) -> sqlite3.Connection:
         assert self._connection is not None, "the store is open"  # noqa: S101
         return self._connection
+
+
+def copy_state(path: Path, copy: Path) -> None:
+    """Copies a state store as it is now, in use or not, and leaves no trace; nothing where there is none.
+
+    Raises ConfigurationError when it cannot be read.
+    """
+    if not path.exists():
+        return
+    in_use = path.with_name(f"{path.name}-wal").exists()  # or else SQLite would leave such files behind
+    address = f"{path.absolute().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"
+    try:
+        with (
+            closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error
+
+
+def unusable(path: Path, error: Exception) -> ConfigurationError:
+    """What the operator is told of a file that is no state store."""
+    return ConfigurationError(
+        "state.path", f"{path} cannot be used as the state store ({error})", "Name a writable file"
+    )
 
 
 @contextmanager

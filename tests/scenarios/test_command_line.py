@@ -88,11 +88,3 @@ async def test_the_sandbox_is_up_until_it_is_interrupted(tmp_path: Path) -> None
             raise AssertionError("the local Cosmos DB is still there")
     except OSError:
         pass
-
-
-async def test_every_command_has_help_with_an_example(tmp_path: Path) -> None:
-    """Whoever asks is told how."""
-    commands = (["run"], ["check"], ["status"], ["schema"], ["demo"], ["sandbox", "up"])
-    for command in (*commands, ["dead-letters", "list"], ["dead-letters", "retry"]):
-        said = await output(tmp_path / "help.log", *command, "--help")
-        assert "Example: replicator" in said

@@ -13,13 +13,7 @@ from azure.cosmos.aio import CosmosClient
 from connectors.azure.cosmos.ids import encode_id
 from sandbox.aws import AwsServer
 from sandbox.workload import Writer, seed
-from scenarios.world import CONTAINER, DATABASE, Daemon, World, running, world
-
-
-def forget(folder: Path) -> None:
-    """Deletes the state store."""
-    for leftover in folder.glob("replicator.sqlite*"):
-        leftover.unlink()
+from scenarios.world import CONTAINER, DATABASE, Daemon, World, forget, running, world
 
 
 def restore(folder: Path) -> None:

@@ -291,6 +291,22 @@ async def world(
         yield made
 
 
+def forget(folder: Path) -> None:
+    """Deletes the state store."""
+    for leftover in folder.glob("replicator.sqlite*"):
+        leftover.unlink()
+
+
+async def run_command(w: World, command: str, *options: str, **environment: str) -> tuple[int, str]:
+    """The exit code of a command that is given the config, and what it printed."""
+    log = w.folder / f"{command}.log"
+    log.unlink(missing_ok=True)
+    async with replicator_program(
+        log, command, str(w.path), *options, environment={**w.environment, **environment}
+    ) as program:
+        return await program.wait(60), program.text()
+
+
 @asynccontextmanager
 async def running(daemon: Daemon) -> AsyncIterator[Daemon]:
     """Started, and stopped at the end however it goes."""

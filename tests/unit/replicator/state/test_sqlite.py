@@ -13,7 +13,7 @@ from fakes.virtual import in_virtual_time
 from replicator.errors import ConfigurationError
 from replicator.model import Checkpoint, Partition
 from replicator.state.leases import Leases
-from replicator.state.sqlite import SCHEMA, SCHEMA_VERSION, SqliteStore
+from replicator.state.sqlite import SCHEMA, SCHEMA_VERSION, SqliteStore, copy_state
 
 DURATION_S = 30.0
 
@@ -53,6 +53,49 @@ async def test_every_commit_is_synced(tmp_path: Path) -> None:
         db = store._db()
         assert db.execute("PRAGMA synchronous").fetchone()[0] == 2
         assert db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What is in a folder; SQLite's index of its log is shared memory, in which readers leave marks."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith("-shm")}
+
+
+async def test_a_copy_holds_everything_and_leaves_no_trace(tmp_path: Path) -> None:
+    """While the store is in use, what was committed last is in a file beside it."""
+    folder = tmp_path / "original"
+    path = folder / "state.sqlite"
+    async with SqliteStore(path) as store:
+        await store.save_checkpoints("orders", [Checkpoint(Partition("a", bounded=True))])
+        before = files(folder)
+        copy_state(path, tmp_path / "in use")
+        assert files(folder) == before
+        assert set(before) == {"state.sqlite", "state.sqlite-wal"}
+    before = files(folder)
+    copy_state(path, tmp_path / "at rest")
+    assert files(folder) == before
+    assert set(before) == {"state.sqlite"}
+    for copy in ("in use", "at rest"):
+        async with SqliteStore(tmp_path / copy, told_as=path) as store:
+            assert [c.partition.id for c in await store.load_checkpoints("orders")] == ["a"]
+
+
+def test_where_there_is_no_store_nothing_is_made(tmp_path: Path) -> None:
+    copy_state(tmp_path / "none.sqlite", tmp_path / "copy.sqlite")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_messages_about_a_copy_name_the_original(tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"not a database, but long enough to have a header" * 100)
+    with pytest.raises(ConfigurationError, match=r"garbage cannot be used as the state store"):
+        copy_state(garbage, tmp_path / "copy")
+    db = raw(tmp_path / "newer")
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    db.close()
+    copy_state(tmp_path / "newer", tmp_path / "copy of it")
+    with pytest.raises(ConfigurationError, match=r"/newer was written by a newer version"):
+        async with SqliteStore(tmp_path / "copy of it", told_as=tmp_path / "newer"):
+            pass
 
 
 async def test_a_save_that_fails_in_the_middle_changes_nothing(tmp_path: Path) -> None:
