@@ -5,7 +5,7 @@ import json
 import re
 from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
@@ -51,7 +51,9 @@ def _answer(url: str, request: Request, timeout_s: float) -> object:
         return None
     except (OSError, HTTPException) as error:
         raise ConfigurationError(
-            "--url", f"no daemon answers at {url} ({error})", "Start it with replicator run, or give its address"
+            "--url",
+            f"no daemon answers at {url} ({_reason(error)})",
+            "Start it with replicator run, or give its address",
         ) from error
 
 
@@ -66,6 +68,12 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _reason(error: Exception) -> str:
+    """In the system's words; urllib wraps them twice."""
+    cause = error.reason if isinstance(error, URLError) else error
+    return cause.strerror or str(cause) if isinstance(cause, OSError) else str(cause)
 
 
 def _detail(error: HTTPError) -> str:

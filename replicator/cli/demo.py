@@ -15,19 +15,21 @@ import typer
 from aiobotocore.session import AioSession
 
 from connectors import registry
-from replicator.cli.client import call
-from replicator.cli.demo_view import View, open_view
 from replicator.cli.looking import look_at
 from replicator.cli.sandbox import LocalClouds, local_clouds
+from replicator.cli.status import fetch
+from replicator.cli.views import Snapshot, View, open_view
 from replicator.config.loading import load_config
 from replicator.engine.comparing import Comparing, Comparison
 from replicator.engine.daemon import connect
+from replicator.errors import ConfigurationError
 from replicator.telemetry import configure_logging
 from replicator.wording import counted
-from sandbox.processes import Program, replicator_program
+from sandbox.processes import Program, ProgramError, replicator_program
 from sandbox.workload import Writer, create_orders_table, seed
 
 FOLDER = Path(".demo")
+LEFT_BEHIND = ("migration.yaml", "state.sqlite*", "*.log")
 PIPELINE = "orders"
 LONGEST_CATCH_UP_S = 120.0
 POLL_S = 0.25
@@ -68,15 +70,24 @@ pipelines:
 def run_demo(*, items: int, rate_per_s: float, seconds: float, as_json: bool, keep_running: bool) -> bool:
     """True when both sides were equal at the end."""
     configure_logging(as_json=True, level="error")
-    FOLDER.mkdir(exist_ok=True)
-    for old in FOLDER.iterdir():
-        old.unlink()
+    _make_room()
     demo = Demo(items=items, rate_per_s=rate_per_s, seconds=seconds, keep_running=keep_running)
     with open_view(to_stderr=as_json) as view:
         outcome = anyio.run(demo.run, view)
     if as_json:
         typer.echo(json.dumps(outcome))
     return bool(outcome["equal"])
+
+
+def _make_room() -> None:
+    """Removes what an earlier run has left, and nothing else."""
+    try:
+        FOLDER.mkdir(exist_ok=True)
+        for pattern in LEFT_BEHIND:
+            for old in FOLDER.glob(pattern):
+                old.unlink()
+    except OSError as error:
+        raise ConfigurationError(str(FOLDER), f"cannot be written ({error})", "Go to another folder") from error
 
 
 class Demo:
@@ -110,7 +121,7 @@ class Demo:
         view.say(f"seeded {counted(count, 'item')} of every DynamoDB type in {time.monotonic() - started:.1f} s")
 
     async def _migrate(self, client: Any, clouds: LocalClouds, daemon: Program, view: View) -> dict[str, Any]:
-        url = json.loads(await daemon.line('"http interface"'))["url"]
+        url = await _url(daemon)
         view.say(f"daemon: {url}/v1/status, log {daemon.log}")
         writer = Writer(client, PIPELINE, space="live", rate_per_s=self._rate_per_s)
         async with anyio.create_task_group() as tasks:
@@ -119,7 +130,7 @@ class Demo:
             await writer.confirm()
             stopped = time.monotonic()
             view.say(f"the writer has stopped after {counted(writer.counts.operations, 'write')}; catching up")
-            last = await _caught_up(url, datetime.now(UTC))
+            last = await _caught_up(url, datetime.now(UTC), view)
             catch_up_s = time.monotonic() - stopped
             tasks.cancel_scope.cancel()
         peak_bytes = daemon.peak_resident_bytes()
@@ -134,9 +145,9 @@ class Demo:
                 PIPELINE: {
                     **asdict(found),
                     "writes": writer.counts.operations,
-                    "copied": last["copied"],
-                    "applied": last["applied"],
-                    "dead_letters": last["dead_letters"],
+                    "copied": last.get("copied"),
+                    "applied": last.get("applied"),
+                    "dead_letters": last.get("dead_letters"),
                     "catch_up_s": round(catch_up_s, 2),
                 }
             },
@@ -160,9 +171,19 @@ def _dynamodb(clouds: LocalClouds) -> Any:
     )
 
 
-async def _status(url: str) -> dict[str, Any]:
-    snapshot: dict[str, Any] = await anyio.to_thread.run_sync(call, url, "/v1/status", "pipelines")
-    return snapshot
+async def _url(daemon: Program) -> str:
+    """Where a daemon that was started is, once it says so."""
+    try:
+        return str(json.loads(await daemon.line('"http interface"'))["url"])
+    except ProgramError as error:
+        raise ConfigurationError("demo", "the daemon does not start", f"Its log is {daemon.log}") from error
+
+
+async def _status(url: str) -> Snapshot:
+    try:
+        return await anyio.to_thread.run_sync(fetch, url)
+    except ConfigurationError as error:
+        raise ConfigurationError("demo", f"the daemon is gone ({error.problem})", f"Its log is in {FOLDER}") from error
 
 
 async def _watch(url: str, view: View) -> None:
@@ -171,15 +192,21 @@ async def _watch(url: str, view: View) -> None:
         await anyio.sleep(POLL_S)
 
 
-async def _caught_up(url: str, moment: datetime) -> dict[str, Any]:
-    """The status once everything committed before `moment` is through and the copy's traces are gone."""
-    with anyio.fail_after(LONGEST_CATCH_UP_S):
+async def _caught_up(url: str, moment: datetime, view: View) -> Snapshot:
+    """The status once everything committed before `moment` is through and the copy's traces are gone.
+
+    If that takes too long, the last one: the comparison will tell what is missing.
+    """
+    pipeline: Snapshot = {}
+    with anyio.move_on_after(LONGEST_CATCH_UP_S):
         while True:
-            pipeline: dict[str, Any] = (await _status(url))["pipelines"].get(PIPELINE, {})
+            pipeline = (await _status(url))["pipelines"].get(PIPELINE, {})
             through = pipeline.get("replicated_through")
             if through and datetime.fromisoformat(through) > moment and pipeline["copy_stage"] == "swept":
                 return pipeline
             await anyio.sleep(POLL_S)
+    view.say(f"it has not caught up within {LONGEST_CATCH_UP_S:g} s")
+    return pipeline
 
 
 def _pronounce(found: Comparison, catch_up_s: float, peak_bytes: int, view: View) -> None:

@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from enum import IntEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -11,17 +12,29 @@ import typer
 
 from replicator.errors import ConfigurationError, ForeignOwnerError, LeaseLostError
 
+NAME = "replicator"
+
 app = typer.Typer(
-    name="replicator",
+    name=NAME,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Keeps DynamoDB tables continuously copied into Cosmos DB, and says how far it has come.",
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: replicator check migration.yaml && replicator run migration.yaml",
 )
-sandbox_app = typer.Typer(no_args_is_help=True, help="Local clouds on this machine, for trying things out.")
-letters_app = typer.Typer(no_args_is_help=True, help="Changes that could not be applied.")
-app.add_typer(sandbox_app, name="sandbox")
+sandbox_app = typer.Typer(
+    no_args_is_help=True,
+    help="Local clouds for trying things out.",
+    epilog="Example: replicator sandbox up",
+)
+letters_app = typer.Typer(
+    no_args_is_help=True,
+    help="Changes that could not be applied.",
+    epilog="Example: replicator dead-letters list",
+)
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(sandbox_app, name="sandbox")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -37,6 +50,21 @@ class Exit(IntEnum):
     NOT_OK = 1
     ERROR = 2
     BUG = 3
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{NAME} {version(NAME)}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Keeps DynamoDB tables continuously copied into Cosmos DB, and says how far it has come."""
 
 
 @app.command(epilog="Example: replicator run migration.yaml")
@@ -63,7 +91,9 @@ def run(
 
 @app.command(epilog="Example: replicator check migration.yaml --json")
 def check(config: ConfigPath, as_json: Json = False) -> None:
-    """Look at everything a run needs, without changing anything: config, addresses, permissions, settings, records.
+    """Look at everything a run needs. Nothing is changed.
+
+    Config, addresses, permissions, settings, records, and whose the targets are.
 
     Exit codes: 0 nothing stands against a run, 1 warnings, 2 errors.
     """
@@ -72,24 +102,29 @@ def check(config: ConfigPath, as_json: Json = False) -> None:
     raise typer.Exit(run_check(config, as_json=as_json))
 
 
-@app.command(epilog="Example: replicator status --url http://127.0.0.1:8080")
+@app.command(epilog="Example: replicator status --watch --url http://127.0.0.1:8080")
 def status(
     url: Url = DEFAULT_URL,
     as_json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the table up to date until interrupted.")] = False,
 ) -> None:
-    """Show what a running daemon has done: phase, copied of total, lag, rates, problems.
+    """Show how far a running daemon has come.
 
-    Exit codes: 0 nothing needs attention, 1 something does, 2 the daemon does not answer.
+    Phase, copied of total, lag, rates and problems of each pipeline.
+
+    Exit codes: 0 nothing needs attention, 1 something does, or the daemon is still starting, 2 the daemon does not
+    answer.
     """
     from replicator.cli.status import show_status  # noqa: PLC0415
 
+    if watch and as_json:
+        raise typer.BadParameter("--watch is for people; machines ask again for --json")
     raise typer.Exit(show_status(url, as_json=as_json, watch=watch))
 
 
 @app.command(epilog="Example: replicator schema > migration.schema.json")
 def schema() -> None:
-    """Print the JSON Schema of a config file, for editors."""
+    """Print the JSON Schema of a config file."""
     from replicator.cli.schema import print_schema  # noqa: PLC0415
 
     print_schema()
@@ -105,9 +140,11 @@ def demo(
         bool, typer.Option("--keep-running", help="Leave clouds and daemon up afterwards, until interrupted.")
     ] = False,
 ) -> None:
-    """Migrate a table on local clouds from end to end, while it is written to, and compare both sides at the end.
+    """Migrate a table on local clouds, end to end.
 
-    Exit codes: 0 both sides are equal, 1 they are not.
+    A daemon copies and follows it while it is written to; at the end both sides are compared.
+
+    Exit codes: 0 both sides are equal, 1 they are not, 2 the local clouds or the daemon did not start or ended.
     """
     from replicator.cli.demo import run_demo  # noqa: PLC0415
 
@@ -117,7 +154,12 @@ def demo(
 
 @sandbox_app.command("up", epilog="Example: replicator sandbox up")
 def sandbox_up() -> None:
-    """Start both local clouds, print their endpoints, and leave them up until interrupted."""
+    """Start both local clouds. They are up until interrupted.
+
+    Their endpoints and the environment variables a daemon needs are printed.
+
+    Exit codes: 0 interrupted, 2 they are not installed or did not start.
+    """
     from replicator.cli.sandbox import sandbox_up as up  # noqa: PLC0415
 
     up()
@@ -125,11 +167,11 @@ def sandbox_up() -> None:
 
 @letters_app.command("list", epilog="Example: replicator dead-letters list orders --json")
 def letters_list(
-    pipeline: Annotated[str | None, typer.Argument(help="Only those of this pipeline.")] = None,
+    pipeline: Annotated[str | None, typer.Argument(metavar="PIPELINE", help="Only those of this pipeline.")] = None,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Show all open dead letters of a running daemon, oldest first, with their whole keys.
+    """Show all open dead letters. Oldest first, with their whole keys.
 
     Exit codes: 0 they were listed, 2 the daemon does not answer or knows no such pipeline.
     """
@@ -140,13 +182,17 @@ def letters_list(
 
 @letters_app.command("retry", epilog="Example: replicator dead-letters retry orders --all")
 def letters_retry(
-    pipeline: Annotated[str, typer.Argument(help="The pipeline they belong to.")],
-    key: Annotated[list[str] | None, typer.Option("--key", help="A key as listed; may be repeated.")] = None,
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline they belong to.")],
+    key: Annotated[
+        list[str] | None, typer.Option("--key", metavar="KEY", help="A key as listed; may be repeated.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every open one of the pipeline.")] = False,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Take dead letters up again: each record is read from the source as it is now and written with a guard.
+    """Take dead letters up again.
+
+    Each record is read from the source as it is now and written with a guard.
 
     Exit codes: 0 all of them are resolved, 1 some are still refused, 2 a key has none, or the daemon does not answer,
     knows no such pipeline, or cannot write it.
@@ -161,7 +207,7 @@ def letters_retry(
 def main() -> None:
     """The entry point: what an operator can act on ends with one clear message, anything else is a bug."""
     try:
-        app()
+        app(prog_name=NAME)
     except Exception as error:  # noqa: BLE001 — whatever it is, the exit code must not be taken for another answer
         sys.exit(_report(error))
 

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +13,9 @@ import typer
 from replicator.errors import ConfigurationError
 
 try:
-    from sandbox.aws import AwsServer
+    from sandbox.aws import AwsServer, AwsServerError
     from sandbox.cosmos import EMULATOR_KEY
-    from sandbox.processes import cosmos_program
+    from sandbox.processes import ProgramError, cosmos_program
 except ImportError as missing:
     raise ConfigurationError(
         "sandbox", f"the local clouds are not installed ({missing.name})", "Install replicator[sandbox]"
@@ -46,12 +46,18 @@ class LocalClouds:
 
 @asynccontextmanager
 async def local_clouds(folder: Path, *, aws_port: int = 0, cosmos_port: int = 0) -> AsyncIterator[LocalClouds]:
-    """Both clouds on loopback, each a process of its own, ended on leaving; their logs go to `folder`."""
-    async with (
-        AwsServer(port=aws_port) as aws,
-        cosmos_program(folder, "--port", str(cosmos_port)) as cosmos,
-    ):
-        endpoint = await cosmos.line("http://")
+    """Both clouds on loopback, each a process of its own, ended on leaving; their logs go to `folder`.
+
+    Raises ConfigurationError when they do not start.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            aws = await stack.enter_async_context(AwsServer(port=aws_port))
+            cosmos = await stack.enter_async_context(cosmos_program(folder, "--port", str(cosmos_port)))
+            endpoint = await cosmos.line("http://")
+        except (AwsServerError, ProgramError, OSError) as error:
+            problem = f"the local clouds do not start ({error})"
+            raise ConfigurationError("sandbox", problem, "Look whether something else is in their way") from error
         yield LocalClouds(aws.endpoint, aws.region, aws.access_key, aws.secret_key, endpoint, EMULATOR_KEY)
 
 

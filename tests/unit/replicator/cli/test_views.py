@@ -1,0 +1,92 @@
+"""Promises of what people see: numbers never better than they are, nothing cut, unknowns called unknown."""
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from replicator.cli.views import Snapshot, attention, copied_text, duration_text, lag_text, render
+
+UNITS = {"s": 1, "min": 60, "h": 3600}
+
+PIPELINE = {
+    "phase": "copying",
+    "repairing": True,
+    "copy_stage": "running",
+    "copied": 1_234_567,
+    "copy_total": 98_765_432,
+    "copy_eta_s": 4000.0,
+    "applied": 3,
+    "applied_per_s": 1.0,
+    "lag_s": None,
+    "stream_lag_s": 2.0,
+    "dead_letters": 1,
+    "problems": ["1 dead letter is open", "target is failing: [429] busy"],
+}
+
+
+def snapshot(**pipelines: dict[str, Any]) -> Snapshot:
+    return {"migration": "shop", "pipelines": pipelines}
+
+
+def drawn(shown: Snapshot, width: int, *, terminal: bool) -> str:
+    console = Console(file=StringIO(), width=width, force_terminal=terminal, color_system=None, soft_wrap=True)
+    console.print(render(shown, console))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+@given(st.floats(0, 1e8))
+def test_a_duration_is_never_less_than_it_is_and_hardly_more(seconds: float) -> None:
+    amount, unit = duration_text(seconds).split()
+    told = float(amount) * UNITS[unit]
+    assert seconds * (1 - 1e-9) <= told <= max(seconds * 1.07, seconds + 0.1000001)
+    assert unit == "h" or float(amount) <= 100
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0.0 s"), (0.01, "0.1 s"), (18, "18.0 s"), (100, "100.0 s"), (100.1, "1.7 min"), (86_400, "24.0 h")],
+)
+def test_durations_read_easily(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+def test_an_unknown_lag_is_called_so() -> None:
+    assert lag_text({"lag_s": None, "stream_lag_s": None}) == "unknown"
+    assert lag_text({"lag_s": None, "stream_lag_s": 2.0}) == "unknown (stream 2.0 s)"
+    assert lag_text({"lag_s": 3.0, "stream_lag_s": 2.0}) == "3.0 s"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "░░░░░░░░░░ 1,234,567 of 98,765,432 66.7 min left"),
+        ({"copy_eta_s": None}, "░░░░░░░░░░ 1,234,567 of 98,765,432"),
+        ({"copied": 98_765_432}, "██████████ 98,765,432 of 98,765,432 66.7 min left"),
+        ({"copy_total": None}, "1,234,567 of ?"),
+        ({"copy_stage": "swept"}, "1,234,567 done"),
+    ],
+)
+def test_how_far_the_copy_is(changes: dict[str, Any], text: str) -> None:
+    assert copied_text({**PIPELINE, **changes}) == text
+
+
+@pytest.mark.parametrize(("width", "terminal"), [(400, True), (40, True), (40, False), (400, False)])
+def test_nothing_is_cut_however_narrow_it_is(width: int, terminal: bool) -> None:
+    name = "a-pipeline-with-a-name-of-some-length"
+    text = drawn(snapshot(**{name: PIPELINE}), width, terminal=terminal)
+    for part in (name, "copying (repairing)", "1,234,567 of 98,765,432", "unknown (stream 2.0 s)"):
+        assert part in text
+    assert f"{name}: 1 dead letter is open\n" in text
+    assert f"{name}: target is failing: [429] busy\n" in text
+    assert ("┃" in text) is (terminal and width == 400), "a table where it fits"
+
+
+def test_a_daemon_that_is_starting_needs_attention() -> None:
+    """What is not known is never shown as good."""
+    assert attention(snapshot()) == ["shop: starting, nothing is known yet"]
+    assert drawn(snapshot(), 80, terminal=True) == "shop: starting, nothing is known yet\n"
