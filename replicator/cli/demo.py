@@ -70,7 +70,7 @@ pipelines:
 def run_demo(*, items: int, rate_per_s: float, seconds: float, as_json: bool, keep_running: bool) -> bool:
     """True when both sides were equal at the end."""
     configure_logging(as_json=True, level="error")
-    _make_room()
+    make_room()
     demo = Demo(items=items, rate_per_s=rate_per_s, seconds=seconds, keep_running=keep_running)
     with open_view(to_stderr=as_json) as view:
         outcome = anyio.run(demo.run, view)
@@ -79,7 +79,7 @@ def run_demo(*, items: int, rate_per_s: float, seconds: float, as_json: bool, ke
     return bool(outcome["equal"])
 
 
-def _make_room() -> None:
+def make_room() -> None:
     """Removes what an earlier run has left, and nothing else."""
     try:
         FOLDER.mkdir(exist_ok=True)

@@ -30,7 +30,7 @@ class Metrics:
             "replicator_source_retries_total", "Calls to the source repeated after a transient failure.", "reason"
         )
         self.source_throttles = self._counter(
-            "replicator_source_throttles_total", "Calls the source refused as too many."
+            "replicator_source_throttles_total", "Calls the source refused, wholly or in part, as too many."
         )
         self.source_units = self._counter(
             "replicator_source_read_units_total", "Read capacity consumed at the source, in its own units."
