@@ -7,17 +7,13 @@ from typing import Any
 
 import anyio
 import pytest
-from azure.core.exceptions import ServiceRequestError
 
-from connectors.azure.cosmos import calls as module
 from connectors.azure.cosmos.calls import BatchRefusal, Calls, Hook
 from connectors.azure.errors import AzureRefusal
+from fakes.calls_bench import CallsBench, hangs, virtually
 from fakes.containers import ANSWERED, batch_failure, refusal
-from fakes.targets import WHERE, open_delivery
-from fakes.virtual import in_virtual_time
-from replicator.delivery import Backoff
-from replicator.errors import AmbiguousError, ConfigurationError
-from replicator.telemetry import Metrics, PipelineTelemetry
+from fakes.targets import WHERE
+from replicator.errors import AmbiguousError
 
 DATE = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -31,42 +27,9 @@ WAYS: dict[str, Way] = {
 }
 
 
-class Bench:
-    """Calls, and what they are charged. `failures` are raised by the next requests, which then answer `fine`."""
-
-    def __init__(self, *failures: BaseException, timeout_s: float = 5.0) -> None:
-        self.metrics = Metrics()
-        self.calls = Calls(
-            open_delivery(timeout_s, backoff=Backoff(0.1, 0.1)), PipelineTelemetry(self.metrics, "orders")
-        )
-        self.failures = list(failures)
-        self.sent = 0
-
-    async def send(self, hook: Hook) -> str:
-        self.sent += 1
-        if self.failures:
-            raise self.failures.pop(0)
-        hook(ANSWERED, {"id": "x"})
-        return "fine"
-
-    @property
-    def charged(self) -> float | None:
-        return self.metrics.registry.get_sample_value("replicator_request_charge_total", {"pipeline": "orders"})
-
-
-def virtually(run: Callable[[], Awaitable[None]]) -> None:
-    """Runs it without waiting on real time."""
-
-    async def bounded() -> None:
-        with anyio.fail_after(3600):
-            await run()
-
-    in_virtual_time(bounded)()
-
-
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_call_gives_what_is_answered(way: str) -> None:
-    bench = Bench()
+    bench = CallsBench()
     assert await WAYS[way](bench.calls, bench.send) == "fine"
     assert bench.sent == 1
 
@@ -77,7 +40,7 @@ async def test_a_call_gives_what_is_answered(way: str) -> None:
 @pytest.mark.parametrize("arguments", [(ANSWERED,), (ANSWERED, {"id": "x"}), (ANSWERED, None)])
 async def test_the_hook_takes_whatever_the_sdk_gives_it(arguments: tuple[Any, ...]) -> None:
     """Some calls of the SDK hand the result on as well."""
-    bench = Bench()
+    bench = CallsBench()
 
     async def send(hook: Hook) -> None:
         hook(*arguments)
@@ -87,7 +50,7 @@ async def test_the_hook_takes_whatever_the_sdk_gives_it(arguments: tuple[Any, ..
 
 
 async def test_every_answer_is_charged_refusals_and_pages_too() -> None:
-    bench = Bench()
+    bench = CallsBench()
 
     async def pages(hook: Hook) -> None:
         hook(ANSWERED)
@@ -103,7 +66,7 @@ async def test_every_answer_is_charged_refusals_and_pages_too() -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"x-ms-request-charge": ""}, {"Date": format_datetime(DATE, usegmt=True)}])
 async def test_an_answer_of_something_else_costs_nothing_and_tells_no_time(headers: dict[str, str]) -> None:
-    bench = Bench()
+    bench = CallsBench()
 
     async def send(hook: Hook) -> None:
         hook(headers)
@@ -117,7 +80,7 @@ async def test_an_answer_of_something_else_costs_nothing_and_tells_no_time(heade
 
 
 async def test_the_time_is_the_service_s_own() -> None:
-    bench = Bench()
+    bench = CallsBench()
 
     async def send(hook: Hook) -> None:
         hook({**ANSWERED, "date": format_datetime(DATE, usegmt=True)})
@@ -130,7 +93,7 @@ async def test_the_time_is_the_service_s_own() -> None:
 @pytest.mark.parametrize("stamped_after_s", [0.0, 3.0])
 def test_a_slow_answer_tells_the_time_no_more_exactly_than_it_can(stamped_after_s: float) -> None:
     """Nobody knows when on its way the answer was stamped."""
-    bench = Bench()
+    bench = CallsBench()
 
     async def run() -> None:
         begun = anyio.current_time()
@@ -149,7 +112,7 @@ def test_a_slow_answer_tells_the_time_no_more_exactly_than_it_can(stamped_after_
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 32 Jan 2026 00:00:00 GMT"])
 async def test_a_date_that_is_none_tells_nothing(date: str) -> None:
-    bench = Bench()
+    bench = CallsBench()
 
     async def send(hook: Hook) -> None:
         hook({**ANSWERED, "date": date})
@@ -159,7 +122,7 @@ async def test_a_date_that_is_none_tells_nothing(date: str) -> None:
 
 
 async def test_a_refusal_tells_the_time_too() -> None:
-    bench = Bench()
+    bench = CallsBench()
     refused = refusal(404)
     refused.headers["Date"] = format_datetime(DATE, usegmt=True)
     with pytest.raises(AzureRefusal):
@@ -180,7 +143,7 @@ def _raising(error: BaseException) -> Callable[[Hook], Awaitable[Any]]:
 @pytest.mark.parametrize("way", ["write", "write once", "read"])
 @pytest.mark.parametrize("status", [403, 410, 429, 449])
 def test_what_had_no_effect_is_repeated_until_it_has(way: str, status: int) -> None:
-    bench = Bench(*[refusal(status)] * 20)
+    bench = CallsBench(*[refusal(status)] * 20)
 
     async def run() -> None:
         assert await WAYS[way](bench.calls, bench.send) == "fine"
@@ -193,7 +156,7 @@ def test_what_had_no_effect_is_repeated_until_it_has(way: str, status: int) -> N
 @pytest.mark.parametrize("where", [(404, 1003), (404, 1013), (404, 1024), (400, 1024)])
 def test_a_container_that_is_missing_is_waited_for(way: str, where: tuple[int, int]) -> None:
     """It may be made again meanwhile; that a document is not there is another answer."""
-    bench = Bench(refusal(*where), refusal(*where))
+    bench = CallsBench(refusal(*where), refusal(*where))
 
     async def run() -> None:
         assert await WAYS[way](bench.calls, bench.send) == "fine"
@@ -204,7 +167,7 @@ def test_a_container_that_is_missing_is_waited_for(way: str, where: tuple[int, i
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("status", [400, 404, 409, 412, 413])
 async def test_a_refusal_ends_a_call(way: str, status: int) -> None:
-    bench = Bench(refusal(status))
+    bench = CallsBench(refusal(status))
     with pytest.raises(AzureRefusal) as refused:
         await WAYS[way](bench.calls, bench.send)
     assert refused.value.status == status
@@ -212,14 +175,14 @@ async def test_a_refusal_ends_a_call(way: str, status: int) -> None:
 
 
 async def test_a_batch_that_is_refused_for_one_operation_is_told_from_a_refused_request() -> None:
-    bench = Bench(batch_failure(409))
+    bench = CallsBench(batch_failure(409))
     with pytest.raises(BatchRefusal, match="status 409"):
         await bench.calls.write(["k"], bench.send)
 
 
 @pytest.mark.parametrize("way", ["write", "read"])
 def test_what_may_have_had_effect_is_repeated_where_that_does_no_harm(way: str) -> None:
-    bench = Bench(*[refusal(503)] * 3)
+    bench = CallsBench(*[refusal(503)] * 3)
 
     async def run() -> None:
         assert await WAYS[way](bench.calls, bench.send) == "fine"
@@ -229,7 +192,7 @@ def test_what_may_have_had_effect_is_repeated_where_that_does_no_harm(way: str) 
 
 
 def test_a_conditional_write_that_may_have_had_effect_is_not_repeated() -> None:
-    bench = Bench(refusal(503))
+    bench = CallsBench(refusal(503))
 
     async def run() -> None:
         with pytest.raises(AmbiguousError):
@@ -239,13 +202,8 @@ def test_a_conditional_write_that_may_have_had_effect_is_not_repeated() -> None:
     assert bench.sent == 1
 
 
-async def hangs(_: Hook) -> None:
-    """Never answered."""
-    await anyio.sleep_forever()
-
-
 def test_a_request_without_an_answer_is_given_up_after_the_deadline() -> None:
-    bench = Bench(timeout_s=2.0)
+    bench = CallsBench(timeout_s=2.0)
 
     async def run() -> None:
         begun = anyio.current_time()
@@ -258,93 +216,6 @@ def test_a_request_without_an_answer_is_given_up_after_the_deadline() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_bug_is_not_hidden(way: str) -> None:
-    bench = Bench(ZeroDivisionError())
+    bench = CallsBench(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         await WAYS[way](bench.calls, bench.send)
-
-
-# --- at the start -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("failures", [1, 2])
-def test_a_passing_fault_at_the_start_is_passed_over(failures: int) -> None:
-    bench = Bench(*[refusal(503)] * failures)
-
-    async def run() -> None:
-        assert await bench.calls.probe(WHERE, bench.send) == "fine"
-
-    virtually(run)
-
-
-@pytest.mark.parametrize("error", [refusal(503), refusal(429), ServiceRequestError("reset")], ids=str)
-def test_a_fault_that_stays_is_reported_after_a_few_attempts(error: Exception) -> None:
-    bench = Bench(*[error] * 10)
-
-    async def run() -> None:
-        with pytest.raises(ConfigurationError, match="cannot be reached") as refused:
-            await bench.calls.probe(WHERE, bench.send)
-        assert refused.value.where == WHERE
-
-    virtually(run)
-    assert bench.sent == module.PROBE_ATTEMPTS
-
-
-def test_credentials_that_are_refused_are_not_tried_again() -> None:
-    bench = Bench(*[refusal(401)] * 10)
-
-    async def run() -> None:
-        with pytest.raises(ConfigurationError, match=r"docs/permissions\.md"):
-            await bench.calls.probe(WHERE, bench.send)
-
-    virtually(run)
-    assert bench.sent == 1
-
-
-@pytest.mark.parametrize("timeout_s", [None, 30.0])
-def test_a_service_that_does_not_answer_is_reported_in_time(timeout_s: float | None) -> None:
-    bench = Bench()
-
-    async def run() -> None:
-        begun = anyio.current_time()
-        with pytest.raises(ConfigurationError, match="no answer within"):
-            await bench.calls.probe(WHERE, hangs, timeout_s)
-        assert anyio.current_time() - begun == pytest.approx(timeout_s or module.CONNECT_TIMEOUT_S)
-
-    virtually(run)
-
-
-def test_with_more_time_no_attempt_is_begun_late_either() -> None:
-    """More time is for what is slow, such as credentials or a new container, not for more attempts."""
-    bench = Bench()
-
-    async def slowly(_: Hook) -> None:
-        bench.sent += 1
-        await anyio.sleep(6)
-        raise refusal(503)
-
-    async def run() -> None:
-        with pytest.raises(ConfigurationError, match="status 503"):
-            await bench.calls.probe(WHERE, slowly, 60.0)
-
-    virtually(run)
-    assert bench.sent == 1
-
-
-def test_the_service_s_wish_to_wait_is_heeded() -> None:
-    wish = refusal(429)
-    wish.headers["x-ms-retry-after-ms"] = "1500"
-    bench = Bench(wish)
-
-    async def run() -> None:
-        begun = anyio.current_time()
-        assert await bench.calls.probe(WHERE, bench.send) == "fine"
-        assert anyio.current_time() - begun == pytest.approx(1.5)
-
-    virtually(run)
-
-
-async def test_a_container_that_is_missing_at_the_start_is_an_answer() -> None:
-    bench = Bench(refusal(404, 1003))
-    with pytest.raises(AzureRefusal) as refused:
-        await bench.calls.probe(WHERE, bench.send)
-    assert refused.value.status == 404
