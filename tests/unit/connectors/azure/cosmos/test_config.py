@@ -29,6 +29,11 @@ def test_the_least_that_must_be_said() -> None:
     [
         ("endpoint", "shop.documents.azure.com"),
         ("endpoint", "ftp://shop"),
+        ("endpoint", "https://"),
+        ("endpoint", "https://.example"),
+        ("endpoint", "https://[::1"),
+        ("endpoint", "https://shop:99999"),
+        ("proxy", "proxy:3128"),
         ("database", ""),
         ("database", "a/b"),
         ("container", "a#b"),
