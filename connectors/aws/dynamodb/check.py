@@ -90,14 +90,23 @@ async def _readers(caller: Caller, config: DynamoDbSourceConfig, table: Table, w
             Severity.NOTE,
             where,
             f"other readers of the stream cannot be counted ({error})",
-            f"Make sure that at most {most - 1} other reads it, or permit lambda:ListEventSourceMappings",
+            f"Make sure that {'no other reads' if most == 1 else 'at most one other reads'} it, or permit "
+            "lambda:ListEventSourceMappings",
         )
     enabled = [m for m in answer["EventSourceMappings"] if m.get("State") in {"Enabled", "Enabling"}]
     if len(enabled) >= most:
         return Finding(
             Severity.ERROR,
             where,
-            f"{len(enabled)} Lambda triggers already read the stream, and a shard serves {most} readers",
+            f"{_triggers(len(enabled))} the stream already, and a shard serves {_readers_at_once(most)}",
             "Merge the triggers into one that fans out",
         )
-    return Finding(Severity.OK, where, f"{len(enabled)} Lambda triggers read the stream, which serves {most} readers")
+    return Finding(Severity.OK, where, f"{_triggers(len(enabled))} the stream, which serves {_readers_at_once(most)}")
+
+
+def _triggers(count: int) -> str:
+    return "1 Lambda trigger reads" if count == 1 else f"{count or 'no'} Lambda triggers read"
+
+
+def _readers_at_once(count: int) -> str:
+    return "1 reader" if count == 1 else f"{count} readers"

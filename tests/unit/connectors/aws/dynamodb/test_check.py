@@ -92,7 +92,7 @@ def test_a_table_that_is_fine(bench: Bench) -> None:
     bench.functions.states = ("Enabled", "Disabled", "Disabling")
     findings = bench.findings()
     assert worst(findings) == []
-    assert [f.message for f in findings][-1] == "1 Lambda triggers read the stream, which serves 2 readers"
+    assert [f.message for f in findings][-1] == "1 Lambda trigger reads the stream, which serves 2 readers"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_the_permission_to_look_at_lambda_is_optional(bench: Bench) -> None:
     bench.deny("list_event_source_mappings")
     (finding,) = worst(bench.findings())
     assert finding.startswith("note: other readers of the stream cannot be counted")
-    assert "at most 1 other reads it" in finding
+    assert "at most one other reads it" in finding
 
 
 @pytest.mark.parametrize(("replicas", "states"), [(0, ("Enabled", "Enabling")), (1, ("Enabled",))])
@@ -118,7 +118,18 @@ def test_too_many_readers(bench: Bench, replicas: int, states: tuple[str, ...]) 
     bench.description["Replicas"] = [{"RegionName": "eu-central-1"}] * replicas
     bench.functions.states = states
     (finding,) = worst(bench.findings())
-    assert finding.startswith(f"error: {len(states)} Lambda triggers already read the stream")
+    said = {1: "1 Lambda trigger reads the stream already, and a shard serves 1 reader"}
+    said[2] = "2 Lambda triggers read the stream already, and a shard serves 2 readers"
+    assert finding.startswith(f"error: {said[len(states)]} / ")
+
+
+def test_counts_read_naturally(bench: Bench) -> None:
+    assert [f.message for f in bench.findings()][-1] == "no Lambda triggers read the stream, which serves 2 readers"
+    bench.description["Replicas"] = [{"RegionName": "eu-central-1"}]
+    assert [f.message for f in bench.findings()][-1] == "no Lambda triggers read the stream, which serves 1 reader"
+    bench.deny("list_event_source_mappings")
+    (finding,) = worst(bench.findings())
+    assert "no other reads it" in finding
 
 
 def test_an_empty_table_and_an_expiry_are_fine(bench: Bench) -> None:
