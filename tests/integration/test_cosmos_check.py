@@ -192,3 +192,12 @@ async def test_an_endpoint_that_is_no_cosmos_db_is_refused(answer: Answer) -> No
         proxy.inject(answer)
         with pytest.raises(ConfigurationError, match="Check endpoint"):
             await findings(server, proxy.endpoint)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday"])
+async def test_a_service_whose_time_cannot_be_told_is_refused(date: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a proxy that removes the header."""
+    monkeypatch.setattr("sandbox.cosmos.gateway.formatdate", lambda *_, **__: date)
+    async with CosmosServer() as server:
+        refused = await refusal(server)
+    assert "answers carry no Date header" in refused.problem
