@@ -47,6 +47,12 @@ class CosmosTargetConfig(AzureTargetConfig):
     )
 
     @model_validator(mode="after")
+    def _marker_apart(self) -> Self:
+        if self.marker_container == self.container:
+            raise ValueError("marker_container must be another container than that of the records")
+        return self
+
+    @model_validator(mode="after")
     def _one_throughput(self) -> Self:
         if self.throughput is not None and self.autoscale_max_throughput is not None:
             raise ValueError("throughput and autoscale_max_throughput exclude each other")

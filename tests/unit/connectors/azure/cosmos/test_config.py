@@ -66,6 +66,11 @@ def test_one_throughput_alone() -> None:
         made(throughput=400, autoscale_max_throughput=1000)
 
 
+def test_the_marker_is_no_record() -> None:
+    with pytest.raises(ValidationError, match="marker_container must be another container"):
+        made(marker_container="orders")
+
+
 def test_the_key_never_shows() -> None:
     config = made(key="c2VjcmV0")
     assert config.key is not None
