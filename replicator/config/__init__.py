@@ -11,6 +11,7 @@ from replicator.config.models import (
     SourceConfig,
     StateConfig,
     TargetConfig,
+    Url,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "SourceConfig",
     "StateConfig",
     "TargetConfig",
+    "Url",
 ]

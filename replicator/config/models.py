@@ -1,15 +1,31 @@
 """What a config file may say. Every field carries its unit, its default and what it is for."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 LISTEN_PATTERN = r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):\d{1,5}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """Names become metric labels and parts of resource names: lower case letters, digits and hyphens."""
+
+
+def _is_url(text: str) -> str:
+    """What is wrong with it is not said: it may hold a password."""
+    with suppress(ValueError):
+        parts = urlsplit(text)
+        host = (parts.hostname or "").encode("idna")
+        if parts.scheme in {"http", "https"} and host and (parts.port is None or parts.port):
+            return text
+    raise ValueError("is no URL like https://host:port")
+
+
+Url = Annotated[str, AfterValidator(_is_url)]
+"""An address of a service or a proxy."""
 
 
 class Frozen(BaseModel):
@@ -21,7 +37,7 @@ class Frozen(BaseModel):
 class EndpointConfig(Frozen):
     """How to reach a service on a private network."""
 
-    proxy: str | None = Field(default=None, description="URL of an HTTP proxy for this service. Default: none.")
+    proxy: Url | None = Field(default=None, description="URL of an HTTP proxy for this service. Default: none.")
     ca_bundle: Path | None = Field(
         default=None,
         description="PEM file with the only certificate authorities to trust, relative to the config file. "

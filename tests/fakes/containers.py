@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from zlib import crc32
 
+from azure.core import MatchConditions
 from azure.cosmos import exceptions
 
 ANSWERED = {"x-ms-request-charge": "1", "x-ms-activity-id": "a"}
@@ -148,6 +149,7 @@ class FakeContainer:
         return _address(body["id"], values[0] if len(values) == 1 else values)
 
     def _require(self, place: tuple[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
+        assert ("etag" in options) == (options.get("match_condition") is MatchConditions.IfNotModified)
         held = self.documents.get(place)
         if held is None:
             raise refusal(404)

@@ -35,9 +35,10 @@ def worst(found: list[Finding]) -> list[str]:
 def make(server: CosmosServer, **orders: Any) -> None:
     """Both containers, `orders` with these properties."""
     server.account.create_database({"id": "shop"})
-    key: JsonObject = {"paths": ["/id"], "kind": "Hash", "version": 2}
-    server.account.create_container("shop", {"id": "orders", "partitionKey": key, "defaultTtl": -1, **orders})
-    server.account.create_container("shop", {"id": "replicator", "partitionKey": key})
+    orders = {"id": "orders", "defaultTtl": -1, **orders}
+    for properties in (orders, {"id": "replicator"}):
+        key: JsonObject = {"paths": ["/id"], "kind": "Hash", "version": 2}
+        server.account.create_container("shop", {"partitionKey": key, **properties})
 
 
 async def test_an_account_that_is_fine() -> None:
@@ -185,6 +186,38 @@ async def test_a_container_of_the_wrong_shape_is_refused(spoil: Callable[[dict[s
 
 
 @pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda p: p["partitionKey"].update(paths=["/migration"]), "container replicator is partitioned by /migration"),
+        (lambda p: p.update(defaultTtl=3600), "lets documents without a ttl expire after 3600 seconds"),
+    ],
+)
+async def test_a_container_that_would_lose_the_marker_is_refused(
+    spoil: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    async with CosmosServer() as server:
+        make(server)
+        spoil(server.account.container("shop", "replicator").properties)
+        refused = await refusal(server)
+    assert message in refused.problem
+    assert refused.where == f"{WHERE}.marker_container"
+
+
+@pytest.mark.parametrize(
+    ("path", "same"), [("/pk", True), ('/"pk"', True), ("/'pk'", True), ("/PK", False), ("/a/b", False)]
+)
+async def test_paths_are_compared_by_what_they_name(path: str, *, same: bool) -> None:
+    async with CosmosServer() as server:
+        make(server, partitionKey={"paths": [path], "kind": "Hash", "version": 2})
+        async with open_target(cosmos_config(server.endpoint), target_context()) as target:
+            if same:
+                await target.connect(("pk",))
+            else:
+                with pytest.raises(ConfigurationError, match="is partitioned by"):
+                    await target.connect(("pk",))
+
+
+@pytest.mark.parametrize(
     "answer", [Answer(status=404), Answer(status=200, body=b"<html>login</html>"), Answer(status=302)]
 )
 async def test_an_endpoint_that_is_no_cosmos_db_is_refused(answer: Answer) -> None:
@@ -192,3 +225,12 @@ async def test_an_endpoint_that_is_no_cosmos_db_is_refused(answer: Answer) -> No
         proxy.inject(answer)
         with pytest.raises(ConfigurationError, match="Check endpoint"):
             await findings(server, proxy.endpoint)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday"])
+async def test_a_service_whose_time_cannot_be_told_is_refused(date: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a proxy that removes the header."""
+    monkeypatch.setattr("sandbox.cosmos.gateway.formatdate", lambda *_, **__: date)
+    async with CosmosServer() as server:
+        refused = await refusal(server)
+    assert "answers carry no Date header" in refused.problem

@@ -12,6 +12,7 @@ from connectors.azure.cosmos.target import open_target
 from fakes.targets import WHERE, cosmos_config, open_delivery, target_context
 from replicator.errors import ConfigurationError
 from sandbox.cosmos import CosmosServer, Fault
+from sandbox.faults import FaultProxy, Pass
 
 PATIENCE_S = 1.0
 
@@ -129,3 +130,39 @@ async def test_what_may_not_be_made_is_an_error_that_names_it(operation: str) ->
         with pytest.raises(ConfigurationError, match="cannot be made") as refused:
             await target.create()
     assert refused.value.where == f"{WHERE}.create"
+
+
+@pytest.mark.parametrize(
+    ("fields", "header", "value"),
+    [
+        ({"throughput": 4000}, "x-ms-offer-throughput", "^4000$"),
+        ({"autoscale_max_throughput": 4000}, "x-ms-cosmos-offer-autopilot-settings", r"maxThroughput\W+4000\b"),
+    ],
+)
+async def test_the_throughput_is_that_of_the_records_alone(fields: dict[str, int], header: str, value: str) -> None:
+    """The container of the marker needs the account's least."""
+    async with (
+        CosmosServer() as server,
+        FaultProxy("127.0.0.1", int(server.endpoint.split(":")[2][:-1]), rewrite_authority=True) as proxy,
+        open_target(cosmos_config(proxy.endpoint, **fields), target_context()) as target,
+    ):
+        await target.connect(("id",))
+        asked = proxy.inject(Pass(), method="POST", path="/colls", headers={header: value}, body='"orders"')
+        other = proxy.inject(Pass(), method="POST", path="/colls", headers={header: "."}, body='"replicator"')
+        await target.create()
+        assert (asked.hits, other.hits) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("partition_key", "kind"), [(("/customer",), "Hash"), (("/customer", "/order_id", "/id"), "MultiHash")]
+)
+async def test_what_is_made_is_as_it_must_be(partition_key: tuple[str, ...], kind: str) -> None:
+    async with CosmosServer() as server:
+        for _ in range(2):
+            config = cosmos_config(server.endpoint, partition_key=partition_key)
+            async with open_target(config, target_context()) as target:
+                await target.connect(("customer", "order_id"))
+                await target.create()
+        made = server.account.container("shop", "orders").properties
+        assert made["partitionKey"] == {"paths": list(partition_key), "kind": kind, "version": 2}
+        assert made["defaultTtl"] == -1

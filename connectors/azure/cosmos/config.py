@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from connectors.azure.config import AzureTargetConfig
+from replicator.config import Url
 
 ResourceName = Annotated[str, StringConstraints(pattern=r"^[^/\\?#]{1,255}$")]
 Path = Annotated[str, StringConstraints(pattern=r"^/.+$")]
@@ -14,7 +15,7 @@ class CosmosTargetConfig(AzureTargetConfig):
     """A container of documents."""
 
     type: Literal["cosmos"]
-    endpoint: str = Field(pattern=r"^https?://", description="URL of the account.")
+    endpoint: Url = Field(pattern=r"^https?://", description="URL of the account.")
     database: ResourceName = Field(description="Name of the database.")
     container: ResourceName = Field(description="Name of the container.")
     marker_container: ResourceName = Field(
@@ -44,6 +45,12 @@ class CosmosTargetConfig(AzureTargetConfig):
     autoscale_max_throughput: int | None = Field(
         default=None, ge=1000, description="The same with autoscale; only one of both may be given."
     )
+
+    @model_validator(mode="after")
+    def _marker_apart(self) -> Self:
+        if self.marker_container == self.container:
+            raise ValueError("marker_container must be another container than that of the records")
+        return self
 
     @model_validator(mode="after")
     def _one_throughput(self) -> Self:

@@ -17,6 +17,8 @@ from replicator.errors import ConfigurationError
 NO_DEFAULT_EXPIRY = -1
 """Documents expire by their own `ttl` alone."""
 
+MARKER_PATHS = ("/id",)
+
 CREATE_TIMEOUT_S = 60.0
 """Containers take longer to make than documents to write."""
 
@@ -61,10 +63,10 @@ def _default_path(key_names: tuple[str, ...]) -> str:
     return "/id" if key_names == ("id",) else path_of(member_of(key_names[0]))
 
 
-def _name_members(paths: tuple[str, ...], members: tuple[str, ...]) -> bool:
-    """Whether a container's paths name these members, quoted or not."""
+def _name_the_same(found: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether paths name the same members, quoted or not."""
     try:
-        return tuple(map(path_member, paths)) == members
+        return [path_member(path) for path in found] == [path_member(path) for path in wanted]
     except ValueError:
         return False
 
@@ -96,15 +98,16 @@ class Containers:
                     "Create it, or allow it with create: true",
                 )
         if existing.container is not None:
-            self._check_shape(existing.container, rules)
-            await self._require_access("container", self._config.container, rules.partition_members, queried=True)
+            await self._require_usable("container", existing.container, rules.partition_paths)
         if existing.marker is not None:
-            await self._require_access("marker_container", self._config.marker_container, ("id",), queried=False)
+            await self._require_usable("marker_container", existing.marker, MARKER_PATHS)
         return existing
 
-    async def _require_access(self, field: str, name: str, members: tuple[str, ...], *, queried: bool) -> None:
-        container = self._database.get_container_client(name)
-        await require_access(container, self._calls, f"{self._where}.{field}", members, queried=queried)
+    async def _require_usable(self, field: str, properties: Mapping[str, Any], paths: tuple[str, ...]) -> None:
+        self._check_shape(field, properties, paths)
+        container = self._database.get_container_client(properties["id"])
+        where, members = f"{self._where}.{field}", tuple(map(path_member, paths))
+        await require_access(container, self._calls, where, members, queried=field == "container")
 
     async def create(self, existing: Existing, rules: MappingRules) -> Existing:
         """Makes what is missing and gives what is there then; another daemon doing the same does no harm."""
@@ -116,7 +119,7 @@ class Containers:
             key = PartitionKey(list(paths)) if len(paths) > 1 else PartitionKey(paths[0])
             await self._create_container(self._config.container, key, self._throughput())
         if existing.marker is None:
-            await self._create_container(self._config.marker_container, PartitionKey("/id"), None)
+            await self._create_container(self._config.marker_container, PartitionKey(*MARKER_PATHS), None)
         return await self.find(rules)
 
     async def _made(self, what: str, create: Send[None]) -> None:
@@ -128,20 +131,18 @@ class Containers:
                     f"{self._where}.create", f"{what} cannot be made: {refusal}", "Mend that, or create it beforehand"
                 ) from refusal
 
-    def _check_shape(self, properties: Mapping[str, Any], rules: MappingRules) -> None:
-        paths = tuple(properties["partitionKey"]["paths"])
-        if not _name_members(paths, rules.partition_members):
+    def _check_shape(self, field: str, properties: Mapping[str, Any], paths: tuple[str, ...]) -> None:
+        name, found = properties["id"], tuple(properties["partitionKey"]["paths"])
+        if not _name_the_same(found, paths):
             raise ConfigurationError(
-                f"{self._where}.partition_key",
-                f"container {self._config.container} is partitioned by {', '.join(paths)}, "
-                f"the config says {', '.join(rules.partition_paths)}",
+                f"{self._where}.{'partition_key' if field == 'container' else field}",
+                f"container {name} is partitioned by {', '.join(found)}, not by {', '.join(paths)}",
                 "Name the container's paths, or another container: they cannot be changed",
             )
         if properties.get("defaultTtl", NO_DEFAULT_EXPIRY) != NO_DEFAULT_EXPIRY:
             raise ConfigurationError(
-                f"{self._where}.container",
-                f"container {self._config.container} lets documents without a ttl expire "
-                f"after {properties['defaultTtl']} seconds",
+                f"{self._where}.{field}",
+                f"container {name} lets documents without a ttl expire after {properties['defaultTtl']} seconds",
                 "Set its default time to live to -1 (on, no default)",
             )
 

@@ -276,3 +276,27 @@ def test_bundles_of_authorities_are_relative_to_the_config_file_too(tmp_path: Pa
     orders = load_config(path, registry()).pipelines["orders"]
     assert orders.source.ca_bundle == tmp_path / "certificates/aws.pem"
     assert orders.target.ca_bundle == Path("/etc/azure.pem")
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        f"user:{SECRET}@proxy:3128",
+        f"http://user:{SECRET}@[::1",
+        f"http://user:{SECRET}@x..y:1",
+        f"socks5://user:{SECRET}@proxy",
+        f"http://user:{SECRET}@proxy:99999",
+        "proxy:3128",
+        "http://",
+        "",
+    ],
+)
+def test_a_proxy_that_is_no_address_is_refused_and_its_password_does_not_show(proxy: str) -> None:
+    message = refused(tree(source={"type": "table", "name": "t", "proxy": proxy}))
+    assert "pipelines.orders.source.proxy: is no URL like https://host:port" in message
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy:3128", "https://user:word@proxy.internal", "http://[::1]:3128/"])
+def test_a_proxy_is_a_url(proxy: str) -> None:
+    orders = parse(tree(source={"type": "table", "name": "t", "proxy": proxy})).pipelines["orders"]
+    assert orders.source.proxy == proxy

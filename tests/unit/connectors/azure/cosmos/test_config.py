@@ -1,0 +1,83 @@
+"""Promises of the target's config: what cannot work is refused with its field, and the key never shows."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from connectors.azure.cosmos.config import CosmosTargetConfig
+
+LEAST = {"type": "cosmos", "endpoint": "https://shop.documents.azure.com", "database": "shop", "container": "orders"}
+
+
+def made(**fields: Any) -> CosmosTargetConfig:
+    return CosmosTargetConfig.model_validate({**LEAST, **fields})
+
+
+def test_the_least_that_must_be_said() -> None:
+    config = made()
+    assert (config.key, config.partition_key, config.id, config.create) == (None, None, None, False)
+    assert config.marker_container == "replicator"
+    for name in LEAST:
+        with pytest.raises(ValidationError) as refused:
+            CosmosTargetConfig.model_validate({field: value for field, value in LEAST.items() if field != name})
+        assert refused.value.errors()[0]["loc"] == (name,)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("endpoint", "shop.documents.azure.com"),
+        ("endpoint", "ftp://shop"),
+        ("endpoint", "https://"),
+        ("endpoint", "https://.example"),
+        ("endpoint", "https://[::1"),
+        ("endpoint", "https://shop:99999"),
+        ("proxy", "proxy:3128"),
+        ("database", ""),
+        ("database", "a/b"),
+        ("container", "a#b"),
+        ("container", "x" * 256),
+        ("marker_container", "a?b"),
+        ("partition_key", []),
+        ("partition_key", ["customer"]),
+        ("partition_key", ["/"]),
+        ("partition_key", ["/a", "/b", "/c", "/d"]),
+        ("id", []),
+        ("throughput", 399),
+        ("autoscale_max_throughput", 999),
+        ("max_concurrency", 0),
+        ("max_concurrency", 1001),
+        ("max_request_units", 0),
+        ("foreign", "maybe"),
+        ("unknown", 1),
+    ],
+)
+def test_what_cannot_work_is_refused_by_its_field(field: str, value: object) -> None:
+    with pytest.raises(ValidationError) as refused:
+        made(**{field: value})
+    assert refused.value.errors()[0]["loc"][0] == field
+
+
+def test_one_throughput_alone() -> None:
+    assert made(throughput=400).throughput == 400
+    assert made(autoscale_max_throughput=1000).autoscale_max_throughput == 1000
+    with pytest.raises(ValidationError, match="exclude each other"):
+        made(throughput=400, autoscale_max_throughput=1000)
+
+
+def test_the_marker_is_no_record() -> None:
+    with pytest.raises(ValidationError, match="marker_container must be another container"):
+        made(marker_container="orders")
+
+
+def test_the_key_never_shows() -> None:
+    config = made(key="c2VjcmV0")
+    assert config.key is not None
+    assert config.key.get_secret_value() == "c2VjcmV0"
+    assert "c2VjcmV0" not in repr(config) + str(config.model_dump()) + config.model_dump_json()
+
+
+def test_a_config_does_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        made().create = True  # type: ignore[misc]
