@@ -202,4 +202,4 @@ async def test_a_writer_keeps_its_rate(aws_client: Clients) -> None:
         started = time.monotonic()
         await writer.run(for_s=0.3)
         assert 0.25 <= time.monotonic() - started < 5
-        assert writer.counts.operations == 30
+        assert 29 <= writer.counts.operations <= 31, "the last one may fall on the end"

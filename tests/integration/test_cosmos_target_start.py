@@ -125,7 +125,7 @@ async def test_what_is_missing_and_may_not_be_made_is_named(server: CosmosServer
 @pytest.mark.parametrize(
     ("path", "ttl_s", "where", "problem"),
     [
-        ("/other", -1, "partition_key", "partitioned by /other, the config says /customer"),
+        ("/other", -1, "partition_key", "partitioned by /other, not by /customer"),
         ("/customer", 60, "container", "expire after 60 seconds"),
     ],
 )
