@@ -30,7 +30,7 @@ SEQUENCE: Final = 0x76
 VALUE: Final = 0x77
 FOOTER: Final = 0x78
 
-_SYMBOLS: Final[dict[Value, int]] = {
+_SYMBOLS: Final[dict[str, int]] = {
     "amqp:header:list": HEADER,
     "amqp:delivery-annotations:map": DELIVERY_ANNOTATIONS,
     "amqp:message-annotations:map": MESSAGE_ANNOTATIONS,
@@ -101,7 +101,7 @@ class Message:
         written = [encode(section) for section in (header, annotations) if section is not None]
         return b"".join([*written, self.properties, self.application_properties, self.body, self.footer])
 
-    def with_application_properties(self, added: dict[str, Value]) -> Message:
+    def with_application_properties(self, added: dict[Value, Value]) -> Message:
         """A copy with these set; the others keep their types."""
         present = self.application_values()
         return replace(self, application_properties=_section(APPLICATION_PROPERTIES, {**present, **added}))
@@ -120,10 +120,10 @@ class Message:
         return None
 
 
-def compose(value: Value, known: Properties, application: dict[str, Value]) -> bytes:
+def compose(value: Value, known: Properties, application: dict[Value, Value]) -> bytes:
     """A message of our own with an amqp-value body."""
     properties = encode(known.described())
-    return properties + _section(APPLICATION_PROPERTIES, {**application}) + _section(VALUE, value)
+    return properties + _section(APPLICATION_PROPERTIES, application) + _section(VALUE, value)
 
 
 def parse_message(payload: bytes) -> Message:
@@ -171,7 +171,7 @@ def _descriptor(payload: bytes, at: int) -> tuple[int, int]:
     if payload[at] != 0:
         raise DecodeError(f"at byte {at}: no section of a message begins with 0x{payload[at]:02x}")
     descriptor, content_at = decode(payload, at + 1)
-    code = descriptor if isinstance(descriptor, ULong) else _SYMBOLS.get(descriptor, 0)
+    code = int(descriptor) if isinstance(descriptor, ULong) else _SYMBOLS.get(str(descriptor), 0)
     if not HEADER <= code <= FOOTER:
         raise DecodeError(f"no section of a message is called {descriptor!r}")
     return code, content_at
