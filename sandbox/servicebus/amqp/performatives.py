@@ -39,8 +39,10 @@ class Composite:
         return Described(ULong(self.code), written)
 
     @classmethod
-    def of(cls, value: Value) -> Self:
+    def of(cls, value: Value | Composite) -> Self:
         """What was decoded, as this composite. Raises DecodeError if it is another one."""
+        if isinstance(value, cls):
+            return value
         if not isinstance(value, Described) or value.descriptor not in {cls.code, *SYMBOLIC.get(cls.code, ())}:
             raise DecodeError(f"expected {cls.__name__}, not {value!r:.100}")
         items = value.value
@@ -338,7 +340,7 @@ def performative(value: Value) -> Composite:
     raise DecodeError(f"no performative: {value!r:.100}")
 
 
-def outcome(state: Value) -> Outcome | None:
+def outcome(state: Value | Composite) -> Outcome | None:
     """A delivery's terminal state; None if it is not one."""
     for kind in _OUTCOMES:
         if isinstance(state, Described) and state.descriptor in {kind.code, *SYMBOLIC[kind.code]}:

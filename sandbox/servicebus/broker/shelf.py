@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from sandbox.servicebus.broker.errors import MESSAGE_NOT_FOUND, RefusedError
 from sandbox.servicebus.broker.ready import Ready
+from sandbox.servicebus.broker.stored import State
 
 if TYPE_CHECKING:
-    from sandbox.servicebus.broker.stored import State, Stored
+    from sandbox.servicebus.broker.stored import Stored
 
 
 class Shelf:
@@ -50,6 +51,14 @@ class Shelf:
             if number >= first and session_id in {None, message.session_id}
         )
         return [self._messages[number] for number in nsmallest(most, wanted)]
+
+    def sessions(self) -> set[str]:
+        """The sessions that active messages belong to."""
+        return {
+            message.session_id
+            for message in self._messages.values()
+            if message.session_id is not None and message.state is State.ACTIVE
+        }
 
     def count(self) -> dict[str, int]:
         """How many there are in each state."""
