@@ -18,11 +18,15 @@ DEAD_LETTERS = "/$deadletterqueue"
 
 
 class Namespace:
-    """All queues. `on_deleted` holds what is called with each queue that is dropped."""
+    """All queues. `on_deleted` holds what is called with each queue that is dropped.
 
-    def __init__(self, clock: Clock) -> None:
+    `wake_at` is called with the instant at which `catch_up` is to be called at the latest.
+    """
+
+    def __init__(self, clock: Clock, wake_at: Callable[[float], None] = lambda _: None) -> None:
         self.on_deleted: list[Callable[[Queue], None]] = []
         self._clock = clock
+        self._wake_at = wake_at
         self._queues: dict[str, Queue] = {}
 
     def create(self, name: str, settings: QueueSettings) -> Queue:
@@ -30,7 +34,7 @@ class Namespace:
         key = check_name(name).casefold()
         if key in self._queues:
             raise RefusedError(EXISTS, f"The messaging entity '{name}' already exists.")
-        self._queues[key] = Queue(name, settings, self._clock)
+        self._queues[key] = Queue(name, settings, self._clock, self._wake_at)
         return self._queues[key]
 
     def delete(self, name: str) -> None:

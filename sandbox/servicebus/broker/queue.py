@@ -40,15 +40,24 @@ class Queue:
     """Messages in order, with locks, delivery counts, expiry, schedules, sessions and duplicate detection.
 
     `dead_letters` is its other queue, which has none of its own and no features. `counts` says how many messages
-    were accepted, dropped as duplicates, completed and so on.
+    were accepted, dropped as duplicates, completed and so on. `wake_at` is called with the instant at which
+    `catch_up` is to be called at the latest.
     """
 
-    def __init__(self, name: str, settings: QueueSettings, clock: Clock, *, is_dead_letters: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: QueueSettings,
+        clock: Clock,
+        wake_at: Callable[[float], None] = lambda _: None,
+        *,
+        is_dead_letters: bool = False,
+    ) -> None:
         self.name = name
         self.settings = settings
         self.created_at = clock.now()
         self.counts: Counter[str] = Counter()
-        self.timers = Timers(clock)
+        self.timers = Timers(clock, wake_at)
         self.shelf = Shelf()
         self.sessions: Sessions | None = None
         self.dead_letters: Queue | None = None
@@ -61,7 +70,7 @@ class Queue:
             self.sessions = Sessions(settings.lock_s, clock, self.timers, self._session_given_up)
         if not is_dead_letters:
             plain = replace(settings, sessions=False, duplicate_window_s=None, time_to_live_s=None)
-            self.dead_letters = Queue(f"{name}/$deadletterqueue", plain, clock, is_dead_letters=True)
+            self.dead_letters = Queue(f"{name}/$deadletterqueue", plain, clock, wake_at, is_dead_letters=True)
 
     def send(self, contents: Sequence[Message]) -> list[int]:
         """Take messages in, all or none; their numbers. Duplicates are dropped silently. Raises RefusedError."""
@@ -166,6 +175,13 @@ class Queue:
         """The next instant at which `catch_up` has something to do, in seconds since the epoch."""
         both = (self.timers.next_at, self.dead_letters.timers.next_at if self.dead_letters else None)
         return min((instant for instant in both if instant is not None), default=None)
+
+    def stats(self) -> dict[str, int]:
+        """How many messages there are in each state, and what became of all that there ever were."""
+        kinds = ("accepted", "duplicates", "completed", "expired", "cancelled", "dead_lettered", "locks_lost")
+        dead = sum(self.dead_letters.shelf.count().values()) if self.dead_letters else 0
+        present = {**self.shelf.count(), "locked": len(self._locks), "dead_letters": dead}
+        return {**present, **{kind: self.counts[kind] for kind in kinds}}
 
     def watch(self, watcher: object, callback: Callable[[], None]) -> None:
         """Call back when something may be received that could not be before; the last to ask is called last."""

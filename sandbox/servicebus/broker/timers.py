@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 class Timers:
     """Callbacks by the instant they are due at.
 
-    A callback checks itself whether what it was set for still holds: nothing is ever taken out early.
+    A callback checks itself whether what it was set for still holds: nothing is ever taken out early. `wake_at` is
+    called when the next instant has become an earlier one.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, wake_at: Callable[[float], None]) -> None:
         self._clock = clock
+        self._wake_at = wake_at
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
 
@@ -31,6 +33,8 @@ class Timers:
     def at(self, instant: float, callback: Callable[[], None]) -> None:
         """Call back once the clock has reached this instant, in the order of instants."""
         heapq.heappush(self._heap, (instant, next(self._numbers), callback))
+        if self._heap[0][0] == instant:
+            self._wake_at(instant)
 
     def catch_up(self) -> bool:
         """Call what is due; whether anything was."""
@@ -39,7 +43,3 @@ class Timers:
             any_due = True
             heapq.heappop(self._heap)[2]()
         return any_due
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._heap.clear()

@@ -22,6 +22,7 @@ from sandbox.servicebus.amqp.performatives import (
 )
 from sandbox.servicebus.amqp.types import Array, Symbol
 from sandbox.servicebus.auth import covers
+from sandbox.servicebus.broker.namespace import DEAD_LETTERS
 from sandbox.servicebus.wire.session import Session
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from sandbox.servicebus.amqp.frames import Frame
     from sandbox.servicebus.amqp.performatives import Composite
+    from sandbox.servicebus.broker.errors import RefusedError
     from sandbox.servicebus.wire.service import Service
 
 MAX_FRAME_BYTES: Final = 64 * 1024
@@ -127,6 +129,13 @@ class Connection(asyncio.Protocol):
         """Close it with an error."""
         self.send(0, Close(Error(condition, description)))
         self._finish()
+
+    def detach(self, queue_name: str, error: RefusedError) -> None:
+        """End the links to a queue that is gone."""
+        for session in self._sessions.values():
+            for link in list(session.links.values()):
+                if link.queue_name in {queue_name, f"{queue_name}{DEAD_LETTERS}"}:
+                    link.detach(error)
 
     def forget(self, channel: int) -> None:
         """A session has ended."""

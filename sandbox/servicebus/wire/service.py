@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sandbox.clock import Clock
     from sandbox.servicebus.auth import Authority
     from sandbox.servicebus.broker.namespace import Namespace
     from sandbox.servicebus.gate import Gate
@@ -19,4 +18,3 @@ class Service:
     namespace: Namespace
     authority: Authority
     gate: Gate
-    clock: Clock
