@@ -79,9 +79,10 @@ described_arrays = st.builds(
     descriptors,
     st.one_of([st.lists(primitive, min_size=1, max_size=5) for primitive in primitives]),
 )
+maps: st.SearchStrategy[Value] = st.dictionaries(keys, st.one_of(primitives), max_size=3)
 deep_arrays = st.one_of(
     st.lists(st.lists(st.one_of(primitives), max_size=3), max_size=5).map(Array),
-    st.lists(st.dictionaries(keys, st.one_of(primitives), max_size=3), max_size=5).map(lambda maps: Array([*maps])),
+    st.lists(maps, max_size=5).map(Array),
     st.lists(arrays, max_size=5).map(Array),
 )
 values = st.recursive(st.one_of(*primitives, arrays, described_arrays, deep_arrays), compounds, max_leaves=30)
