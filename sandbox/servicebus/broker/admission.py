@@ -32,7 +32,7 @@ class Admission:
     def __init__(self, settings: QueueSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._allowance = settings.sends_per_s or 0.0
+        self._allowance = max(settings.sends_per_s or 0.0, 1.0)
         self._filled_at = clock.now()
 
     def check(self, contents: Sequence[Message], used_bytes: int) -> None:
@@ -66,22 +66,21 @@ class Admission:
             raise RefusedError(DECODE_ERROR, str(error)) from error
 
     def _throttle(self, messages: int) -> None:
-        """A second's worth may be sent at once; what is beyond is refused until time has passed."""
+        """A second's worth may be sent at once; what is beyond is refused until time has passed.
+
+        A batch of more than that is taken when nothing was sent for a second, and paid for afterwards.
+        """
         rate = self._settings.sends_per_s
         if rate is None:
             return
         now = self._clock.now()
-        self._allowance = min(rate, self._allowance + (now - self._filled_at) * rate)
+        most = max(rate, 1.0)
+        self._allowance = min(most, self._allowance + (now - self._filled_at) * rate)
         self._filled_at = now
-        if self._allowance <= 0:
-            raise busy("entity")
+        if self._allowance < min(messages, most):
+            raise RefusedError(
+                BUSY,
+                "The request was terminated because the entity is being throttled. Error code : 50009. Please wait 2"
+                " seconds and try again.",
+            )
         self._allowance -= messages
-
-
-def busy(what: str) -> RefusedError:
-    """The service's way to say that it is throttling."""
-    return RefusedError(
-        BUSY,
-        f"The request was terminated because the {what} is being throttled. Error code : 50009. Please wait 2 seconds"
-        " and try again.",
-    )

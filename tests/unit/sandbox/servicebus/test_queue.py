@@ -310,7 +310,7 @@ def test_more_than_the_rate_is_throttled_until_time_has_passed(clock: Clock) -> 
     queue.send([message()] * 10)
     with refused(BUSY):
         queue.send([message()])
-    clock.advance(0.1)
+    clock.advance(0.15)
     queue.send([message()])
     with refused(BUSY):
         queue.send([message()])
