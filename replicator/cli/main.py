@@ -114,7 +114,7 @@ def demo(
 
 @sandbox_app.command("up", epilog="Example: replicator sandbox up")
 def sandbox_up() -> None:
-    """Start both local clouds, print their endpoints, and leave them up until interrupted."""
+    """Start the local clouds, print their endpoints, and leave them up until interrupted."""
     from replicator.cli.sandbox import sandbox_up as up  # noqa: PLC0415
 
     up()

@@ -14,7 +14,7 @@ from aiohttp import web
 from sandbox.clock import Clock
 from sandbox.servicebus.alarm import Alarm
 from sandbox.servicebus.auth import EMULATOR_KEY, Authority
-from sandbox.servicebus.broker.errors import NOT_FOUND, RefusedError
+from sandbox.servicebus.broker.errors import FORCED, NOT_FOUND, RefusedError
 from sandbox.servicebus.broker.namespace import Namespace
 from sandbox.servicebus.faults import Faults
 from sandbox.servicebus.gate import Gate
@@ -140,6 +140,13 @@ class ServiceBusServer:
         """Drop every connection, once; clients see a reset."""
         for connection in list(self._connections):
             connection.cut()
+
+    def detach_links(self, queue_name: str, condition: str = FORCED) -> None:
+        """End every link to a queue, as the service does with links that were idle for ten minutes."""
+        for connection in list(self._connections):
+            connection.detach(
+                queue_name, RefusedError(condition, "The link is force detached. Idle timeout: 00:10:00.")
+            )
 
     def stats(self) -> Stats:
         """Counts of operations since the start or the last `clear_stats`, and of messages."""

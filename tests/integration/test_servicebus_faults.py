@@ -106,6 +106,30 @@ async def test_a_detached_link_is_attached_anew(broker: ServiceBusServer, hurrie
     assert broker.stats()["operations"]["attach.send"] == {"done": 2}
 
 
+async def test_a_link_that_was_idle_for_long_is_attached_anew(broker: ServiceBusServer, hurried: None) -> None:
+    async with (
+        connect(broker, retry_total=2, retry_backoff_factor=0.01) as bus,
+        bus.get_queue_sender("orders") as sender,
+    ):
+        broker.detach_links("orders")
+        await sender.send_messages(ServiceBusMessage("a"))
+    assert lying(broker, "orders") == ["a"]
+
+
+async def test_a_lost_connection_leaves_messages_locked_until_their_locks_end(
+    broker: ServiceBusServer, bus: ServiceBusClient
+) -> None:
+    put(broker, "orders", "a")
+    async with bus.get_queue_receiver("orders") as receiver:
+        await receive(receiver)
+        broker.cut()
+    (stored,) = broker.namespace.queue("orders").peek(0, 1)
+    assert stored.lock is not None
+    broker.clock.advance(31)
+    (again,) = broker.namespace.queue("orders").peek(0, 1)
+    assert (again.lock, again.delivery_count) == (None, 1)
+
+
 async def test_a_settlement_can_fail(broker: ServiceBusServer, bus: ServiceBusClient) -> None:
     put(broker, "orders", "a")
     broker.faults.add(Fault(operation="settle.complete", condition="com.microsoft:server-busy", count=1))

@@ -388,6 +388,15 @@ async def test_a_waiting_receiver_is_handed_a_message_at_once(broker: ServiceBus
         assert time.monotonic() - begun < 2
 
 
+async def test_a_waiting_receiver_is_handed_a_scheduled_message_when_it_is_due(
+    broker: ServiceBusServer, bus: ServiceBusClient
+) -> None:
+    """By the broker's own alarm: nothing else happens meanwhile."""
+    async with bus.get_queue_receiver("orders") as receiver:
+        put(broker, "orders", "due", due_at=broker.clock.now() + 0.3)
+        assert [text(received) for received in await receive(receiver)] == ["due"]
+
+
 async def test_receivers_share_messages_without_overlap(broker: ServiceBusServer, bus: ServiceBusClient) -> None:
     put(broker, "orders", *map(str, range(40)))
     async with bus.get_queue_receiver("orders") as one, bus.get_queue_receiver("orders") as other:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MAX_FRAME_BYTES: Final = 64 * 1024
 CHANNEL_MAX: Final = 4_999
 IDLE_TIME_OUT_MS: Final = 240_000
+FLUSH_BYTES: Final = 256 * 1024
 MECHANISMS: Final = ("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL")
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
 _SASL_OK: Final = 0
@@ -72,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._sessions: dict[int, Session] = {}
         self._opened: set[str] = set()
         self._out: list[bytes] = []
+        self._out_bytes = 0
         self._flush_due = False
         self._heartbeat: asyncio.TimerHandle | None = None
 
@@ -147,15 +149,18 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     def _write(self, data: bytes) -> None:
-        """What is written in one turn of the loop leaves in one piece."""
+        """What is written in one turn of the loop leaves in one piece, unless it is much."""
         self._out.append(data)
-        if not self._flush_due:
+        self._out_bytes += len(data)
+        if self._out_bytes > FLUSH_BYTES:
+            self._flush()
+        elif not self._flush_due:
             self._flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_due = False
-        out, self._out = self._out, []
+        out, self._out, self._out_bytes = self._out, [], 0
         if out and not self._transport.is_closing():
             self._transport.write(b"".join(out))
 
