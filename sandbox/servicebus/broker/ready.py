@@ -5,8 +5,6 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from sandbox.servicebus.broker.stored import State
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -16,7 +14,8 @@ if TYPE_CHECKING:
 class Ready:
     """Sequence numbers of active, unlocked messages. Without sessions all of them are under the key None.
 
-    A message that has left the queue in the meantime is passed over when it is met.
+    What is received is taken out. What has left the queue otherwise, as an expired message, is passed over when it
+    is met.
     """
 
     def __init__(self, messages: Mapping[int, Stored]) -> None:
@@ -32,7 +31,7 @@ class Ready:
         heap = self._heaps.get(session)
         while heap:
             message = self._messages.get(heap[0])
-            if message is not None and message.state is State.ACTIVE and message.lock is None:
+            if message is not None:
                 return message
             heapq.heappop(heap)
         self._heaps.pop(session, None)

@@ -153,6 +153,11 @@ def test_deep_nesting_is_refused() -> None:
         decode(encode(nested))
 
 
+def test_a_list_that_does_not_fill_its_size_is_refused() -> None:
+    with pytest.raises(DecodeError, match="do not take"):
+        decode(b"\xc0\x03\x01\x41\x41")
+
+
 def test_a_map_with_a_key_twice_is_refused() -> None:
     with pytest.raises(DecodeError, match="equal keys"):
         decode(b"\xc1\x09\x04\xa1\x01a\x41\xa1\x01a\x42")

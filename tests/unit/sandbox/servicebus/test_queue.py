@@ -9,6 +9,7 @@ import pytest
 
 from fakes.amqp import body_of, message
 from sandbox.servicebus.amqp.types import Int
+from sandbox.servicebus.broker.duplicates import DuplicateWindow
 from sandbox.servicebus.broker.errors import (
     ARGUMENT,
     BUSY,
@@ -193,6 +194,16 @@ def test_a_repetition_does_not_prolong_the_window(clock: Clock) -> None:
     assert queue.counts["duplicates"] == 1
 
 
+def test_a_window_may_be_told_of_an_id_again(clock: Clock) -> None:
+    window = DuplicateWindow(60, clock)
+    window.add("1")
+    clock.advance(40)
+    window.add("1")
+    assert len(window) == 1
+    clock.advance(20)
+    assert not window.contains("1")
+
+
 def test_messages_without_an_id_are_never_duplicates(clock: Clock) -> None:
     queue = Queue("q", QueueSettings(duplicate_window_s=60), clock)
     queue.send([message("a"), message("b")])
@@ -333,9 +344,12 @@ def test_watchers_are_told_of_everything_that_may_be_received(clock: Clock) -> N
     clock.advance(30)
     queue.catch_up()
     assert len(told) == 4
+    _, token = taken(queue)
+    queue.release(token)
+    assert len(told) == 5
     queue.unwatch("w")
     queue.send([message("c")])
-    assert len(told) == 4
+    assert len(told) == 5
 
 
 def test_whoever_watches_again_is_told_last(clock: Clock) -> None:

@@ -73,6 +73,16 @@ def test_a_session_has_one_holder_at_a_time(queue: Queue) -> None:
     sessions_of(queue).accept("a", Receiver())
 
 
+def test_a_former_holder_cannot_give_up_what_is_anothers(queue: Queue) -> None:
+    former, present = Receiver("former"), Receiver("present")
+    session = sessions_of(queue).accept("a", former)
+    sessions_of(queue).set_state("a", b"kept", "former")
+    sessions_of(queue).release(session, former)
+    assert sessions_of(queue).accept("a", present) is session
+    sessions_of(queue).release(session, former)
+    assert sessions_of(queue).held("a", "present") is session
+
+
 def test_the_next_session_is_the_free_one_with_the_oldest_message(queue: Queue) -> None:
     assert queue.next_session() == "a"
     sessions_of(queue).accept("a", Receiver())

@@ -9,6 +9,7 @@ import pytest
 
 from fakes.amqp import message, wire
 from sandbox.servicebus import Fault, QueueSettings, ServiceBusServer
+from sandbox.servicebus.amqp.encoding import encode
 from sandbox.servicebus.amqp.frames import AMQP_HEADER, SASL, SASL_HEADER, FrameReader, write_frame
 from sandbox.servicebus.amqp.performatives import (
     RECEIVER,
@@ -31,6 +32,7 @@ from sandbox.servicebus.amqp.performatives import (
     Transfer,
     outcome,
 )
+from sandbox.servicebus.amqp.types import Described, Symbol, ULong
 from sandbox.servicebus.wire.connection import Connection
 
 if TYPE_CHECKING:
@@ -195,6 +197,45 @@ async def test_senders_are_given_credit_again_before_they_run_out(broker: Servic
     assert [(flow.delivery_count, flow.link_credit) for flow in flows if flow.handle == 8] == [(500, 1_000)]
 
 
+async def test_the_window_is_renewed_while_a_long_message_comes(broker: ServiceBusServer) -> None:
+    peer = Peer(broker)
+    peer.send_to("orders")
+    await peer.heard()
+    for _ in range(2_500):
+        peer.say(Transfer(8, 0, b"t", 0, False, more=True), b"x")
+    (flow,) = await peer.heard_of(Flow)
+    assert (flow.handle, flow.next_incoming_id, flow.incoming_window) == (None, 2_500, 5_000)
+
+
+async def test_too_large_a_message_is_rejected_and_its_link_detached(broker: ServiceBusServer) -> None:
+    peer = Peer(broker)
+    peer.send_to("orders")
+    await peer.heard()
+    for part in range(5):
+        peer.say(Transfer(8, 0, b"t", 0, False, more=part < 4), b"x" * 60_000)
+    rejection, detach = [frame.body for frame in await peer.heard()]
+    assert isinstance(rejection, Disposition)
+    assert isinstance(outcome(rejection.state), Rejected)
+    assert isinstance(detach, Detach)
+    assert Error.of(detach.error).condition == "amqp:link:message-size-exceeded"
+
+
+async def test_what_is_meant_for_one_hop_only_is_not_handed_on(broker: ServiceBusServer) -> None:
+    annotations: dict[Any, Any] = {Symbol("x-opt-hop"): "once"}
+    peer = Peer(broker)
+    peer.send_to("orders")
+    peer.say(Transfer(8, 0, b"t", 0, False), encode(Described(ULong(0x71), annotations)) + wire("a"))
+    *_, stored = broker.namespace.queue("orders").peek(0, 9)
+    assert b"x-opt-hop" not in stored.encode()
+
+
+async def test_dead_letters_cannot_be_sent_to(broker: ServiceBusServer) -> None:
+    peer = Peer(broker)
+    peer.send_to("orders/$DeadLetterQueue")
+    (detach,) = await peer.heard_of(Detach)
+    assert Error.of(detach.error).condition == "amqp:not-allowed"
+
+
 async def test_an_aborted_message_is_dropped(broker: ServiceBusServer) -> None:
     peer = Peer(broker)
     peer.send_to("orders")
@@ -279,6 +320,7 @@ async def test_a_detached_link_receives_nothing_more(broker: ServiceBusServer) -
     broker.namespace.queue("orders").send([message("late")])
     assert await peer.heard_of(Transfer) == []
     assert broker.stats()["queues"]["orders"]["locked"] == 1
+    assert not broker.namespace.queue("orders")._watchers
 
 
 @pytest.mark.parametrize("goodbye", [End(), Close()])
