@@ -1,7 +1,7 @@
 """What frames say, and the described types they are made of.
 
-A composite is a list on the wire, its fields in order. `kinds` gives each field the type it is written with; None
-leaves a value as it is. Absent and null fields have their default here.
+A composite is a list on the wire, its fields in order. `kinds` gives each field the type that it is written with and
+must have when it is read; None is any. Absent and null fields have their default here.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from sandbox.servicebus.amqp.decoding import DecodeError
 from sandbox.servicebus.amqp.types import Described, Symbol, UByte, UInt, ULong, UShort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sandbox.servicebus.amqp.types import Value
 
-Kinds: TypeAlias = "tuple[Callable[[Any], Value] | None, ...]"
+Kinds: TypeAlias = "tuple[type[Any] | None, ...]"
 SENDER: Final = False
 RECEIVER: Final = True
 
@@ -39,17 +37,30 @@ class Composite:
         return Described(ULong(self.code), written)
 
     @classmethod
+    def is_meant(cls, value: Described) -> bool:
+        """Whether its descriptor is this composite's, as a number or as a symbol."""
+        descriptor = value.descriptor
+        if isinstance(descriptor, ULong):
+            return descriptor == cls.code
+        return isinstance(descriptor, Symbol) and descriptor == SYMBOLIC.get(cls.code)
+
+    @classmethod
     def of(cls, value: Value | Composite) -> Self:
         """What was decoded, as this composite. Raises DecodeError if it is another one."""
         if isinstance(value, cls):
             return value
-        if not isinstance(value, Described) or value.descriptor not in {cls.code, *SYMBOLIC.get(cls.code, ())}:
+        if not isinstance(value, Described) or not cls.is_meant(value):
             raise DecodeError(f"expected {cls.__name__}, not {value!r:.100}")
         items = value.value
         names = _names(cls)
         if not isinstance(items, list) or len(items) > len(names):
             raise DecodeError(f"{cls.__name__} with {items!r:.100}")
-        given = {name: item for name, item in zip(names, items, strict=False) if item is not None}
+        given = {}
+        for name, kind, item in zip(names, cls.kinds, items, strict=False):
+            if item is not None:
+                if kind is not None and not isinstance(item, kind):
+                    raise DecodeError(f"{cls.__name__}: {name} is of type {kind.__name__}, not {item!r:.100}")
+                given[name] = item
         try:
             return cls(**given)
         except TypeError as error:
@@ -70,7 +81,7 @@ class Error(Composite):
     """Why something was refused or ended."""
 
     code = 0x1D
-    kinds = (Symbol, None, None)
+    kinds = (Symbol, str, dict)
     condition: str
     description: str | None = None
     info: dict[Value, Value] | None = None
@@ -81,7 +92,7 @@ class Source(Composite):
     """Where a link's messages come from."""
 
     code = 0x28
-    kinds = (None, UInt, Symbol, UInt, None, None, Symbol, None, None, None, None)
+    kinds = (None, UInt, Symbol, UInt, bool, None, Symbol, dict, None, None, None)
     address: Value = None
     durable: int = 0
     expiry_policy: str | None = None
@@ -100,7 +111,7 @@ class Target(Composite):
     """Where a link's messages go."""
 
     code = 0x29
-    kinds = (None, UInt, Symbol, UInt, None, None, None)
+    kinds = (None, UInt, Symbol, UInt, bool, None, None)
     address: Value = None
     durable: int = 0
     expiry_policy: str | None = None
@@ -115,7 +126,7 @@ class Open(Composite):
     """Begins a connection."""
 
     code = 0x10
-    kinds = (None, None, UInt, UShort, UInt, None, None, None, None, None)
+    kinds = (str, str, UInt, UShort, UInt, None, None, None, None, dict)
     container_id: str
     hostname: str | None = None
     max_frame_size: int = 0xFFFFFFFF
@@ -133,7 +144,7 @@ class Begin(Composite):
     """Begins a session."""
 
     code = 0x11
-    kinds = (UShort, UInt, UInt, UInt, UInt, None, None, None)
+    kinds = (UShort, UInt, UInt, UInt, UInt, None, None, dict)
     remote_channel: int | None = None
     next_outgoing_id: int = 0
     incoming_window: int = 0
@@ -149,7 +160,7 @@ class Attach(Composite):
     """Attaches a link. `source` and `target` are Source and Target as decoded, or null in a refusal."""
 
     code = 0x12
-    kinds = (None, UInt, None, UByte, UByte, None, None, None, None, UInt, ULong, None, None, None)
+    kinds = (str, UInt, bool, UByte, UByte, None, None, None, bool, UInt, ULong, None, None, dict)
     name: str
     handle: int
     role: bool
@@ -171,7 +182,7 @@ class Flow(Composite):
     """Updates windows, and with a handle the credit of a link."""
 
     code = 0x13
-    kinds = (UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, None, None, None)
+    kinds = (UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, bool, bool, dict)
     next_incoming_id: int | None = None
     incoming_window: int = 0
     next_outgoing_id: int = 0
@@ -190,7 +201,7 @@ class Transfer(Composite):
     """Carries a message, or a part of one; the message itself follows in the frame."""
 
     code = 0x14
-    kinds = (UInt, UInt, None, UInt, None, None, UByte, None, None, None, None)
+    kinds = (UInt, UInt, bytes, UInt, bool, bool, UByte, None, bool, bool, bool)
     handle: int
     delivery_id: int | None = None
     delivery_tag: bytes | None = None
@@ -209,7 +220,7 @@ class Disposition(Composite):
     """Says what became of deliveries."""
 
     code = 0x15
-    kinds = (None, UInt, UInt, None, None, None)
+    kinds = (bool, UInt, UInt, bool, None, bool)
     role: bool
     first: int
     last: int | None = None
@@ -223,7 +234,7 @@ class Detach(Composite):
     """Detaches a link."""
 
     code = 0x16
-    kinds = (UInt, None, None)
+    kinds = (UInt, bool, None)
     handle: int
     closed: bool = False
     error: Value | Error = None
@@ -277,7 +288,7 @@ class Modified(Composite):
     """A message was given back, changed."""
 
     code = 0x27
-    kinds = (None, None, None)
+    kinds = (bool, bool, dict)
     delivery_failed: bool = False
     undeliverable_here: bool = False
     message_annotations: dict[Value, Value] | None = None
@@ -297,7 +308,7 @@ class SaslInit(Composite):
     """What the client chose."""
 
     code = 0x41
-    kinds = (Symbol, None, None)
+    kinds = (Symbol, bytes, str)
     mechanism: str
     initial_response: bytes | None = None
     hostname: str | None = None
@@ -308,20 +319,20 @@ class SaslOutcome(Composite):
     """Whether it may go on; 0 is yes."""
 
     code = 0x44
-    kinds = (UByte, None)
+    kinds = (UByte, bytes)
     outcome: int
     additional_data: bytes | None = None
 
 
 Outcome: TypeAlias = "Accepted | Rejected | Released | Modified"
-SYMBOLIC: Final[dict[int, tuple[str]]] = {
-    0x1D: ("amqp:error:list",),
-    0x24: ("amqp:accepted:list",),
-    0x25: ("amqp:rejected:list",),
-    0x26: ("amqp:released:list",),
-    0x27: ("amqp:modified:list",),
-    0x28: ("amqp:source:list",),
-    0x29: ("amqp:target:list",),
+SYMBOLIC: Final[dict[int, str]] = {
+    0x1D: "amqp:error:list",
+    0x24: "amqp:accepted:list",
+    0x25: "amqp:rejected:list",
+    0x26: "amqp:released:list",
+    0x27: "amqp:modified:list",
+    0x28: "amqp:source:list",
+    0x29: "amqp:target:list",
 }
 """Descriptors may be symbols too, and some peers write outcomes so."""
 
@@ -333,7 +344,7 @@ _OUTCOMES: Final[tuple[type[Composite], ...]] = (Accepted, Rejected, Released, M
 
 def performative(value: Value) -> Composite:
     """The body of a frame. Raises DecodeError if it is none that a client sends."""
-    if isinstance(value, Described) and isinstance(value.descriptor, int):
+    if isinstance(value, Described) and isinstance(value.descriptor, ULong):
         kind = _PERFORMATIVES.get(value.descriptor)
         if kind is not None:
             return kind.of(value)
@@ -343,6 +354,6 @@ def performative(value: Value) -> Composite:
 def outcome(state: Value | Composite) -> Outcome | None:
     """A delivery's terminal state; None if it is not one."""
     for kind in _OUTCOMES:
-        if isinstance(state, Described) and state.descriptor in {kind.code, *SYMBOLIC[kind.code]}:
+        if isinstance(state, Described) and kind.is_meant(state):
             return cast("Outcome", kind.of(state))
     return None

@@ -48,7 +48,7 @@ class Header(Composite):
     """Delivery details. `ttl` is in milliseconds, `delivery_count` counts earlier deliveries that failed."""
 
     code = HEADER
-    kinds = (None, UByte, UInt, None, UInt)
+    kinds = (bool, UByte, UInt, bool, UInt)
     durable: bool | None = None
     priority: int | None = None
     ttl: int | None = None
@@ -61,7 +61,7 @@ class Properties(Composite):
     """The properties that AMQP itself knows."""
 
     code = PROPERTIES
-    kinds = (None, None, None, None, None, None, Symbol, Symbol, Timestamp, Timestamp, None, UInt, None)
+    kinds = (None, bytes, None, str, None, None, Symbol, Symbol, Timestamp, Timestamp, str, UInt, str)
     message_id: Value = None
     user_id: Value = None
     to: Value = None

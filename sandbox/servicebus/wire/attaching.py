@@ -79,17 +79,13 @@ def attach(session: Session, asked: Attach) -> None:
     end = asked.source if asked.role is RECEIVER else asked.target
     if not isinstance(end, Described):
         raise DecodeError("an attach has a source and a target")
-    node = Source.of(end) if asked.role is RECEIVER else Target.of(end) if _is_node(end) else None
+    node = Source.of(end) if asked.role is RECEIVER else Target.of(end) if Target.is_meant(end) else None
     path = path_of(str(node.address)) if node and node.address else ""
     link = AttachingLink(session, asked, path)
     session.links[asked.handle] = link
     session.connection.service.gate.run(
         _operation(asked, path), link, lambda: _attach(link, path), lambda result: _answer(link, result)
     )
-
-
-def _is_node(end: Described) -> bool:
-    return end.descriptor in {Target.code, "amqp:target:list"}
 
 
 def _operation(asked: Attach, path: str) -> str:

@@ -202,6 +202,8 @@ def test_a_window_may_be_told_of_an_id_again(clock: Clock) -> None:
     assert len(window) == 1
     clock.advance(20)
     assert not window.contains("1")
+    clock.advance(40)
+    assert len(window) == 0
 
 
 def test_messages_without_an_id_are_never_duplicates(clock: Clock) -> None:
