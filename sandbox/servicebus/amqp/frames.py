@@ -6,9 +6,10 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sandbox.servicebus.amqp.composites import Composite
 from sandbox.servicebus.amqp.decoding import DecodeError, decode
 from sandbox.servicebus.amqp.encoding import encode
-from sandbox.servicebus.amqp.performatives import Composite, performative
+from sandbox.servicebus.amqp.performatives import performative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from sandbox.servicebus.amqp.composites import Composite
 from sandbox.servicebus.amqp.decoding import DecodeError, decode, skip
 from sandbox.servicebus.amqp.encoding import encode
-from sandbox.servicebus.amqp.performatives import Composite
 from sandbox.servicebus.amqp.types import Described, Symbol, Timestamp, UByte, UInt, ULong
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from sandbox.servicebus.amqp.composites import Source, Target
 from sandbox.servicebus.amqp.decoding import DecodeError
-from sandbox.servicebus.amqp.performatives import RECEIVER, Source, Target
+from sandbox.servicebus.amqp.performatives import RECEIVER
 from sandbox.servicebus.amqp.types import Described, Long, Symbol
 from sandbox.servicebus.auth import path_of
 from sandbox.servicebus.broker.errors import NOT_ALLOWED, NOT_IMPLEMENTED, TIMEOUT, UNAUTHORIZED, RefusedError
@@ -35,10 +36,13 @@ class AttachingLink(Link):
     def __init__(self, session: Session, asked: Attach, queue_name: str) -> None:
         super().__init__(session, asked, queue_name)
         self.asked = asked
+        self._became: Link | None = None
 
     def detach(self, error: RefusedError) -> None:
-        """Refuse it."""
-        if not self.is_closed:
+        """Refuse it; or end what it has become."""
+        if self._became is not None:
+            self._became.detach(error)
+        elif not self.is_closed:
             self.closed()
             self.session.links.pop(self.handle, None)
             refuse(self.session, self.asked, error)
@@ -46,6 +50,7 @@ class AttachingLink(Link):
     def become(self, link: Link) -> None:
         """The link is there."""
         self.closed()
+        self._became = link
         self.session.links[self.handle] = link
 
 

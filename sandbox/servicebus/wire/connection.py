@@ -8,18 +8,10 @@ import struct
 from enum import Enum
 from typing import TYPE_CHECKING, Final, cast
 
+from sandbox.servicebus.amqp.composites import Error
 from sandbox.servicebus.amqp.decoding import DecodeError
 from sandbox.servicebus.amqp.frames import AMQP_HEADER, EMPTY, SASL, SASL_HEADER, FrameReader, write_frame
-from sandbox.servicebus.amqp.performatives import (
-    Begin,
-    Close,
-    End,
-    Error,
-    Open,
-    SaslInit,
-    SaslMechanisms,
-    SaslOutcome,
-)
+from sandbox.servicebus.amqp.performatives import Begin, Close, End, Open, SaslInit, SaslMechanisms, SaslOutcome
 from sandbox.servicebus.amqp.types import Array, Symbol
 from sandbox.servicebus.auth import covers
 from sandbox.servicebus.broker.namespace import DEAD_LETTERS
@@ -28,8 +20,8 @@ from sandbox.servicebus.wire.session import Session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sandbox.servicebus.amqp.composites import Composite
     from sandbox.servicebus.amqp.frames import Frame
-    from sandbox.servicebus.amqp.performatives import Composite
     from sandbox.servicebus.broker.errors import RefusedError
     from sandbox.servicebus.wire.service import Service
 

@@ -6,13 +6,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sandbox.servicebus.amqp.performatives import RECEIVER, SENDER, Accepted, Attach, Error, Rejected, Source, Target
+from sandbox.servicebus.amqp.composites import Accepted, Error, Rejected, Source, Target
+from sandbox.servicebus.amqp.performatives import RECEIVER, SENDER, Attach
 from sandbox.servicebus.broker.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.servicebus.amqp.performatives import Composite, Flow, Outcome, Transfer
+    from sandbox.servicebus.amqp.composites import Composite, Outcome
+    from sandbox.servicebus.amqp.performatives import Flow, Transfer
     from sandbox.servicebus.amqp.types import Value
     from sandbox.servicebus.wire.session import Session
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sandbox.servicebus.amqp.performatives import Accepted, Error, Modified, Rejected, Released
+from sandbox.servicebus.amqp.composites import Accepted, Error, Modified, Rejected, Released
 from sandbox.servicebus.broker.errors import SESSION_LOCK_LOST, RefusedError
 from sandbox.servicebus.broker.queue import DESCRIPTION, REASON
 from sandbox.servicebus.wire.links import OutgoingLink, as_error
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from sandbox.servicebus.amqp.performatives import Attach, Composite, Outcome
+    from sandbox.servicebus.amqp.composites import Composite, Outcome
+    from sandbox.servicebus.amqp.performatives import Attach
     from sandbox.servicebus.broker.queue import Queue
     from sandbox.servicebus.broker.sessions import Session as QueueSession
     from sandbox.servicebus.broker.stored import Stored

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from sandbox.servicebus.amqp.composites import Target
 from sandbox.servicebus.amqp.decoding import DecodeError
-from sandbox.servicebus.amqp.performatives import Target
 from sandbox.servicebus.amqp.sections import Properties, compose, parse_message
 from sandbox.servicebus.amqp.types import Described, Int, Symbol
 from sandbox.servicebus.broker.errors import ARGUMENT, DECODE_ERROR, RefusedError
@@ -16,7 +16,8 @@ from sandbox.servicebus.wire.links import Delivery, IncomingLink, OutgoingLink
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.servicebus.amqp.performatives import Attach, Composite, Outcome
+    from sandbox.servicebus.amqp.composites import Composite, Outcome
+    from sandbox.servicebus.amqp.performatives import Attach
     from sandbox.servicebus.amqp.sections import Message
     from sandbox.servicebus.amqp.types import Value
     from sandbox.servicebus.broker.queue import Queue

@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from sandbox.servicebus.amqp.composites import Error, outcome
 from sandbox.servicebus.amqp.decoding import DecodeError
-from sandbox.servicebus.amqp.performatives import (
-    SENDER,
-    Attach,
-    Begin,
-    Detach,
-    Disposition,
-    End,
-    Error,
-    Flow,
-    Transfer,
-    outcome,
-)
+from sandbox.servicebus.amqp.performatives import SENDER, Attach, Begin, Detach, Disposition, End, Flow, Transfer
 from sandbox.servicebus.wire.attaching import attach
 from sandbox.servicebus.wire.links import IncomingLink, OutgoingLink
 
 if TYPE_CHECKING:
-    from sandbox.servicebus.amqp.performatives import Composite, Outcome
+    from sandbox.servicebus.amqp.composites import Composite, Outcome
     from sandbox.servicebus.wire.connection import Connection
     from sandbox.servicebus.wire.links import Link
 
@@ -196,5 +186,7 @@ class Session:
         self.send(Detach(detach.handle, closed=detach.closed))
 
     def _forget(self, link: Link) -> None:
+        """What it has not sent is dropped: a frame for a handle that is gone would end the client's session."""
         for delivery in [number for number, owner in self._unsettled.items() if owner is link]:
             del self._unsettled[delivery]
+        self._waiting = deque(waiting for waiting in self._waiting if waiting[0].handle != link.handle)

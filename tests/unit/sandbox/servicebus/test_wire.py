@@ -9,28 +9,22 @@ import pytest
 
 from fakes.amqp import message, wire
 from sandbox.servicebus import Fault, QueueSettings, ServiceBusServer
+from sandbox.servicebus.amqp.composites import Accepted, Composite, Error, Rejected, Source, Target, outcome
 from sandbox.servicebus.amqp.encoding import encode
 from sandbox.servicebus.amqp.frames import AMQP_HEADER, SASL, SASL_HEADER, FrameReader, write_frame
 from sandbox.servicebus.amqp.performatives import (
     RECEIVER,
     SENDER,
-    Accepted,
     Attach,
     Begin,
     Close,
-    Composite,
     Detach,
     Disposition,
     End,
-    Error,
     Flow,
     Open,
-    Rejected,
     SaslInit,
-    Source,
-    Target,
     Transfer,
-    outcome,
 )
 from sandbox.servicebus.amqp.types import Described, Symbol, ULong
 from sandbox.servicebus.wire.connection import Connection
@@ -379,6 +373,25 @@ async def test_a_struck_delivery_is_locked_but_never_seen(broker: ServiceBusServ
     peer.credit(2)
     assert len(await peer.heard_of(Transfer)) == 1
     assert broker.stats()["queues"]["orders"]["locked"] == 2
+
+
+async def test_what_had_to_wait_is_dropped_with_its_link(broker: ServiceBusServer) -> None:
+    broker.namespace.queue("orders").send([message("x" * 2_000)])
+    peer = Peer(broker, max_frame_bytes=512)
+    peer.receive_from("orders")
+    peer.credit(9, window=4)
+    await peer.heard()
+    peer.say(Detach(7, closed=True))
+    peer.say(Flow(5, 100, 0, 100))
+    assert await peer.heard_of(Transfer) == []
+
+
+async def test_a_link_can_be_refused_after_it_was_there(broker: ServiceBusServer) -> None:
+    broker.faults.add(Fault(operation="attach.receive", when="after", condition="com.microsoft:server-busy"))
+    peer = Peer(broker)
+    peer.receive_from("orders")
+    (detach,) = await peer.heard_of(Detach)
+    assert Error.of(detach.error).condition == "com.microsoft:server-busy"
 
 
 async def test_a_client_that_wants_to_hear_from_us_does(broker: ServiceBusServer) -> None:

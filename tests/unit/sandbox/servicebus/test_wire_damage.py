@@ -12,25 +12,21 @@ from hypothesis import strategies as st
 
 from fakes.amqp import wire
 from sandbox.servicebus import QueueSettings, ServiceBusServer
+from sandbox.servicebus.amqp.composites import Accepted, Composite, Modified, Source, Target
 from sandbox.servicebus.amqp.encoding import encode
 from sandbox.servicebus.amqp.frames import AMQP_HEADER, SASL, SASL_HEADER, write_frame
 from sandbox.servicebus.amqp.performatives import (
     RECEIVER,
     SENDER,
-    Accepted,
     Attach,
     Begin,
     Close,
-    Composite,
     Detach,
     Disposition,
     End,
     Flow,
-    Modified,
     Open,
     SaslInit,
-    Source,
-    Target,
     Transfer,
 )
 from sandbox.servicebus.amqp.sections import Properties, compose
