@@ -124,6 +124,11 @@ def cosmos_program(folder: Path, *options: str) -> Program:
     return Program([sys.executable, "-m", "sandbox.cosmos", *options], folder / "cosmos.log")
 
 
+def servicebus_program(folder: Path, *options: str) -> Program:
+    """The local Service Bus broker; the first line it prints is JSON and says where it is."""
+    return Program([sys.executable, "-m", "sandbox.servicebus", *options], folder / "servicebus.log")
+
+
 def replicator_program(log: Path, *arguments: str, environment: dict[str, str] | None = None) -> Program:
     """The command line of replicator itself."""
     start = "from replicator.cli import main; main()"

@@ -154,9 +154,9 @@ def demo(
 
 @sandbox_app.command("up", epilog="Example: replicator sandbox up")
 def sandbox_up() -> None:
-    """Start both local clouds. They are up until interrupted.
+    """Start the local clouds. They are up until interrupted.
 
-    Their endpoints and the environment variables a daemon needs are printed.
+    Their endpoints and the environment variables a client of theirs needs are printed.
 
     Exit codes: 0 interrupted, 2 they are not installed or did not start.
     """

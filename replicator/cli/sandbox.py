@@ -1,5 +1,6 @@
 """`replicator sandbox up`, and the local clouds of the demo."""
 
+import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +16,7 @@ from replicator.errors import ConfigurationError
 try:
     from sandbox.aws import AwsServer, AwsServerError
     from sandbox.cosmos import EMULATOR_KEY
-    from sandbox.processes import ProgramError, cosmos_program
+    from sandbox.processes import ProgramError, cosmos_program, servicebus_program
 except ImportError as missing:
     raise ConfigurationError(
         "sandbox", f"the local clouds are not installed ({missing.name})", "Install replicator[sandbox]"
@@ -69,11 +70,17 @@ def sandbox_up() -> None:
 
 async def _up(folder: Path) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with local_clouds(folder) as clouds:
-            typer.echo(
-                f"DynamoDB and its streams: {clouds.aws_endpoint}\nCosmos DB:                {clouds.cosmos_endpoint}"
-            )
-            for name, value in clouds.environment.items():
+        async with local_clouds(folder) as clouds, servicebus_program(folder) as broker:
+            where: dict[str, str] = json.loads(await broker.line("connection_string"))
+            typer.echo(f"DynamoDB and its streams: {clouds.aws_endpoint}")
+            typer.echo(f"Cosmos DB:                {clouds.cosmos_endpoint}")
+            typer.echo(f"Service Bus:              {where['http_endpoint']}_sandbox/")
+            service_bus = {
+                "SERVICEBUS_CONNECTION_STRING": f"'{where['connection_string']}'",
+                "SERVICEBUS_MANAGEMENT_CONNECTION_STRING": f"'{where['management_connection_string']}'",
+                "SERVICEBUS_CERTIFICATE": where["certificate"],
+            }
+            for name, value in {**clouds.environment, **service_bus}.items():
                 typer.echo(f"export {name}={value}")
             typer.echo("Up until interrupted; nothing is kept.")
             async for _ in signals:

@@ -5,9 +5,9 @@ enforces the service's limits and rules, and can be told to throttle, fail, stal
 What it does not know it refuses with 400 instead of pretending.
 """
 
+from sandbox.clock import Clock
 from sandbox.cosmos.account import Settings
 from sandbox.cosmos.auth import EMULATOR_KEY
-from sandbox.cosmos.clock import Clock
 from sandbox.cosmos.faults import Fault, Faults
 from sandbox.cosmos.server import CosmosServer
 

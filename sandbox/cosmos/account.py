@@ -11,7 +11,7 @@ from sandbox.cosmos.container import Container
 from sandbox.cosmos.errors import CosmosError, bad_request, conflict, not_found
 
 if TYPE_CHECKING:
-    from sandbox.cosmos.clock import Clock
+    from sandbox.clock import Clock
     from sandbox.cosmos.wire import Json, JsonObject
 
 MAX_NAME_CHARS = 255

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sandbox.cosmos.errors import CosmosError
 
 if TYPE_CHECKING:
-    from sandbox.cosmos.clock import Clock
+    from sandbox.clock import Clock
 
 WRITE_RU_PER_KB = 5.0
 DELETE_RU = 5.0

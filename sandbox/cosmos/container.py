@@ -16,7 +16,7 @@ from sandbox.cosmos.items import Item, LogicalPartition, Partition, Write
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sandbox.cosmos.clock import Clock
+    from sandbox.clock import Clock
     from sandbox.cosmos.keys import PartitionKey
     from sandbox.cosmos.wire import JsonObject
 

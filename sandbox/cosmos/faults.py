@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
+
+from sandbox.fault_rules import FaultRules
 
 When: TypeAlias = Literal["before", "after"]
 
@@ -54,60 +55,9 @@ class Fault:
         )
 
 
-@dataclass(slots=True)
-class _Armed:
-    fault: Fault
-    matched: int = 0
-    struck: int = 0
-
-
-@dataclass(slots=True)
-class Faults:
+class Faults(FaultRules[Fault]):
     """The rules in force; the oldest one that matches and strikes decides. `seed` fixes chances."""
-
-    seed: int = 0
-    _rules: dict[int, _Armed] = field(default_factory=dict)
-    _last: int = 0
-    _random: random.Random = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
-
-    def add(self, fault: Fault) -> int:
-        """Put a rule in force; returns its number."""
-        self._last += 1
-        self._rules[self._last] = _Armed(fault)
-        return self._last
-
-    def remove(self, number: int) -> None:
-        """Take one rule back; an unknown number is ignored."""
-        self._rules.pop(number, None)
-
-    def clear(self) -> None:
-        """Take all rules back."""
-        self._rules.clear()
-
-    def struck(self, number: int) -> int:
-        """How often a rule has struck; 0 once it is removed."""
-        return self._rules[number].struck if number in self._rules else 0
-
-    def rules(self) -> dict[int, Fault]:
-        """The rules in force by their numbers."""
-        return {number: armed.fault for number, armed in self._rules.items()}
 
     def strike(self, operation: str, method: str, path: str) -> Fault | None:
         """The fault this request is to suffer, if any; counts it."""
-        for armed in self._rules.values():
-            if armed.fault.matches(operation, method, path) and self._strikes(armed):
-                return armed.fault
-        return None
-
-    def _strikes(self, armed: _Armed) -> bool:
-        fault = armed.fault
-        armed.matched += 1
-        if armed.matched <= fault.skip or (fault.count is not None and armed.struck >= fault.count):
-            return False
-        if fault.probability < 1.0 and self._random.random() >= fault.probability:
-            return False
-        armed.struck += 1
-        return True
+        return self.first(lambda fault: fault.matches(operation, method, path))

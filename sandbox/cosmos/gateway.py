@@ -16,8 +16,8 @@ from sandbox.cosmos.request import Request
 from sandbox.cosmos.routes import route
 
 if TYPE_CHECKING:
+    from sandbox.clock import Clock
     from sandbox.cosmos.auth import Authority
-    from sandbox.cosmos.clock import Clock
     from sandbox.cosmos.faults import Fault, Faults
     from sandbox.cosmos.metadata import Metadata
     from sandbox.cosmos.service import Items

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Self, TypedDict
 
 from aiohttp import web
 
+from sandbox.clock import Clock
 from sandbox.cosmos.account import Account, Settings
 from sandbox.cosmos.auth import EMULATOR_KEY, Authority
-from sandbox.cosmos.clock import Clock
 from sandbox.cosmos.control import PREFIX, control
 from sandbox.cosmos.faults import Faults
 from sandbox.cosmos.gateway import Gateway

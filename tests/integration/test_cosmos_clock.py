@@ -15,8 +15,8 @@ from fakes.records import key_of, upsert
 from fakes.targets import cosmos_config, target_context
 from replicator.documents import Document
 from replicator.model import Change, Rule
+from sandbox.clock import Clock
 from sandbox.cosmos import CosmosServer
-from sandbox.cosmos.clock import Clock
 
 A = key_of("a")
 HOUR = timedelta(hours=1)

@@ -1,11 +1,13 @@
 """The commands as a person or a script runs them."""
 
 import json
+import re
 import signal
 import sys
 from pathlib import Path
 
 import anyio
+import pytest
 
 from sandbox.aws import AwsServer
 from sandbox.processes import Program, replicator_program
@@ -77,14 +79,13 @@ async def test_the_sandbox_is_up_until_it_is_interrupted(tmp_path: Path) -> None
     async with replicator_program(tmp_path / "sandbox.log", "sandbox", "up") as program:
         await program.line("Up until interrupted")
         lines = program.log.read_text().splitlines()
-        cosmos = next(line.split()[-1] for line in lines if line.startswith("Cosmos DB:"))
-        port = int(cosmos.rstrip("/").rsplit(":", 1)[1])
-        async with await anyio.connect_tcp("127.0.0.1", port):
-            pass
+        named = [line for line in lines if line.startswith(("Cosmos DB:", "Service Bus:", "export SERVICEBUS_CONN"))]
+        ports = [int(found[1]) for line in named if (found := re.search(r"127\.0\.0\.1:(\d+)", line))]
+        assert len(ports) == 3
+        for port in ports:
+            await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
         program.send(signal.SIGINT)
         assert await program.wait(15) == 0
-    try:
-        async with await anyio.connect_tcp("127.0.0.1", port):
-            raise AssertionError("the local Cosmos DB is still there")
-    except OSError:
-        pass
+    for port in ports:
+        with pytest.raises(OSError, match="connect"):
+            await anyio.connect_tcp("127.0.0.1", port)

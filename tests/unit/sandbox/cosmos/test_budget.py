@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from sandbox.clock import Clock
 from sandbox.cosmos.budget import Budget, page_charge, read_charge, write_charge
-from sandbox.cosmos.clock import Clock
 from sandbox.cosmos.errors import CosmosError
 from sandbox.cosmos.faults import Fault, Faults
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox.clock import Clock
 from sandbox.cosmos import keys
-from sandbox.cosmos.clock import Clock
 from sandbox.cosmos.container import Container
 from sandbox.cosmos.errors import CosmosError
 from sandbox.cosmos.operations import Operation, Outcome

@@ -1,4 +1,4 @@
-"""The server's clock, which tests can move."""
+"""The clock of a local server, which tests can move."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 class Clock:
     """Seconds since the epoch as the server sees them: `base` plus what `advance` added.
 
-    Expiry, `_ts`, the `Date` of answers and the throughput budget read it. Pass
-    `base=lambda: 1_700_000_000.0` for a clock that moves only by `advance`.
+    Expiry, locks, windows, `_ts`, the `Date` of answers and throughput budgets read it. Pass
+    `base=lambda: 1_700_000_000.0` for a clock that moves only by `advance`. `on_advance` holds what is called after
+    each move.
     """
 
     def __init__(self, base: Callable[[], float] = time.time) -> None:
+        self.on_advance: list[Callable[[], None]] = []
         self._base = base
         self._offset_s = 0.0
 
@@ -29,3 +31,5 @@ class Clock:
         if seconds < 0:
             raise ValueError("the clock of the sandbox only moves forward")
         self._offset_s += seconds
+        for moved in self.on_advance:
+            moved()

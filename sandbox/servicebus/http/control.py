@@ -1,0 +1,83 @@
+"""The control path `/_sandbox/`: drives a broker that runs as another process.
+
+Everything is JSON and needs no authorization:
+
+    GET    /_sandbox/stats           what became of operations; messages by queue
+    DELETE /_sandbox/stats           start counting operations anew
+    GET    /_sandbox/faults          the rules in force
+    POST   /_sandbox/faults          add a rule (the members of Fault); answers its number
+    DELETE /_sandbox/faults[/<n>]    take one rule or all back
+    POST   /_sandbox/queues          create queues: {"orders": {"sessions": true}} (the members of QueueSettings)
+    POST   /_sandbox/clock           {"advance_s": 3600}
+    POST   /_sandbox/reset           drop all messages, faults and counts, and all queues but those declared
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from aiohttp import web
+from pydantic import TypeAdapter, ValidationError
+
+from sandbox.servicebus.broker.errors import RefusedError
+from sandbox.servicebus.broker.settings import QueueSettings
+from sandbox.servicebus.faults import Fault
+
+if TYPE_CHECKING:
+    from sandbox.servicebus.server import ServiceBusServer
+
+PREFIX: Final = "/_sandbox/"
+T = TypeVar("T", Fault, QueueSettings)
+
+
+async def control(server: ServiceBusServer, http: web.BaseRequest) -> web.Response:
+    """Answer one control request: 200 with JSON, 400 with a reason, 404 for what is not there."""
+    command, _, argument = http.path.removeprefix(PREFIX).partition("/")
+    body = await http.read()
+    try:
+        answer = _perform(server, f"{http.method} {command}", argument, json.loads(body or b"{}"))
+    except (ValidationError, ValueError, TypeError, RefusedError) as error:
+        return web.json_response({"error": str(error)}, status=400)
+    if answer is None:
+        return web.json_response({"error": f"no such command: {http.method} {http.path}"}, status=404)
+    return web.json_response(answer)
+
+
+def parse_queues(body: dict[str, object]) -> dict[str, QueueSettings]:
+    """Settings by name, as JSON has them. Raises ValueError or RefusedError."""
+    return {name: _parse(QueueSettings, settings) for name, settings in body.items()}
+
+
+def _perform(
+    server: ServiceBusServer, command: str, argument: str, body: dict[str, object]
+) -> dict[str, object] | None:
+    match command:
+        case "GET stats":
+            return dict(server.stats())
+        case "DELETE stats":
+            server.clear_stats()
+        case "GET faults":
+            return {str(number): asdict(fault) for number, fault in server.faults.rules().items()}
+        case "POST faults":
+            return {"number": server.faults.add(_parse(Fault, body))}
+        case "DELETE faults":
+            server.faults.remove(int(argument)) if argument else server.faults.clear()
+        case "POST queues":
+            for name, settings in parse_queues(body).items():
+                server.namespace.create(name, settings)
+        case "POST clock":
+            server.clock.advance(TypeAdapter(float).validate_python(body.get("advance_s")))
+        case "POST reset":
+            server.reset()
+        case _:
+            return None
+    return {"done": True}
+
+
+def _parse(kind: type[T], body: object) -> T:
+    members = {member.name for member in fields(kind)}
+    if not isinstance(body, dict) or body.keys() - members:
+        raise ValueError(f"a {kind.__name__} has the members {', '.join(sorted(members))}, not {body!r}")
+    return TypeAdapter(kind).validate_python(body)

@@ -1,0 +1,1 @@
+"""Connections, sessions and links: how clients reach the broker over AMQP."""
