@@ -1,4 +1,4 @@
-"""What every kind of test may share: the local AWS, started once per session, and clients of it."""
+"""What every kind of test may share: the local AWS and Azurite, started once per session, and clients of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from anyio.from_thread import start_blocking_portal
 
 from sandbox.aws import AwsServer
+from sandbox.azurite import Azurite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,3 +41,10 @@ def aws_client(aws: AwsServer) -> Callable[..., AbstractAsyncContextManager[Any]
         return client
 
     return create
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """One blob service in memory for the whole session: name containers uniquely."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(Azurite()) as server:
+        yield server
