@@ -56,7 +56,7 @@ async def test_it_listens_on_loopback_only_and_talks_to_nobody(monkeypatch: pyte
         assert "names" not in server.program.text()
     assert not process.is_running()
     assert not folder.exists()
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 -- a path's own method would have to run in a thread
 
 
 async def test_another_key_is_refused(azurite: Azurite) -> None:
@@ -89,10 +89,9 @@ async def test_memory_is_bounded() -> None:
     """Beyond the limit a write is refused, by name, instead of filling the machine."""
     async with Azurite(memory_limit_mb=1) as server, connect(server) as client:
         container = await client.create_container("small")
-        with pytest.raises(HttpResponseError) as refused:
-            for number in range(3):
-                await container.upload_blob(str(number), bytes(700_000))
-    assert refused.value.error_code == "MemoryExtentStoreAtSizeLimit"
+        await container.upload_blob("fits", bytes(700_000))
+        with pytest.raises(HttpResponseError, match="ErrorCode:MemoryExtentStoreAtSizeLimit"):
+            await container.upload_blob("does not", bytes(700_000))
 
 
 async def test_it_takes_the_port_it_is_given() -> None:
