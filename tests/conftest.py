@@ -1,4 +1,4 @@
-"""What every kind of test may share: the local AWS, started once per session, and clients of it."""
+"""What every kind of test may share: the local AWS and Azurite, started once per session, and clients of them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession
+from anyio.from_thread import start_blocking_portal
 
 from sandbox.aws import AwsServer
+from sandbox.azurite import Azurite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,13 +24,19 @@ def aws() -> Iterator[AwsServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def aws_session() -> AioSession:
+    """Shared, since it caches the services' descriptions: without them a client takes half a second."""
+    return AioSession()
+
+
 @pytest.fixture
-def aws_client(aws: AwsServer) -> Callable[..., AbstractAsyncContextManager[Any]]:
+def aws_client(aws: AwsServer, aws_session: AioSession) -> Callable[..., AbstractAsyncContextManager[Any]]:
     """`async with aws_client("dynamodb", endpoint=…) as client`: no retries of its own, short timeouts."""
 
     def create(service: str, endpoint: str | None = None, **config: Any) -> AbstractAsyncContextManager[Any]:
         options = {"retries": {"total_max_attempts": 1}, "connect_timeout": 5, "read_timeout": 10, **config}
-        client: AbstractAsyncContextManager[Any] = get_session().create_client(
+        client: AbstractAsyncContextManager[Any] = aws_session.create_client(
             service,
             endpoint_url=endpoint or aws.endpoint,
             region_name=aws.region,
@@ -39,3 +47,10 @@ def aws_client(aws: AwsServer) -> Callable[..., AbstractAsyncContextManager[Any]
         return client
 
     return create
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """One blob service in memory for the whole session: name containers uniquely."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(Azurite()) as server:
+        yield server

@@ -1,20 +1,29 @@
-"""What the tests of the local Service Bus broker share."""
+"""What the tests against local clouds share: clients, and buckets, containers and queues of their own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from azure.servicebus._pyamqp.aio import _client_async
 from azure.servicebus.aio import _servicebus_receiver_async, _servicebus_sender_async
+from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from fakes.servicebus import QUEUES, Hurried, connect
 from sandbox.servicebus import ServiceBusServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from azure.servicebus.aio import ServiceBusClient
+
+    from sandbox.azurite import Azurite
+
+    Clients = Callable[..., AbstractAsyncContextManager[Any]]
 
 
 @pytest.fixture
@@ -36,3 +45,46 @@ async def bus(broker: ServiceBusServer, hurried: None) -> AsyncIterator[ServiceB
     """A client of it that repeats nothing."""
     async with connect(broker) as connected:
         yield connected
+
+
+@pytest.fixture
+async def container(azurite: Azurite) -> AsyncIterator[ContainerClient]:
+    """A container of its own, reached with the account's key."""
+    service = BlobServiceClient.from_connection_string(azurite.connection_string, retry_total=0)
+    async with service:
+        client = await service.create_container(f"c{uuid.uuid4().hex}")
+        yield client
+        await client.delete_container()
+
+
+@pytest.fixture
+async def by_token(azurite: Azurite, container: ContainerClient) -> AsyncIterator[ContainerClient]:
+    """The same container, reached in a way that does not sign the path."""
+    token = generate_container_sas(
+        azurite.account_name,
+        container.container_name,
+        account_key=azurite.account_key,
+        permission=ContainerSasPermissions(read=True, write=True, list=True),
+        expiry=datetime.now(UTC) + timedelta(hours=1),
+    )
+    async with ContainerClient.from_container_url(f"{container.url}?{token}", retry_total=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def s3(aws_client: Clients) -> AsyncIterator[Any]:
+    async with aws_client("s3") as client:
+        yield client
+
+
+@pytest.fixture
+async def sqs(aws_client: Clients) -> AsyncIterator[Any]:
+    async with aws_client("sqs") as client:
+        yield client
+
+
+@pytest.fixture
+async def bucket(s3: Any) -> str:
+    name = f"bucket-{uuid.uuid4().hex}"
+    await s3.create_bucket(Bucket=name)
+    return name

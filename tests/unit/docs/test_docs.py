@@ -63,7 +63,7 @@ def test_every_path_that_is_named_exists(page: str) -> None:
 
 
 def test_every_page_that_messages_point_to_exists() -> None:
-    named = set(re.findall(r"docs/[\w.]+\w", sources("replicator", "connectors", "sandbox")))
+    named = set(re.findall(r"docs/[\w./-]+\w", sources("replicator", "connectors", "sandbox")))
     assert "docs/permissions.md" in named
     assert [page for page in sorted(named) if not (ROOT / page).is_file()] == []
 
