@@ -129,6 +129,19 @@ async def test_a_key_that_cosmos_cannot_hold_is_refused_and_never_there() -> Non
         assert set(bench.held()) == {order_key("a", "1")}
 
 
+@pytest.mark.parametrize("rule", [Rule.OVERLAP, Rule.FOLLOW])
+async def test_the_delete_of_a_key_that_cosmos_cannot_hold_is_done_already(rule: Rule) -> None:
+    """Its upsert was a dead letter; deleting the item and retrying resolves that, and the delete makes no other."""
+    key: Document = {"customer": bytes(2048), "order_id": "1"}
+    text = key_text(key)
+    gone = Change(text, Operation.DELETE, key)
+    async with laid_out("default") as bench:
+        assert await bench.target.apply([gone, order("a", "1")], rule) == []
+        assert await bench.target.replace({text: gone}, await bench.target.observe([text]), rule) == GuardedResult()
+        assert bench.target.fingerprint(gone) is None
+        assert set(bench.held()) == {order_key("a", "1")}
+
+
 async def test_a_source_whose_key_is_called_id() -> None:
     async with laid_out("by id", ("id",)) as bench:
         names = ["plain", "a/b", "..", "ü", "x" * 1100]

@@ -81,7 +81,8 @@ class Guarded:
 
     async def _replace(self, change: Change[Document], observed: Observed, rule: Rule) -> None:
         write = as_write(change, rule, self._rules, self._calls.now())
-        assert write is not None, "only copied rows are ever left out"  # noqa: S101
+        if write is None:
+            return
         wanted = fingerprint(write.document.body) if write.action is Action.UPSERT else None
         if wanted is not None and observed.digest == wanted:
             return

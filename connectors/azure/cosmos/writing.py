@@ -11,7 +11,14 @@ from typing import Any
 import anyio
 
 from connectors.azure.cosmos.calls import BatchRefusal, Calls, Hook
-from connectors.azure.cosmos.mapping import CosmosDocument, MappingRules, as_of, to_cosmos, tombstone
+from connectors.azure.cosmos.mapping import (
+    CosmosDocument,
+    DocumentRefusedError,
+    MappingRules,
+    as_of,
+    to_cosmos,
+    tombstone,
+)
 from connectors.azure.cosmos.sdk import Container
 from connectors.azure.errors import AzureRefusal
 from replicator.documents import Document
@@ -42,7 +49,8 @@ class Write:
 
 
 def as_write(change: Change[Document], rule: Rule, rules: MappingRules, now: datetime) -> Write | None:
-    """The write for a change, None where nothing is to be done (a copied row that has expired).
+    """The write for a change, None where nothing is to be done: a copied row has expired, or a delete is of what can
+    never have been written.
 
     A record past its expiry counts as deleted. Raises ValueError for what Cosmos can never hold.
     """
@@ -52,12 +60,15 @@ def as_write(change: Change[Document], rule: Rule, rules: MappingRules, now: dat
     if not gone:
         hold = rule is Rule.OVERLAP
         return Write(change.key, Action.UPSERT, _document(change, rules, now, hold=hold))
-    action = Action.UPSERT if rule is Rule.OVERLAP else Action.DELETE
-    return Write(change.key, action, grave(change, rules))
+    try:
+        buried = grave(change, rules)
+    except DocumentRefusedError:
+        return None
+    return Write(change.key, Action.UPSERT if rule is Rule.OVERLAP else Action.DELETE, buried)
 
 
 def grave(change: Change[Document], rules: MappingRules) -> CosmosDocument:
-    """The tombstone of a change's key."""
+    """The tombstone of a change's key. Raises DocumentRefusedError where no document can have that key."""
     key = {name: change.record[name] for name in rules.key_attributes}
     return tombstone(key, rules, version=change.version, committed_at=change.committed_at)
 

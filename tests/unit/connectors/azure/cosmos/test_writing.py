@@ -15,8 +15,8 @@ from fakes.targets import IMPATIENT
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
 from replicator.delivery import Backoff
-from replicator.documents import Document
-from replicator.model import Change, Rejection, Rule
+from replicator.documents import Document, key_text
+from replicator.model import Change, Operation, Rejection, Rule
 
 HOUR = timedelta(hours=1)
 
@@ -65,6 +65,15 @@ def test_a_record_past_its_expiry_counts_as_deleted(after: timedelta, *, gone: b
     overlap = as_write(change, Rule.OVERLAP, RULES, NOW)
     assert overlap is not None
     assert ("deleted" in overlap.document.body["_replicator"]) is gone  # type: ignore[operator]
+
+
+def test_only_what_can_never_be_held_needs_no_delete() -> None:
+    """A record without its key attribute is a bug, which must not pass for a delete that is done."""
+    too_long: Document = {"pk": bytes(2048), "sk": "s"}
+    for rule in Rule:
+        assert as_write(Change(key_text(too_long), Operation.DELETE, too_long), rule, RULES, NOW) is None
+    with pytest.raises(ValueError, match="key attribute sk"):
+        as_write(Change("k", Operation.DELETE, {"pk": "a", "sk": None}), Rule.FOLLOW, RULES, NOW)
 
 
 @pytest.mark.parametrize(("rule", "held"), [(Rule.COPY, True), (Rule.OVERLAP, True), (Rule.FOLLOW, False)])
