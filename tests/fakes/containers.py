@@ -33,9 +33,13 @@ def refusal(status: int, sub_status: int = 0) -> exceptions.CosmosHttpResponseEr
 
 @dataclass
 class FakeContainer:
-    """Documents by partition key and id. A query's pages have `page` of them; `ranges` split the ids between them."""
+    """Documents by partition key and id. A query's pages have `page` of them; `ranges` split the ids between them.
+
+    No two documents of a logical partition may be equal in their `unique` member; one that lacks it has null.
+    """
 
     members: tuple[str, ...] = ("id",)
+    unique: str | None = None
     page: int = 3
     ranges: int = 2
     fault: Fault = lambda _operation, _ids: None
@@ -66,19 +70,23 @@ class FakeContainer:
 
     async def create_item(self, body: dict[str, Any], **options: Any) -> None:
         self._begin("create", [body["id"]])
-        if self._place(body) in self.documents:
+        if self._place(body) in self.documents or self._is_taken(body):
             raise refusal(409)
         self.put(body)
         _answered(options)
 
     async def upsert_item(self, body: dict[str, Any], **options: Any) -> None:
         self._begin("upsert", [body["id"]])
+        if self._is_taken(body):
+            raise refusal(409)
         self.put(body)
         _answered(options)
 
     async def replace_item(self, item: str, body: dict[str, Any], **options: Any) -> None:
         self._begin("replace", [item])
         self._require(self._place(body), options)
+        if self._is_taken(body):
+            raise refusal(409)
         self.put(body)
         _answered(options)
 
@@ -117,7 +125,11 @@ class FakeContainer:
         assert {json.dumps(self._place(body)[0]) for body in bodies} == {json.dumps(_address("", partition_key)[0])}
         if any(verb == "create" and self._place(body) in self.documents for verb, (body,) in batch_operations):
             raise batch_failure(409)
+        before = dict(self.documents)
         for body in bodies:
+            if self._is_taken(body):
+                self.documents = before
+                raise batch_failure(409)
             self.put(body)
         _answered(options)
 
@@ -147,6 +159,15 @@ class FakeContainer:
     def _place(self, body: Mapping[str, Any]) -> tuple[str, str]:
         values = [body[member] for member in self.members]
         return _address(body["id"], values[0] if len(values) == 1 else values)
+
+    def _is_taken(self, body: Mapping[str, Any]) -> bool:
+        """Whether another document of the logical partition has the same unique value."""
+        partition_key, id_ = self._place(body)
+        return self.unique is not None and any(
+            (place[0], held.get(self.unique)) == (partition_key, body.get(self.unique))
+            for place, held in self.documents.items()
+            if place[1] != id_
+        )
 
     def _require(self, place: tuple[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
         assert ("etag" in options) == (options.get("match_condition") is MatchConditions.IfNotModified)

@@ -164,6 +164,23 @@ async def test_what_the_service_refuses_for_good_is_returned(server: CosmosServe
         assert set(bench.held()) == {order_key("a", "1"), order_key("a", "2"), order_key("b", "1")}
 
 
+@pytest.mark.parametrize("operation", ["item.create", "item.replace"])
+async def test_a_unique_key_that_another_document_has_ends_a_guarded_write(
+    server: CosmosServer, operation: str
+) -> None:
+    """It is no conflict: looking again would find the same, for ever."""
+    container_with_unique_emails(server)
+    async with cosmos.ready(server) as bench:
+        change = order("a", "1", 2)
+        if operation == "item.replace":
+            await bench.target.apply([order("a", "1")], Rule.FOLLOW)
+        server.faults.add(Fault(operation=operation, path="/docs", status=409))
+        result = await bench.target.replace({change.key: change}, await bench.target.observe([change.key]), Rule.FOLLOW)
+        assert result.conflicts == ()
+        assert [r.key for r in result.rejections] == [change.key]
+        assert result.rejections[0].reason.startswith("Cosmos DB refuses the document: status 409")
+
+
 async def test_charges_are_accounted_and_writes_stay_within_the_budget(server: CosmosServer) -> None:
     """What is saved up while idle, one second's worth, may go at once."""
     async with cosmos.ready(server, units_per_s=400) as bench:

@@ -31,9 +31,10 @@ class Existing:
     marker: Mapping[str, Any] | None
 
     @property
-    def has_unique_keys(self) -> bool:
-        """Whether the service may refuse a document because of another one."""
-        return bool((self.container or {}).get("uniqueKeyPolicy", {}).get("uniqueKeys"))
+    def unique_paths(self) -> tuple[str, ...]:
+        """Of all unique keys, because of which the service may refuse a document on account of another one."""
+        keys = (self.container or {}).get("uniqueKeyPolicy", {}).get("uniqueKeys", [])
+        return tuple(path for key in keys for path in key["paths"])
 
 
 def mapping_rules(config: CosmosTargetConfig, key_names: tuple[str, ...], where: str) -> MappingRules:

@@ -54,7 +54,7 @@ class Guarded:
             except AmbiguousError:
                 conflicts.append(key)
             except AzureRefusal as refusal:
-                if refusal.status in CONFLICTS:
+                if await self._is_conflict(key, observed[key], refusal):
                     conflicts.append(key)
                 else:
                     rejections.append(Rejection(key, f"Cosmos DB refuses the document: {refusal}"))
@@ -89,6 +89,12 @@ class Guarded:
         if write.action is Action.DELETE and observed.guard is None:
             return
         await self._calls.write_once([change.key], lambda hook: self._put(write, observed.guard, hook))
+
+    async def _is_conflict(self, key: str, observed: Observed, refusal: AzureRefusal) -> bool:
+        """Whether the document is not as it was observed. 409 may also be about another one's unique key."""
+        if refusal.status == 409 and self._rules.unique_paths:
+            return observed.guard is None and (await self._observe(key)).guard is not None
+        return refusal.status in CONFLICTS
 
     async def _put(self, write: Write, guard: str | None, hook: Hook) -> None:
         document = write.document

@@ -8,13 +8,14 @@ mapping is exactly reversible. Pure functions: the clock is an argument.
 import json
 import marshal
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
-from connectors.azure.cosmos.ids import KeyPart, encode_id
+from connectors.azure.cosmos.ids import DIGEST_MARK, KeyPart, encode_id
 from connectors.azure.cosmos.sidecar import SIDECAR, Sidecar, sidecar
 from connectors.azure.cosmos.values import Json, decode, encode
 from replicator.documents import KEY_KINDS, Document, digest
@@ -31,6 +32,9 @@ MAX_TTL_S: Final = 2**31 - 1
 
 JSON_GROWTH: Final = 6
 """A byte of `marshal` becomes at most this many bytes of JSON: a control character is written as \\u0000."""
+
+_STEPS = re.compile(r"""/(?:"([^"]+)"|'([^']+)'|([^/]+))""")
+"""The names that a path leads through, quoted in either way or not."""
 
 Reason: TypeAlias = Literal["document_too_large", "partition_key_too_large"]
 
@@ -49,12 +53,14 @@ class MappingRules:
 
     `key_attributes` are the source's, in order. `id_from` names those that form the id. `partition_paths` are one to
     three paths of the container's partition key, each `/id` (the document's id) or a key attribute as it is written
-    in the document; names that need it may be quoted as Cosmos does: `/"a/b"`.
+    in the document; names that need it may be quoted as Cosmos does: `/"a/b"`. `unique_paths` are those of the
+    container's unique keys, which no two documents of a logical partition may be equal in.
     """
 
     key_attributes: tuple[str, ...]
     id_from: tuple[str, ...]
     partition_paths: tuple[str, ...]
+    unique_paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.id_from or not set(self.id_from) <= set(self.key_attributes):
@@ -119,7 +125,10 @@ def to_cosmos(
 
 
 def tombstone(key: Document, rules: MappingRules, *, version: str, committed_at: datetime | None) -> CosmosDocument:
-    """The document that stands for a deleted record: its key attributes and a sidecar that says so."""
+    """The document that stands for a deleted record: its key attributes and a sidecar that says so.
+
+    Where there are unique keys it has a value of its own for each: what is absent is null, and only one may be that.
+    """
     document_id = _id(key, rules)
     attributes = {name: key[name] for name in rules.key_attributes}
     body, kinds, restores_id = _write_attributes(attributes, document_id, rules)
@@ -132,6 +141,8 @@ def tombstone(key: Document, rules: MappingRules, *, version: str, committed_at:
         deleted=True,
         held=True,
     )
+    for path in rules.unique_paths:
+        _set_apart(body, path, f"{DIGEST_MARK}{document_id}")
     return _finish(document_id, body, note, rules)
 
 
@@ -226,6 +237,16 @@ def path_member(path: str) -> str:
         if "/" not in name:
             return name
     raise ValueError(f"the partition path {path} is not a / and the name of one member")
+
+
+def _set_apart(body: dict[str, Json], path: str, value: str) -> None:
+    """Puts the value where the path leads to, unless a key attribute stands there or in the way."""
+    *parents, last = (double or single or plain for double, single, plain in _STEPS.findall(path))
+    inner: Json = body
+    for name in parents:
+        inner = inner.setdefault(name, {}) if isinstance(inner, dict) else None
+    if isinstance(inner, dict):
+        inner.setdefault(last, value)
 
 
 def _finish(document_id: str, body: dict[str, Json], note: Sidecar, rules: MappingRules) -> CosmosDocument:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio.lowlevel
 from azure.cosmos.aio import CosmosClient
@@ -131,7 +132,8 @@ class CosmosTarget:
 
     def _found(self, existing: Existing) -> None:
         self._existing = existing
-        self._writer.unique_keys = existing.has_unique_keys
+        self._rules = replace(self._connected, unique_paths=existing.unique_paths)
+        self._writer.unique_keys = bool(existing.unique_paths)
 
     @property
     def _connected(self) -> MappingRules:
