@@ -89,6 +89,18 @@ async def test_the_sweep_leaves_no_tombstone_and_nothing_else_is_touched(world: 
     assert await sweep(world) == [], "idempotent"
 
 
+@pytest.mark.parametrize("lands", [True, False])
+async def test_the_sweep_finishes_although_answers_are_lost(world: TargetWorld, lands: bool) -> None:
+    if world.lose_next is None:
+        pytest.skip(CANNOT)
+    await world.target.apply([far(upsert("a", 1)), delete("b"), delete("c")], Rule.OVERLAP)
+    for _ in range(2):
+        world.lose_next(world.lifetime_s * 0.6 if lands else None)
+    await sweep(world)
+    assert await sweep(world) == []
+    assert sum(len(page.keys) for page in await listed(world)) == 1, "and no tombstone is left"
+
+
 async def test_expiry_is_held_off_until_the_sweep(world: TargetWorld) -> None:
     soon = (datetime.now(UTC) + timedelta(seconds=1.2)).replace(microsecond=0)
     await world.target.apply([replace(upsert("a", 1), expires_at=soon)], Rule.COPY)

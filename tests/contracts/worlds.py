@@ -188,8 +188,8 @@ async def cosmos() -> AsyncIterator[TargetWorld]:
         async def put_foreign(name: str) -> None:
             cosmos_fakes.put(server, {"id": name, "number": 0})
 
-        def lose_next(lands_s: float | None) -> None:
-            lost = Fault(operation="item.*", count=1, delay_s=lands_s or 0.0, cut=lands_s is None)
+        def lose_next(lands_s: float | None) -> None:  # of all but queries and lists
+            lost = Fault(operation="item.[!ql]*", count=1, delay_s=lands_s or 0.0, cut=lands_s is None)
             server.faults.add(lost)
 
         too_large = upsert("refused", 1)

@@ -225,15 +225,10 @@ class MemoryTarget:
             await self._guarded(key, etag, lambda key=key: self._service.remove(key))  # type: ignore[misc]
 
     async def sweep(self, removed: Callable[[int], None]) -> None:
-        for key, entry in list(self._service.entries.items()):
-            if entry.record is None:
-                await self._guarded(key, entry.etag, lambda key=key: self._service.remove(key))  # type: ignore[misc]
-            elif not entry.armed:
-                arm = (key, entry.record, entry.expires_at)
-                await self._guarded(key, entry.etag, lambda arm=arm: self._service.put(*arm))  # type: ignore[misc]
-            else:
-                continue
-            removed(1)
+        while held := {k: e for k, e in self._service.entries.items() if e.record is None or not e.armed}:
+            for key, entry in held.items():
+                if await self._release(key, entry) is None:
+                    removed(1)
 
     async def read_marker(self) -> Marker | None:
         return await self._read("read_marker", lambda: self._service.marker)
@@ -269,6 +264,17 @@ class MemoryTarget:
         if not deleting and observed.digest == digest(change.record):
             return None
         return await self._guarded(change.key, observed.guard, lambda: _effect(self._service, change, rule))
+
+    async def _release(self, key: str, entry: Entry) -> Conflict | None:
+        """Undoes what was held off; a conflict where the outcome is unknown, or somebody else has done it."""
+
+        def undo() -> None:
+            if entry.record is None:
+                self._service.remove(key)
+            else:
+                self._service.put(key, entry.record, entry.expires_at)
+
+        return await self._guarded(key, entry.etag, undo)
 
     async def _guarded(self, key: str, guard: str | None, write: Callable[[], None]) -> Conflict | None:
         def effect() -> Conflict | None:
