@@ -146,11 +146,16 @@ class GuardedResult:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A page of what a target holds: keys of our records, and foreign entries that have none, as opaque handles."""
+    """A page of what a target holds: keys of our records, and entries that stand for none, as opaque handles.
+
+    `foreign` ones are not ours; `leftovers` are, but not where a record of their key belongs: written under a config
+    that was another one.
+    """
 
     keys: tuple[str, ...]
     foreign: tuple[str, ...]
     position: str
+    leftovers: tuple[str, ...] = ()
 
 
 class Phase(StrEnum):

@@ -135,7 +135,7 @@ class Target(Protocol[R]):
         """Pages through everything held, resuming after `position`."""
 
     async def remove_foreign(self, handles: Sequence[str]) -> None:
-        """Removes entries that are not ours, on the condition that they have not changed since they were listed."""
+        """Removes foreign entries or leftovers, on the condition that they have not changed since they were listed."""
 
     async def sweep(self, removed: Callable[[int], None]) -> None:
         """Undoes what the OVERLAP rule held off: purges tombstones, sets expiries, each conditionally.

@@ -16,11 +16,14 @@ MOST_NAMED = 20
 
 CHUNK = 200
 
+NEVER_HELD = ""
+"""Stands for the fingerprint of a record that the target cannot hold; nothing there equals it."""
+
 
 @dataclass(slots=True)
 class Comparison:
-    """What was found. `missing` are records the target lacks, `extra` those the source lacks, `foreign` those that
-    replicator did not write; `named` are the keys of the first of each.
+    """What was found. `missing` are records the target lacks, `extra` those the source lacks, `foreign` entries that
+    replicator did not write, or not where they belong; `named` are the keys of the first of each.
     """
 
     source_records: int = 0
@@ -34,8 +37,9 @@ class Comparison:
 
     @property
     def is_equal(self) -> bool:
-        """Whether both sides hold the same records."""
-        return not (self.different or self.missing or self.extra or self.foreign)
+        """Whether both sides hold the same records. One that the target holds twice shows in the counts alone."""
+        counts_differ = self.source_records != self.target_records
+        return not (self.different or self.missing or self.extra or self.foreign or counts_differ)
 
     def name(self, kind: str, key: str) -> None:
         """Remembers a difference, if there is room."""
@@ -61,14 +65,14 @@ class Comparing(Generic[R]):
                         await self._at_target(batch.changes[start : start + CHUNK])
         async with aclosing(self._target.scan(None)) as pages:
             async for listed in pages:
-                self._found.foreign += len(listed.foreign)
+                self._found.foreign += len(listed.foreign) + len(listed.leftovers)
                 await self._at_source(listed.keys)
         return self._found
 
     async def _at_target(self, rows: Sequence[Change[R]]) -> None:
         observed = await self._target.observe([row.key for row in rows])
         for row in rows:
-            expected, found = self._target.fingerprint(row), observed[row.key]
+            expected, found = self._expected(row), observed[row.key]
             self._found.source_records += expected is not None
             if found.digest == expected and (expected is not None or found.guard is None):
                 self._found.equal += expected is not None
@@ -79,6 +83,12 @@ class Comparing(Generic[R]):
                 self._found.different += 1
                 self._found.name("different", row.key)
         self._progress(self._found)
+
+    def _expected(self, row: Change[R]) -> str | None:
+        try:
+            return self._target.fingerprint(row)
+        except ValueError:
+            return NEVER_HELD
 
     async def _at_source(self, keys: Sequence[str]) -> None:
         rows = await self._source.lookup(keys)

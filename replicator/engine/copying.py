@@ -89,19 +89,23 @@ class Copying(Generic[R]):
             self._finished.set()
 
     async def _remove_what_the_source_lacks(self) -> None:
-        """Reconciles every key the target holds; what is not ours is removed only if that was asked for."""
+        """Reconciles every key the target holds, and removes leftovers; what is not ours only if that was asked for."""
         checkpoint = self.checkpoints.get(TARGET_SCAN.id, Checkpoint(TARGET_SCAN))
         if checkpoint.finished:
             return
-        foreign = 0
+        foreign = leftovers = 0
         async with aclosing(self._target.scan(checkpoint.position)) as pages:
             async for listed in pages:
                 await self._applier.reconcile(TARGET_SCAN.id, dict.fromkeys(listed.keys))
+                await self._target.remove_foreign(listed.leftovers)
                 if self._remove_foreign:
                     await self._target.remove_foreign(listed.foreign)
                 foreign += len(listed.foreign)
+                leftovers += len(listed.leftovers)
                 checkpoint = Checkpoint(TARGET_SCAN, listed.position, records=checkpoint.records + len(listed.keys))
                 await self._save_scan(checkpoint)
+        if leftovers:
+            self._telemetry.log.info("what another config had left in other places was removed", count=leftovers)
         if foreign and not self._remove_foreign:
             self._telemetry.log.warning("the target holds records that are not ours; they were kept", count=foreign)
         await self._save_scan(Checkpoint(TARGET_SCAN, checkpoint.position, finished=True, records=checkpoint.records))

@@ -285,6 +285,38 @@ async def test_foreign_entries_are_named_and_removed_only_on_request(world: Targ
     assert await world.held() == {A: document("a", 1)}
 
 
+async def test_what_is_ours_but_not_where_it_belongs_is_named_apart_and_removed_on_request(world: TargetWorld) -> None:
+    """Another config has put it there, whose writes nobody finds any more by the record's key."""
+    if world.put_leftover is None:
+        pytest.skip(CANNOT)
+    await world.target.apply([upsert("a", 1)], Rule.FOLLOW)
+    for name in ("a", "b"):
+        await world.put_leftover(name)
+    pages = await listed(world)
+    assert [k for page in pages for k in page.keys] == [A]
+    assert [h for page in pages for h in page.foreign] == []
+    handles = [h for page in pages for h in page.leftovers]
+    assert len(handles) == 2
+    await world.put_leftover("a")
+    await world.target.remove_foreign(handles)
+    changed_since = [h for page in await listed(world) for h in page.leftovers]
+    assert len(changed_since) == 1
+    await world.target.remove_foreign(changed_since)
+    assert [h for page in await listed(world) for h in page.leftovers] == []
+    assert await world.held() == {A: document("a", 1)}
+
+
+@pytest.mark.parametrize("lands", [True, False])
+async def test_a_removal_whose_answer_was_lost_is_finished(world: TargetWorld, lands: bool) -> None:
+    if world.put_foreign is None or world.lose_next is None:
+        pytest.skip(CANNOT)
+    await world.put_foreign("stranger")
+    handles = [h for page in await listed(world) for h in page.foreign]
+    world.lose_next(world.lifetime_s * 0.6 if lands else None)
+    await world.target.remove_foreign(handles)
+    assert await world.target.is_empty()
+
+
 async def test_a_target_with_foreign_entries_is_not_empty(world: TargetWorld) -> None:
     if world.put_foreign is None:
         pytest.skip(CANNOT)

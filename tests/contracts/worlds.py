@@ -24,13 +24,14 @@ from fakes.records import document, upsert
 from fakes.scripted import ScriptedSource, ScriptedTable
 from replicator.clocks import elapsed_s, utc_now
 from replicator.delivery import AdaptiveLimiter, Backoff, Delivery, Fence, RateBudget
-from replicator.documents import Document
+from replicator.documents import Document, digest
 from replicator.model import Change
 from replicator.ports import Source, Target
 from replicator.registry import SourceContext
 from replicator.telemetry import Metrics, PipelineTelemetry
 from sandbox.aws import AwsServer
 from sandbox.cosmos import CosmosServer, Fault, Settings
+from sandbox.cosmos.wire import JsonObject
 
 
 @dataclass
@@ -53,13 +54,15 @@ class SourceWorld:
 class TargetWorld:
     """A target, neither connected nor created, where nothing is held.
 
-    `held` is what a reader finds; `put_foreign` writes an entry that is not ours; `lose_next` makes the answer to the
-    next write disappear: it takes effect after `lands_s`, or never (None). `refused` is a change it can never take.
+    `held` is what a reader finds; `put_foreign` writes an entry that is not ours, `put_leftover` a record of ours where
+    it does not belong; `lose_next` makes the answer to the next write disappear: it takes effect after `lands_s`, or
+    never (None). `refused` is a change it can never take.
     """
 
     target: Target[Document]
     held: Callable[[], Awaitable[dict[str, Document]]]
     put_foreign: Callable[[str], Awaitable[None]] | None = None
+    put_leftover: Callable[[str], Awaitable[None]] | None = None
     lose_next: Callable[[float | None], None] | None = None
     refused: Change[Document] | None = None
     lifetime_s: float = 0.05
@@ -113,18 +116,21 @@ async def memory() -> AsyncIterator[TargetWorld]:
     )
 
     async def held() -> dict[str, Document]:
-        found = {key: service.visible(key) for key, entry in service.entries.items() if not entry.foreign}
+        ours = [key for key, entry in service.entries.items() if not (entry.foreign or entry.leftover)]
+        found = {key: service.visible(key) for key in ours}
         return {key: record for key, record in found.items() if record is not None}
 
     async def put_foreign(name: str) -> None:
         service.entries[name] = Entry(f"f{next(service.etags)}", document(name, 0), foreign=True)
 
+    async def put_leftover(name: str) -> None:
+        service.entries[f"once {name}"] = Entry(f"l{next(service.etags)}", document(name, 0), leftover=True)
+
     def lose_next(lands_s: float | None) -> None:
         fates.append(lost(float("inf") if lands_s is None else lands_s))
 
-    yield TargetWorld(
-        MemoryTarget(service, delivery), held, put_foreign, lose_next, refused=upsert("refused", 1), lifetime_s=0.05
-    )
+    target, refused = MemoryTarget(service, delivery), upsert("refused", 1)
+    yield TargetWorld(target, held, put_foreign, put_leftover, lose_next, refused=refused, lifetime_s=0.05)
 
 
 TABLES = itertools.count()
@@ -188,13 +194,19 @@ async def cosmos() -> AsyncIterator[TargetWorld]:
         async def put_foreign(name: str) -> None:
             cosmos_fakes.put(server, {"id": name, "number": 0})
 
+        async def put_leftover(name: str) -> None:
+            note: JsonObject = {"v": 1, "digest": digest(document(name, 0)), "version": ""}
+            cosmos_fakes.put(server, {"id": f"once {name}", "id_": name, "number": 0, "_replicator": note})
+
         def lose_next(lands_s: float | None) -> None:  # of all but queries and lists
             lost = Fault(operation="item.[!ql]*", count=1, delay_s=lands_s or 0.0, cut=lands_s is None)
             server.faults.add(lost)
 
         too_large = upsert("refused", 1)
         too_large.record["text"] = "x" * 2**21
-        yield TargetWorld(bench.target, held, put_foreign, lose_next, refused=too_large, lifetime_s=lifetime_s)
+        yield TargetWorld(
+            bench.target, held, put_foreign, put_leftover, lose_next, refused=too_large, lifetime_s=lifetime_s
+        )
 
 
 SOURCES: dict[str, SourceFactory] = {"scripted": scripted, "dynamodb": dynamodb}

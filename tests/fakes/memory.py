@@ -68,13 +68,17 @@ def lost(lands_s: float, answers_s: float = 0.0) -> Fate:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is held under a key. No `record` is a tombstone; `expires_at` counts only once `armed`."""
+    """What is held under a key. No `record` is a tombstone; `expires_at` counts only once `armed`.
+
+    A `leftover` is a record of ours under a key that is not its own.
+    """
 
     etag: str
     record: Document | None
     expires_at: datetime | None = None
     armed: bool = True
     foreign: bool = False
+    leftover: bool = False
 
 
 @dataclass
@@ -215,14 +219,17 @@ class MemoryTarget:
             if not keys:
                 return
             position = keys[-1]
-            foreign = {k for k in keys if k in self._service.entries and self._service.entries[k].foreign}
-            handles = tuple(f"{k} {self._service.entries[k].etag}" for k in sorted(foreign))
-            yield Listed(tuple(k for k in keys if k not in foreign), handles, position)
+            entries = {k: self._service.entries[k] for k in keys if k in self._service.entries}
+            foreign = tuple(f"{k} {e.etag}" for k, e in entries.items() if e.foreign)
+            leftovers = tuple(f"{k} {e.etag}" for k, e in entries.items() if e.leftover)
+            apart = {k for k, e in entries.items() if e.foreign or e.leftover}
+            yield Listed(tuple(k for k in keys if k not in apart), foreign, position, leftovers)
 
     async def remove_foreign(self, handles: Sequence[str]) -> None:
         for handle in handles:
             key, _, etag = handle.rpartition(" ")
-            await self._guarded(key, etag, lambda key=key: self._service.remove(key))  # type: ignore[misc]
+            while key in self._service.entries and self._service.entries[key].etag == etag:
+                await self._guarded(key, etag, lambda key=key: self._service.remove(key))  # type: ignore[misc]
 
     async def sweep(self, removed: Callable[[int], None]) -> None:
         while held := {k: e for k, e in self._service.entries.items() if e.record is None or not e.armed}:

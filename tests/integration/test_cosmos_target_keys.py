@@ -43,7 +43,7 @@ def changes() -> dict[str, Change[Document]]:
 async def listed(bench: Bench) -> list[str]:
     async with aclosing(bench.target.scan(None)) as pages:
         found = [page async for page in pages]
-    assert not any(page.foreign for page in found)
+    assert not any(page.foreign or page.leftovers for page in found)
     return [key for page in found for key in page.keys]
 
 
@@ -140,6 +140,25 @@ async def test_the_delete_of_a_key_that_cosmos_cannot_hold_is_done_already(rule:
         assert await bench.target.replace({text: gone}, await bench.target.observe([text]), rule) == GuardedResult()
         assert bench.target.fingerprint(gone) is None
         assert set(bench.held()) == {order_key("a", "1")}
+
+
+async def test_what_was_written_under_another_config_is_found_and_removed_by_a_repair() -> None:
+    """Nobody who looks for a record by its key comes upon what has another id."""
+    changes = [order("c", str(n)) for n in range(3)]
+    async with CosmosServer() as server:
+        async with cosmos.ready(server) as before:
+            await before.target.apply(changes, Rule.FOLLOW)
+            await before.target.apply([removal("c", "3")], Rule.OVERLAP)
+        async with cosmos.ready(server, id=("order_id",)) as bench:
+            await bench.target.apply(changes, Rule.FOLLOW)
+            async with aclosing(bench.target.scan(None)) as pages:
+                found = [page async for page in pages]
+            assert sorted(key for page in found for key in page.keys) == [change.key for change in changes]
+            leftovers = [handle for page in found for handle in page.leftovers]
+            assert len(leftovers) == 4
+            await bench.target.remove_foreign(leftovers)
+            assert sorted(body["id"] for body in bench.bodies()) == ["0", "1", "2"]
+            assert bench.held() == {change.key: change.record for change in changes}
 
 
 async def test_a_source_whose_key_is_called_id() -> None:

@@ -11,11 +11,11 @@ from azure.core import MatchConditions
 
 from connectors.azure.cosmos.calls import Calls, Hook
 from connectors.azure.cosmos.guarded import CONFLICTS, in_parallel
-from connectors.azure.cosmos.mapping import MappingRules, from_cosmos, ttl_s
+from connectors.azure.cosmos.mapping import MappingRules, from_cosmos, matches_digest, tombstone, ttl_s
 from connectors.azure.cosmos.sdk import Container
-from connectors.azure.cosmos.sidecar import SIDECAR, Sidecar, is_ours, sidecar
+from connectors.azure.cosmos.sidecar import SIDECAR, Sidecar, is_ours, is_tombstone, sidecar
 from connectors.azure.errors import AzureRefusal
-from replicator.documents import key_text
+from replicator.documents import Document, key_text
 from replicator.errors import AmbiguousError
 from replicator.model import Listed
 
@@ -104,31 +104,48 @@ class Scanner:
     async def remove(self, handle: str) -> None:
         """Removes a document if it is still what `scan` listed."""
         id_, partition_key, etag = json.loads(handle)
-        await self._conditionally(
-            handle,
-            lambda hook: self._container.delete_item(
-                id_, partition_key, etag=etag, match_condition=MatchConditions.IfNotModified, response_hook=hook
-            ),
-        )
+
+        async def send(hook: Hook) -> None:
+            condition: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+            await self._container.delete_item(id_, partition_key, response_hook=hook, **condition)
+
+        while await self._conditionally(handle, send) is Outcome.UNKNOWN:
+            pass
 
     def _listed(self, page: list[dict[str, Any]], position: str) -> Listed:
         keys: list[str] = []
         foreign: list[str] = []
+        leftovers: list[str] = []
         for body in page:
-            key = self._key(body) if is_ours(body) else None
+            key = self._key(body)
+            handle = json.dumps([body["id"], self._partition_key(body), body["_etag"]])
             if key is None:
-                foreign.append(json.dumps([body["id"], self._partition_key(body), body["_etag"]]))
+                foreign.append(handle)
+            elif self._is_in_place(body, key):
+                keys.append(key_text(key))
             else:
-                keys.append(key)
-        return Listed(tuple(keys), tuple(foreign), position)
+                (leftovers if is_tombstone(body) or matches_digest(body) else foreign).append(handle)
+        return Listed(tuple(keys), tuple(foreign), position, tuple(leftovers))
 
-    def _key(self, body: Mapping[str, Any]) -> str | None:
+    def _key(self, body: Mapping[str, Any]) -> Document | None:
         """The key of a document of ours, None where somebody has made it unreadable."""
+        if not is_ours(body):
+            return None
         try:
             document = from_cosmos(body)
-            return key_text({name: document[name] for name in self._rules.key_attributes})
+            key = {name: document[name] for name in self._rules.key_attributes}
+            key_text(key)
         except (ValueError, KeyError, TypeError):
             return None
+        return key
+
+    def _is_in_place(self, body: Mapping[str, Any], key: Document) -> bool:
+        """Whether a document is where the record of its key is looked for."""
+        try:
+            address = tombstone(key, self._rules, version="", committed_at=None)
+        except ValueError:
+            return False
+        return bool((body["id"], self._partition_key(body)) == (address.id, address.partition_key))
 
     def _partition_key(self, body: Mapping[str, Any]) -> Any:
         """As the service wants it in a header: null is a value, and an absent one is written as an empty object."""
@@ -150,7 +167,8 @@ class Scanner:
             ]
             await self._container.patch_item(body["id"], partition_key, operations, response_hook=hook, **condition)
 
-        return await self._conditionally(self._key(body) or body["id"], send)
+        key = self._key(body)
+        return await self._conditionally(body["id"] if key is None else key_text(key), send)
 
     async def _conditionally(self, key: str, send: Callable[[Hook], Any]) -> Outcome:
         """A conditional write that may fail: whoever changed the document meanwhile has finished it."""

@@ -275,6 +275,19 @@ def test_foreign_records_are_removed_only_if_that_was_asked_for(remove: bool) ->
 
 
 @in_virtual_time
+async def test_what_another_config_left_in_other_places_is_removed_by_a_repair_unasked() -> None:
+    """Foreign or not it would be there for ever: no change of its record reaches it."""
+    rig = Rig()
+    load(rig)
+    rig.service.entries["once n0"] = Entry("e1", document("n0", 0), leftover=True)
+    rig.service.entries["?"] = Entry("e2", document("?", 0), foreign=True)
+    rig.excused = {"?", "once n0"}
+    async with rig.store, rig.running(adopt=True):
+        await rig.converged()
+    assert set(rig.service.entries) == {"?", *rig.table.expected()}
+
+
+@in_virtual_time
 async def test_while_repairing_nothing_is_written_unconditionally() -> None:
     """A plain write on its way would undo what a row's reconcile writes, and the change that is thereby lost be
     dropped as known."""

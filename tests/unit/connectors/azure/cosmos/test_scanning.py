@@ -2,7 +2,9 @@
 
 import json
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from hypothesis import strategies as st
 from connectors.azure.cosmos.mapping import MappingRules
 from connectors.azure.cosmos.scanning import Scanner
 from connectors.azure.cosmos.sidecar import SIDECAR
+from connectors.azure.cosmos.writing import as_write
 from fakes.containers import refusal
 from fakes.cosmos_bench import NOW, RULES, CosmosBench, delete, key, upsert
+from replicator.documents import Document, digest
 from replicator.model import Listed, Rule
 
 HOUR = timedelta(hours=1)
@@ -113,6 +117,78 @@ async def test_foreign_documents_are_listed_apart_and_removed_only_as_they_were(
     for handle in [*handles, *handles]:
         await bench.scanner.remove(handle)
     assert sorted(body["id"] for body in bench.container.held()) == ["ours", "theirs"], "one has changed since"
+
+
+BY_BOTH = MappingRules(("pk", "sk"), ("pk", "sk"), ("/pk",))
+"""The config before: the documents of the same records had other ids."""
+
+
+async def test_documents_of_ours_that_are_not_where_their_records_belong_are_listed_apart() -> None:
+    """Nobody finds them by their key any more: neither a write, nor a delete, nor a reconcile of that key."""
+    bench = Bench()
+    bench.put(upsert("s"))
+    for change, rule in ((upsert("s"), Rule.FOLLOW), (upsert("t"), Rule.FOLLOW), (delete("u"), Rule.OVERLAP)):
+        write = as_write(change, rule, BY_BOTH, NOW)
+        assert write is not None
+        bench.container.put(write.document.body)
+    pages = await bench.pages()
+    assert [k for p in pages for k in p.keys] == [key("s")]
+    assert [h for p in pages for h in p.foreign] == []
+    handles = [h for p in pages for h in p.leftovers]
+    assert sorted(json.loads(h)[0] for h in handles) == ["a|s", "a|t", "a|u"]
+    for handle in handles:
+        await bench.scanner.remove(handle)
+    assert [body["id"] for body in bench.container.held()] == ["s"]
+
+
+async def test_a_tombstone_of_a_container_with_unique_keys_is_a_leftover_too() -> None:
+    """It holds more than its digest is of."""
+    bench = Bench()
+    write = as_write(delete("u"), Rule.OVERLAP, replace(BY_BOTH, unique_paths=("/n",)), NOW)
+    assert write is not None
+    bench.container.put(write.document.body)
+    assert [len(p.leftovers) for p in await bench.pages()] == [1]
+
+
+async def test_a_document_in_another_logical_partition_than_its_record_is_not_where_it_belongs() -> None:
+    """The same key, written in another way: as text, where the record has a number that a double holds."""
+    bench = Bench()
+    record: Document = {"pk": Decimal(1), "sk": "s"}
+    note = {"v": 1, "digest": digest(record), "version": "", "types": {"pk": "N"}}
+    bench.container.put({"id": "s", "pk": "1.0", "sk": "s", SIDECAR: note})
+    (page,) = await bench.pages()
+    assert (page.keys, len(page.leftovers), page.foreign) == ((), 1, ())
+
+
+async def test_what_somebody_has_moved_and_changed_is_foreign() -> None:
+    """It may be dear to them: only what is as we wrote it is ours to remove unasked."""
+    bench = Bench()
+    bench.put(upsert("s"))
+    bench.container.put({**bench.body("s"), "id": "moved", "n": "theirs"})
+    pages = await bench.pages()
+    assert [k for p in pages for k in p.keys] == [key("s")]
+    assert [h for p in pages for h in p.leftovers] == []
+    assert [json.loads(h)[0] for p in pages for h in p.foreign] == ["moved"]
+
+
+@pytest.mark.parametrize("lands", [True, False])
+async def test_a_removal_of_unknown_outcome_is_taken_up_again(lands: bool) -> None:
+    bench = Bench()
+    bench.container.put({"id": "theirs", "pk": "z"})
+    (page,) = await bench.pages()
+    lost = [1]
+
+    def lose(asked: str, _: list[str]) -> Exception | None:
+        if asked != "delete" or not lost:
+            return None
+        lost.pop()
+        if lands:
+            bench.container.documents.clear()
+        return refusal(503)
+
+    bench.container.fault = lose
+    await bench.scanner.remove(page.foreign[0])
+    assert bench.container.held() == []
 
 
 async def test_foreign_documents_of_a_hierarchical_key_are_addressed_by_all_of_it() -> None:
