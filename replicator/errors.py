@@ -11,7 +11,8 @@
     │                        Other pipelines and the process go on
     ├── LeaseLostError       the process ends with exit code 1: another daemon has taken the migration over. A restart
     │                        is safe, and refused while that one runs
-    └── ForeignOwnerError    the process ends with exit code 2: another daemon has written a target's marker
+    └── ForeignOwnerError    the process ends with exit code 2: another daemon has written a target's marker, or the
+                             target is another one of the same name
 
 A single change that cannot be applied is no error but a returned `Rejection`. Anything else that is raised, or one of
 these where it is not caught as said above, is a bug and ends the process with exit code 3, which is safe at any
@@ -68,4 +69,4 @@ class LeaseLostError(ReplicatorError):
 
 
 class ForeignOwnerError(ReplicatorError):
-    """The target's marker was written by somebody else."""
+    """The target's marker was written by somebody else, or the target is not the one that was claimed."""

@@ -3,7 +3,7 @@
 `R` is the record type of a pipeline (a document, later an object or a message). The engine never looks inside.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -244,11 +244,16 @@ class DeadLetterSummary:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What a target says of who may write it. `generation` changes all the time, so that an older store is noticed."""
+    """What a target says of who may write it. `generation` changes all the time, so that an older store is noticed.
+
+    `obstacle` is why, in the target's own words, what it holds cannot be gone on with but only be adopted; empty where
+    nothing stands against it. It is found when the marker is read, and no part of it.
+    """
 
     migration: str
     epoch: int
     generation: str
+    obstacle: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,12 +144,13 @@ class Target(Protocol[R]):
         """
 
     async def read_marker(self) -> Marker | None:
-        """Who may write this target, None when nobody has claimed it."""
+        """Who may write this target, None when nobody has claimed it. One that was made again is nobody's."""
 
     async def write_marker(self, marker: Marker, previous: Marker | None) -> bool:
         """Replaces the marker on the condition that it still is `previous`; False when it is not.
 
-        A repeated call after an unknown outcome answers True when the marker is as asked.
+        A repeated call after an unknown outcome answers True when the marker is as asked. Raises ForeignOwnerError when
+        the target was deleted, or deleted and made again, since it was connected or created.
         """
 
     async def check(self) -> list[Finding]:

@@ -41,6 +41,8 @@ def judge(state: PipelineState | None, marker: Marker | None, migration: str, *,
         return f"the target is in epoch {marker.epoch}, this state store in epoch {state.epoch}"
     if marker.generation not in {state.generation, state.pending_generation}:
         return "this state store is older than the target: it was restored from a copy, or another daemon has run since"
+    if marker.obstacle:
+        return marker.obstacle
     return state.failure if state.phase is Phase.FAILED else Claim.RESUME
 
 

@@ -21,7 +21,7 @@ from connectors.azure.errors import (
 )
 from replicator.clocks import ServiceClock, elapsed_s
 from replicator.delivery import Delivery
-from replicator.errors import TransientError
+from replicator.errors import ForeignOwnerError, TransientError
 from replicator.telemetry import PipelineTelemetry
 
 T = TypeVar("T")
@@ -45,6 +45,14 @@ Hook = Callable[..., None]
 """What the SDK calls with the headers of each answer, and sometimes more; the client's own copy is shared by tasks."""
 
 Send = Callable[[Hook], Awaitable[T]]
+
+
+def container_replaced(where: str, name: str) -> ForeignOwnerError:
+    """Whoever has deleted the container has deleted what was replicated, whether or not it was made again since."""
+    return ForeignOwnerError(
+        f"{where}: container {name} was deleted, or deleted and made again, while this daemon ran. Nothing is written "
+        "to another one of that name. Find out why, then start once with --adopt"
+    )
 
 
 class BatchRefusal(Exception):  # noqa: N818 — not a fault but an answer
@@ -78,6 +86,21 @@ class Calls:
     async def read(self, send: Send[T]) -> T:
         """A request without effect, until it is answered. Raises AzureRefusal."""
         return await self._delivery.read(lambda: self._sent(send))
+
+    async def find(self, send: Send[T]) -> T | None:
+        """As `read`, None where it is not there, or nothing that could hold it. Raises AzureRefusal."""
+
+        async def attempt() -> T | None:
+            try:
+                return await self._sent(send)
+            except OwnerMissingError:
+                return None
+            except AzureRefusal as refusal:
+                if refusal.status != 404:
+                    raise
+                return None
+
+        return await self._delivery.read(attempt)
 
     async def probe(self, where: str, send: Send[T], timeout_s: float | None = None) -> T:
         """For the start: a few attempts, all within `timeout_s`, none begun after CONNECT_TIMEOUT_S, its default.

@@ -99,6 +99,13 @@ def _settings(looked: Looked) -> Iterator[Finding]:
 def _ownership(looked: Looked) -> Finding:
     """What the target alone can tell; only a run compares it with its state store."""
     name = looked.config.container
+    if looked.marker is not None and looked.marker.obstacle:
+        return Finding(
+            Severity.ERROR,
+            "",
+            f"container {name} cannot be gone on with: {looked.marker.obstacle}",
+            "Put the config back, or adopt the container with run --adopt; see docs/recovery.md",
+        )
     if looked.marker is not None:
         return Finding(
             Severity.NOTE,

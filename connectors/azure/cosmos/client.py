@@ -2,11 +2,13 @@
 
 import logging
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from math import ceil
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 from azure.core.exceptions import ServiceResponseError
@@ -14,12 +16,15 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.cosmos._retry_options import RetryOptions
 from azure.cosmos.aio import CosmosClient
 from azure.cosmos.documents import ConnectionPolicy
+from azure.cosmos.http_constants import HttpHeaders
 from azure.identity.aio import DefaultAzureCredential
 
-from connectors.azure.cosmos.calls import CONNECT_TIMEOUT_S
+from connectors.azure.cosmos.calls import CONNECT_TIMEOUT_S, container_replaced
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.errors import from_service
 from replicator.tls import trusted_authorities
+
+CONTAINER_PATH = re.compile("/+dbs/[^/]+/colls/(?P<name>[^/]+)")
 
 QUIET = ("azure.cosmos.aio._GlobalEndpointManager", "azure.cosmos.LocationCache")
 """They tell, with a traceback, of failures of what the SDK asks in the background; we tell of our own requests."""
@@ -30,17 +35,33 @@ class CarefulTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core lo
 
     Certificates are verified as the session says, whatever the SDK asks for: it asks not to verify those of localhost
     and 127.0.0.1 at all, and with a bundle would read that file again for each request. And an answer of something on
-    the way is no success: the SDK takes any below 400, an empty page of a proxy too, for a write that was done.
+    the way is no success: the SDK takes any below 400, an empty page of a proxy too, for a write that was done. Nor is
+    a container that was deleted and made again the one that was claimed: the SDK would look up which one has the name
+    now, and repeat the request there.
     """
 
+    def __init__(self, where: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._where = where
+        self._incarnations: dict[str, str] = {}
+
     async def send(self, request: Any, **options: Any) -> Any:
-        """As in the base class; raises ServiceResponseError for what is no answer of the service."""
+        """As in the base class; raises ServiceResponseError for what is no answer of the service, ForeignOwnerError
+        instead of sending anything to another container than the first of its name.
+        """
+        self._keep_to_container(request)
         options["connection_verify"] = True
         response = await super().send(request, **options)
         moved = 300 <= response.status_code < 400 and response.status_code != 304
         if response.status_code < 400 and (moved or not from_service(response.headers)):
             raise ServiceResponseError(f"status {response.status_code} from something that is not the service")
         return response
+
+    def _keep_to_container(self, request: Any) -> None:
+        intended = request.headers.get(HttpHeaders.IntendedCollectionRID)
+        found = CONTAINER_PATH.match(urlsplit(request.url).path)
+        if intended and found and self._incarnations.setdefault(found[0], intended) != intended:
+            raise container_replaced(self._where, unquote(found["name"]))
 
 
 @asynccontextmanager
@@ -59,7 +80,7 @@ async def open_client(config: CosmosTargetConfig, where: str, read_timeout_s: fl
             credential = await stack.enter_async_context(DefaultAzureCredential())
         session = await stack.enter_async_context(_session(trusted))
         # Looking proxies up in the environment costs a thread hop per request; they are in the config.
-        transport = CarefulTransport(session=session, session_owner=False, use_env_settings=False)
+        transport = CarefulTransport(where, session=session, session_owner=False, use_env_settings=False)
         client = CosmosClient(
             config.endpoint,
             credential=credential,

@@ -8,7 +8,7 @@ from azure.cosmos import PartitionKey, ThroughputProperties
 from azure.cosmos.aio import CosmosClient
 
 from connectors.azure.cosmos.access import require_access
-from connectors.azure.cosmos.calls import Calls, Hook, Send
+from connectors.azure.cosmos.calls import Calls, Hook, Send, container_replaced
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.mapping import MappingRules, member_of, path_member, path_of
 from connectors.azure.errors import AzureRefusal, configuration_error
@@ -29,6 +29,11 @@ class Existing:
 
     container: Mapping[str, Any] | None
     marker: Mapping[str, Any] | None
+
+    @property
+    def incarnation(self) -> str | None:
+        """What the service calls the container by, whatever its name: another one has another."""
+        return None if self.container is None else self.container["_rid"]
 
     @property
     def unique_paths(self) -> tuple[str, ...]:
@@ -123,6 +128,12 @@ class Containers:
             await self._create_container(self._config.marker_container, PartitionKey(*MARKER_PATHS), None)
         return await self.find(rules)
 
+    async def require_same(self, existing: Existing) -> None:
+        """Raises ForeignOwnerError unless the container of records still is the one that was found."""
+        found = await self._calls.find(self._look(self._config.container))
+        if found is None or found["_rid"] != existing.incarnation:
+            raise container_replaced(self._where, self._config.container)
+
     async def _made(self, what: str, create: Send[None]) -> None:
         try:
             await self._calls.probe(self._where, create, CREATE_TIMEOUT_S)
@@ -148,18 +159,21 @@ class Containers:
             )
 
     async def _properties(self, name: str) -> Mapping[str, Any] | None:
+        try:
+            return await self._calls.probe(self._where, self._look(name))
+        except AzureRefusal as refusal:
+            if refusal.status == 404:
+                return None
+            raise configuration_error(self._where, refusal) from refusal
+
+    def _look(self, name: str) -> Send[Mapping[str, Any]]:
         container = self._database.get_container_client(name)
 
         async def read(hook: Hook) -> Mapping[str, Any]:
             properties: Mapping[str, Any] = await container.read(response_hook=hook)
             return properties
 
-        try:
-            return await self._calls.probe(self._where, read)
-        except AzureRefusal as refusal:
-            if refusal.status == 404:
-                return None
-            raise configuration_error(self._where, refusal) from refusal
+        return read
 
     async def _create_database(self, hook: Hook) -> None:
         await self._client.create_database_if_not_exists(

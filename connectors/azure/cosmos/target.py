@@ -16,7 +16,7 @@ from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.containers import Containers, Existing, mapping_rules
 from connectors.azure.cosmos.guarded import Guarded, fingerprint, in_parallel
 from connectors.azure.cosmos.mapping import MappingRules, matches_digest
-from connectors.azure.cosmos.marker import MarkerDocument
+from connectors.azure.cosmos.marker import MarkerDocument, Subject
 from connectors.azure.cosmos.scanning import Scanner
 from connectors.azure.cosmos.writing import Action, Write, Writer, as_write
 from replicator.documents import Document
@@ -104,9 +104,11 @@ class CosmosTarget:
         await self._scanner.sweep(removed)
 
     async def read_marker(self) -> Marker | None:
-        return None if self._existing.marker is None else await self._marker.read()
+        missing = self._existing.marker is None or self._existing.container is None
+        return None if missing else await self._marker.read()
 
     async def write_marker(self, marker: Marker, previous: Marker | None) -> bool:
+        await self._containers.require_same(self._existing)
         return await self._marker.write(marker, previous)
 
     async def check(self) -> list[Finding]:
@@ -134,6 +136,7 @@ class CosmosTarget:
         self._existing = existing
         self._rules = replace(self._connected, unique_paths=existing.unique_paths)
         self._writer.unique_keys = bool(existing.unique_paths)
+        self._marker.subject = Subject(existing.incarnation, self._rules) if existing.incarnation else None
 
     @property
     def _connected(self) -> MappingRules:

@@ -50,6 +50,9 @@ def marker(generation: str = "g1", epoch: int = 3, migration: str = OURS) -> Mar
         (ANNOUNCED, marker("g2"), False, Claim.RESUME),
         (ANNOUNCED, marker("g3"), False, "older than the target"),
         (replace(CONFIRMED, phase=Phase.FAILED, failure="log gone"), marker(), False, "log gone"),
+        (CONFIRMED, replace(marker(), obstacle="written otherwise"), False, "written otherwise"),
+        (CONFIRMED, replace(marker("gX"), obstacle="written otherwise"), False, "older than the target"),
+        (FIRST, replace(marker("g1", 1), obstacle="written otherwise"), False, Claim.RESUME),
     ],
 )
 def test_every_combination_of_store_and_target(
