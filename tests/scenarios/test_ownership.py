@@ -12,6 +12,7 @@ from azure.cosmos.aio import CosmosClient
 
 from connectors.azure.cosmos.ids import encode_id
 from sandbox.aws import AwsServer
+from sandbox.cosmos.wire import Json
 from sandbox.workload import Writer, seed
 from scenarios.world import CONTAINER, DATABASE, Daemon, World, forget, running, world
 
@@ -83,6 +84,36 @@ async def test_a_state_store_from_before_is_refused_and_adopted_on_request(aws: 
         restore(tmp_path)
         said = await refused(w.daemon())
         assert "older than the target" in said
+        await adopted(w)
+
+
+async def test_a_container_that_is_made_again_is_noticed_and_filled_on_request(aws: AwsServer, tmp_path: Path) -> None:
+    """What does not change again at the source would be missing for ever. Nothing has to change for it to be noticed."""
+    async with world(aws, tmp_path) as w:
+        await followed(w)
+        async with running(w.daemon()) as daemon:
+            await daemon.until(lambda s: s["phase"] == "following")
+            w.cosmos.account.delete_container(DATABASE, CONTAINER)
+            key: Json = {"paths": ["/customer"], "kind": "Hash"}
+            w.cosmos.account.create_container(DATABASE, {"id": CONTAINER, "partitionKey": key, "defaultTtl": -1})
+            assert await daemon.program.wait(15) == 2
+            assert "was deleted, or deleted and made again" in daemon.program.tail()
+        assert w.documents() == []
+        said = await refused(w.daemon())
+        assert "the target was deleted or replaced" in said
+        assert "--adopt" in said
+        await adopted(w)
+
+
+async def test_another_id_in_the_config_is_refused_and_takes_effect_on_request(aws: AwsServer, tmp_path: Path) -> None:
+    """Documents with the ids from before are found by nothing but a scan."""
+    async with world(aws, tmp_path) as w:
+        await followed(w)
+        w.config["pipelines"]["orders"]["target"]["id"] = ["order_id"]
+        w.write_config()
+        said = await refused(w.daemon())
+        assert "its documents were written with" in said
+        assert "--adopt" in said
         await adopted(w)
 
 
