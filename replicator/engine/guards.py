@@ -15,6 +15,8 @@ from replicator.model import Change, R
 MARGIN = timedelta(seconds=2)
 """One second because commit times are rounded down, one for clocks of the source that disagree."""
 
+EVER = datetime(1, 1, 1, tzinfo=UTC)
+
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 

@@ -89,27 +89,28 @@ class Ownership:
     async def take(self, claim: Claim) -> PipelineState:
         """Writes the marker; returns the state to begin with."""
         if claim is Claim.RESUME and self._state is not None:
-            return await self._proceed(self._state)
+            return await self.confirm(await self.announce(self._state))
         epoch = 1 + max(self._state.epoch if self._state else 0, self._marker.epoch if self._marker else 0)
         repairing = claim is Claim.ADOPT
         state = PipelineState(
             epoch=epoch, repairing=repairing, guarding=repairing, pending_generation=_new_generation()
         )
         await self._store.begin_epoch(self._pipeline, state)
-        return await self._confirm(state)
+        return await self.confirm(state)
 
-    async def beat(self, state: PipelineState) -> PipelineState:
-        """Moves the generation on; called every few seconds. Raises ForeignOwnerError when somebody else did."""
-        return await self._proceed(state)
+    async def announce(self, state: PipelineState) -> PipelineState:
+        """Saves which generation the target is to show next; `confirm` follows, every few seconds.
 
-    async def _proceed(self, state: PipelineState) -> PipelineState:
-        """What the target shows now stays known until it surely shows the next: crashes in a row leave no doubt."""
+        What it shows now stays known until it surely shows the next: crashes in a row leave no doubt. From the moment
+        at which `confirm` is called no state may be saved that is older than the one returned here.
+        """
         shown = state.generation if self._marker is None else self._marker.generation
         announced = replace(state, generation=shown, pending_generation=_new_generation())
         await self._store.save_pipeline(self._pipeline, announced)
-        return await self._confirm(announced)
+        return announced
 
-    async def _confirm(self, state: PipelineState) -> PipelineState:
+    async def confirm(self, state: PipelineState) -> PipelineState:
+        """Moves the target on to what was announced. Raises ForeignOwnerError when somebody else did."""
         marker = Marker(self._migration, state.epoch, state.pending_generation)
         if not await self._target.write_marker(marker, self._marker):
             raise ForeignOwnerError(

@@ -13,6 +13,7 @@ from replicator.engine.applying import Applier
 from replicator.engine.copying import Copying
 from replicator.engine.following import Following
 from replicator.engine.guards import NEVER, Guards
+from replicator.engine.inflight import Inflight
 from replicator.engine.lineage import Lineage
 from replicator.engine.loop import PartitionLoop
 from replicator.engine.ownership import Claim, Ownership
@@ -83,6 +84,7 @@ class Pipeline(Generic[R]):
         self._copy_slots = anyio.Semaphore(options.most_batches // 2)
         self._follow_slots = anyio.Semaphore(options.most_batches - options.most_batches // 2)
         self._reading = anyio.CancelScope()
+        self._retries = Inflight()
         self._state_lock = anyio.Lock()
         self._readers: TaskGroup | None = None
         self._writers: TaskGroup | None = None
@@ -138,7 +140,10 @@ class Pipeline(Generic[R]):
         return self.state is not None and self.state.phase is Phase.FAILED
 
     async def run(self) -> None:
-        """Replicates until drained or failed. Reading is cancelled first; writers finish what was read."""
+        """Replicates until drained or failed. Reading is cancelled first; writers finish what was read.
+
+        When it returns, no request is under way, and of those in doubt `delivery` knows.
+        """
         assert self.state is not None, "taken before it is run"  # noqa: S101
         try:
             async with anyio.create_task_group() as self._writers:
@@ -147,9 +152,10 @@ class Pipeline(Generic[R]):
                         await self._begin(self._readers)
         except* PositionLostError as lost:
             await self._fail(str(_first(lost)))
+        await self._retries.drained()
 
     def drain(self) -> None:
-        """First stage of the shutdown: nothing more is read."""
+        """First stage of the shutdown: nothing more is read or taken up again."""
         self._reading.cancel()
 
     async def retry(self, keys: Sequence[str]) -> Retried:
@@ -157,20 +163,29 @@ class Pipeline(Generic[R]):
 
         From here on the stream's changes of these keys are guarded, and those being written have landed. One that is
         refused again, be it meanwhile by the stream, stays open. Raises ConfigurationError for a pipeline that has
-        failed: its target may be somebody else's by now.
+        failed, since its target may be somebody else's by now, or is being stopped.
         """
+        where = f"pipelines.{self.name}"
         if self.is_failed:
-            raise ConfigurationError(f"pipelines.{self.name}", "has failed", "Adopt its target first, with run --adopt")
+            raise ConfigurationError(where, "has failed", "Adopt its target first, with run --adopt")
+        if self._reading.cancel_called:
+            raise ConfigurationError(where, "is being stopped", "Try again when it has been started again")
+        with self._retries.entered():
+            return await self._retry(keys)
+
+    async def _retry(self, keys: Sequence[str]) -> Retried:
         letters = await self._store.dead_letters_of(self.name, keys)
         known = [letter.key for letter in letters]
         unknown = tuple(sorted(set(keys) - set(known)))
         if not known:
             return Retried(0, 0, unknown)
         self._guards.open(known)
-        await self._update(guarding=True)
-        await self._applier.inflight.drained()
-        await self._applier.reconcile(RETRY_ORIGIN, {letter.key: letter.committed_at for letter in letters})
-        self._guards.close(known)
+        try:
+            await self._update(guarding=True)
+            await self._applier.inflight.drained()
+            await self._applier.reconcile(RETRY_ORIGIN, {letter.key: letter.committed_at for letter in letters})
+        finally:
+            self._guards.close(known)
         resolved = await self._store.resolve_dead_letters(letters)
         self.telemetry.log.info("dead letters taken up again", resolved=resolved, open=len(letters) - resolved)
         return Retried(resolved, len(letters) - resolved, unknown)
@@ -249,7 +264,8 @@ class Pipeline(Generic[R]):
             await anyio.sleep(self._options.beat_s)
             async with self._state_lock:
                 assert self.state is not None  # noqa: S101
-                self.state = await self._ownership.beat(self.state)
+                self.state = await self._ownership.announce(self.state)
+                self.state = await self._ownership.confirm(self.state)
 
     async def _fail(self, reason: str) -> None:
         await self._update(phase=Phase.FAILED, failure=reason)

@@ -11,7 +11,7 @@ from typing import Generic
 
 import anyio
 
-from replicator.engine.guards import Interval
+from replicator.engine.guards import EVER, Interval
 from replicator.model import Change, Operation, R, Rejection, Rule
 from replicator.ports import Source, Target
 
@@ -30,15 +30,21 @@ class Reconciler(Generic[R]):
     async def reconcile(
         self, keys: Sequence[str], rule: Rule, done: Callable[[Sequence[str], Interval], None]
     ) -> list[Rejection]:
-        """Returns what the target refuses; tells `done` of keys and when the source was read for them."""
+        """Returns what the target refuses; tells `done` of keys and when the source was read for them.
+
+        When it is cut off, `done` is told too: what the target holds of these keys was read at any time until now.
+        """
         rejections: list[Rejection] = []
         distinct = list(dict.fromkeys(keys))
         for start in range(0, len(distinct), CHUNK):
             chunk = distinct[start : start + CHUNK]
             async with self._locked(chunk):
-                since = self._source.clock.earliest()
-                rejections += await self._reconcile(chunk, rule)
-                done(chunk, Interval(since, self._source.clock.latest()))
+                begun, since = self._source.clock.earliest(), EVER
+                try:
+                    rejections += await self._reconcile(chunk, rule)
+                    since = begun
+                finally:
+                    done(chunk, Interval(since, self._source.clock.latest()))
         return rejections
 
     async def _reconcile(self, keys: Sequence[str], rule: Rule) -> list[Rejection]:

@@ -79,6 +79,11 @@ class Place:
         return ownership, await ownership.take(claim)
 
 
+async def beat(ownership: Ownership, state: PipelineState) -> PipelineState:
+    """Moves the generation on."""
+    return await ownership.confirm(await ownership.announce(state))
+
+
 @in_virtual_time
 async def test_every_start_and_every_beat_moves_the_generation_on() -> None:
     place = Place()
@@ -86,7 +91,7 @@ async def test_every_start_and_every_beat_moves_the_generation_on() -> None:
         ownership, first = await place.begin()
         assert (first.epoch, first.repairing, first.guarding) == (1, False, False)
         seen = {first.generation}
-        state = await ownership.beat(first)
+        state = await beat(ownership, first)
         seen.add(state.generation)
         _, state = await place.begin()
         seen.add(state.generation)
@@ -121,13 +126,13 @@ def _survives(first: int, second: int, *, adopt: bool) -> bool:
                 place.rig.crash = crash = Crash(at)
                 with crash.scope:
                     ownership, state = await place.begin(adopt=adopt and place.rig.service.marker is None)
-                    await ownership.beat(state)
+                    await beat(ownership, state)
                 place.rig.crash = Crash()
                 reached = reached or (at == first and crash.scope.cancelled_caught)
             unclaimed = place.rig.service.marker is None
             ownership, state = await place.begin(adopt=adopt and unclaimed)
             assert state.repairing is adopt
-            await ownership.beat(state)
+            await beat(ownership, state)
 
     run()
     return reached
@@ -139,7 +144,7 @@ async def test_a_restored_store_is_refused() -> None:
     async with place.rig.store as store:
         _, old = await place.begin()
         ownership, state = await place.begin()
-        await ownership.beat(state)
+        await beat(ownership, state)
         await store.save_pipeline(NAME, old)
         with pytest.raises(ConfigurationError, match="older than the target"):
             await place.begin()
@@ -167,7 +172,7 @@ async def test_a_second_daemon_is_noticed_at_the_next_beat() -> None:
         async with InlineStore() as other:
             await place.begin(adopt=True, store=other)
         with pytest.raises(ForeignOwnerError):
-            await ownership.beat(state)
+            await beat(ownership, state)
         with pytest.raises(ConfigurationError):
             await place.begin()
 
@@ -179,7 +184,7 @@ async def test_two_daemons_on_one_store_do_not_both_go_on() -> None:
         one, state = await place.begin()
         await place.begin()
         with pytest.raises(ForeignOwnerError):
-            await one.beat(state)
+            await beat(one, state)
 
 
 @in_virtual_time

@@ -1,16 +1,17 @@
 """Promises of the guarded procedure: what is written is never older than what was there, whatever moves meanwhile."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
 import anyio
 import pytest
 
 from fakes.memory import Fate, MemoryService, MemoryTarget, lost
-from fakes.records import document, key_of, number_in
+from fakes.records import document, key_of, number_in, upsert
 from fakes.rig import Rig
 from fakes.virtual import in_virtual_time
 from replicator.documents import Document
-from replicator.engine.guards import Interval
+from replicator.engine.guards import Decision, Guards, Interval
 from replicator.engine.reconciling import CHUNK, Reconciler
 from replicator.model import Change, GuardedResult, Observed, Rejection, Rule
 
@@ -94,6 +95,26 @@ async def test_created_and_deleted_meanwhile_is_noticed_although_no_condition_te
     script.on("guarded", lambda: script.rig.table.delete("k"))
     await script.reconcile(KEY)
     assert script.held() is None
+
+
+@pytest.mark.parametrize("kind", ["observe", "guarded"])
+def test_of_a_procedure_that_was_cut_off_nobody_knows_what_the_target_holds(kind: str) -> None:
+    """It may be as old as ever, or as new as the source is now: no change may be dropped or written unlooked at."""
+
+    @in_virtual_time
+    async def run() -> None:
+        script, guards = Script(), Guards()
+        script.rig.table.put("k")
+        with anyio.CancelScope() as scope:
+            script.on(kind, scope.cancel)
+            await script.reconcile(KEY)
+        assert scope.cancelled_caught
+        guards.reconciled(*script.done[0])
+        for age_s in (0, 3600):
+            change = upsert("k", 1, datetime.fromtimestamp(script.rig.table.now() - age_s, UTC))
+            assert guards.decide(change) is Decision.RECONCILE
+
+    run()
 
 
 @in_virtual_time
