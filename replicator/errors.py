@@ -1,8 +1,9 @@
 """Every error the engine knows, one class for each reaction.
 
     ReplicatorError
-    ├── ConfigurationError   the process ends with exit code 2, at the start before any record is written; the message
-    │                        names the field or resource and the fix
+    ├── ConfigurationError   the process ends with exit code 2, at the start before any record is written (later only
+    │                        where another process keeps the state store locked); the message names the field or
+    │                        resource and the fix
     ├── TransientError       the call is repeated with back-off and jitter, for ever, and health is degraded meanwhile;
     │   │                    at the start, after a few attempts, it becomes a ConfigurationError
     │   ├── ThrottledError   the same, and the target's concurrency or the source's budget gives way

@@ -158,7 +158,12 @@ class Target(Protocol[R]):
 
 
 class StateStore(Protocol):
-    """What survives a restart. Every method that changes something returns when it is durable."""
+    """What survives a restart. Every method that changes something returns when it is durable.
+
+    One daemon at a time uses it, the holder of its lease. Once the lease was acquired through this object, each save,
+    removal and resolution raises LeaseLostError from the moment at which somebody else has taken it, and changes
+    nothing: whoever stood still in between must not undo what the other one has saved.
+    """
 
     async def migration_id(self) -> str:
         """The identity of this migration, minted on first use."""
@@ -201,13 +206,16 @@ class StateStore(Protocol):
     async def resolve_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
         """Closes these, each unless it has been counted up since it was read; returns how many."""
 
-    async def acquire_lease(self, resource: str, owner: str, duration_s: float) -> float:
-        """Takes or renews the lease; returns 0, or the seconds after which to ask again when another holds it."""
+    async def acquire_lease(self, owner: str, duration_s: float) -> float:
+        """Takes or renews the lease; returns 0, or the seconds after which to ask again when another holds it.
 
-    async def release_lease(self, resource: str, owner: str, linger_s: float) -> None:
-        """Lets the lease end `linger_s` from now instead of at its end."""
+        Raises LeaseLostError when it was held by `owner` and somebody else has taken it since, even if it is free now.
+        """
 
-    async def lease_owner(self, resource: str) -> str | None:
+    async def release_lease(self, owner: str, linger_s: float) -> None:
+        """Lets the lease end `linger_s` from now instead of at its end; nothing when another has taken it."""
+
+    async def lease_owner(self) -> str | None:
         """Who holds or last held the lease."""
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from replicator.config.models import MigrationConfig
 from replicator.engine.status import PipelineStatus
-from replicator.errors import ConfigurationError
+from replicator.errors import ConfigurationError, LeaseLostError
 from replicator.model import DeadLetter, Retried
 
 MOST_LETTERS = 1000
@@ -95,5 +95,5 @@ def _add_dead_letters(app: FastAPI, daemon: Running) -> None:
         require(request.pipeline)
         try:
             return await daemon.retry(request.pipeline, request.keys)
-        except ConfigurationError as error:
+        except (ConfigurationError, LeaseLostError) as error:
             raise HTTPException(409, str(error)) from error

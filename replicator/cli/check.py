@@ -108,9 +108,9 @@ async def _check_all(config: MigrationConfig, store: SqliteStore) -> list[Findin
 
 async def _check_running(config: MigrationConfig, store: SqliteStore) -> Finding | None:
     """Whether a daemon holds the lease: then its marker moves on all the time, and what is its own is in use."""
-    if await store.acquire_lease(config.migration, "check", 1.0) <= 0:
+    if await store.acquire_lease("check", 1.0) <= 0:
         return None
-    owner = await store.lease_owner(config.migration)
+    owner = await store.lease_owner()
     return Finding(
         Severity.NOTE,
         "state.path",

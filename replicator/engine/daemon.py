@@ -39,7 +39,7 @@ class Daemon:
         self._store = store
         self._adopt = adopt
         self._fence = Fence(config.limits.request_lifetime_s)
-        self._lease = DaemonLease(store, config.migration, config.limits.lease_s, self._fence)
+        self._lease = DaemonLease(store, config.limits.lease_s, self._fence)
         self._pipelines: dict[str, Pipeline[Any]] = {}
         self._sizes: dict[str, Size] = {}
         self._writing = False

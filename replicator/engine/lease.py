@@ -1,4 +1,4 @@
-"""The lease of a daemon on its migration: taken before anything is written, renewed, given back at the end."""
+"""The lease of a daemon on its state store: taken before anything is written, renewed, given back at the end."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ import structlog
 
 from replicator.clocks import elapsed_s
 from replicator.delivery import Fence
-from replicator.errors import ConfigurationError, LeaseLostError
+from replicator.errors import ConfigurationError
 from replicator.ports import StateStore
 
 RENEWALS = 6
@@ -22,9 +22,8 @@ RENEWED_TOLERANCE_S = 0.5
 class DaemonLease:
     """Keeps the fence open while it is held."""
 
-    def __init__(self, store: StateStore, resource: str, duration_s: float, fence: Fence) -> None:
+    def __init__(self, store: StateStore, duration_s: float, fence: Fence) -> None:
         self._store = store
-        self._resource = resource
         self._duration_s = duration_s
         self._fence = fence
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -43,10 +42,10 @@ class DaemonLease:
             expected_s = left_s - pause_s
             left_s = await self._renew()
             if left_s > max(expected_s, 0) + RENEWED_TOLERANCE_S:
-                owner = await self._store.lease_owner(self._resource)
+                owner = await self._store.lease_owner()
                 raise ConfigurationError(
                     "state.path",
-                    f"another daemon ({owner}) is running migration {self._resource} with this state store",
+                    f"another daemon ({owner}) is running on this state store",
                     "Stop it first, or give this one a state store and targets of its own",
                 )
 
@@ -54,17 +53,16 @@ class DaemonLease:
         """Renews for ever. Raises LeaseLostError when somebody else has taken it over."""
         while True:
             await anyio.sleep(self._duration_s / RENEWALS)
-            if await self._renew() > 0:
-                raise LeaseLostError("another daemon has taken the migration over")
+            await self._renew()
 
     async def release(self, linger_s: float) -> None:
         """Gives the lease back, for when no request of ours can take effect any more."""
         self._fence.extend(float("-inf"))
-        await self._store.release_lease(self._resource, self._owner, linger_s)
+        await self._store.release_lease(self._owner, linger_s)
 
     async def _renew(self) -> float:
         asked_at = elapsed_s()
-        left_s = await self._store.acquire_lease(self._resource, self._owner, self._duration_s)
+        left_s = await self._store.acquire_lease(self._owner, self._duration_s)
         if left_s <= 0:
             self._fence.extend(asked_at + self._duration_s)
         return left_s

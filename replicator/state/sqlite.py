@@ -18,7 +18,7 @@ import anyio.to_thread
 from replicator.clocks import utc_now
 from replicator.errors import ConfigurationError
 from replicator.model import Checkpoint, DeadLetter, DeadLetterSummary, PipelineState, Rejection
-from replicator.state.leases import Leases
+from replicator.state.lease import Lease
 from replicator.state.rows import (
     checkpoint_row,
     instant,
@@ -37,6 +37,9 @@ SCHEMA_VERSION = 1
 BUSY_S = 10.0
 """How long another process may hold the file up."""
 
+PRIMARY_CODE = 0xFF
+"""The bits of SQLite's error codes that tell the kind; the others tell the cause."""
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS migration (id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS pipelines (name TEXT PRIMARY KEY, state TEXT NOT NULL);
@@ -48,8 +51,8 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     pipeline TEXT NOT NULL, partition TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL, committed_at TEXT,
     first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (pipeline, key));
 CREATE INDEX IF NOT EXISTS dead_letters_by_age ON dead_letters (first_seen, pipeline, key);
-CREATE TABLE IF NOT EXISTS leases (
-    resource TEXT PRIMARY KEY, owner TEXT NOT NULL, boot TEXT NOT NULL, ends_at REAL NOT NULL,
+CREATE TABLE IF NOT EXISTS lease (
+    only INTEGER PRIMARY KEY CHECK (only = 1), owner TEXT NOT NULL, boot TEXT NOT NULL, ends_at REAL NOT NULL,
     duration_s REAL NOT NULL, serial INTEGER NOT NULL);
 """
 
@@ -65,7 +68,7 @@ class SqliteStore:
         self._told_as = told_as or path
         self._thread = anyio.CapacityLimiter(1)
         self._connection: sqlite3.Connection | None = None
-        self._leases = Leases()
+        self._lease = Lease()
 
     async def __aenter__(self) -> Self:
         await self._run(self._open)
@@ -87,7 +90,7 @@ class SqliteStore:
         return None if row is None else read_state(row[0])
 
     async def save_pipeline(self, pipeline: str, state: PipelineState) -> None:
-        await self._write(lambda db: _save_state(db, pipeline, state))
+        await self._save(lambda db: _save_state(db, pipeline, state))
 
     async def begin_epoch(self, pipeline: str, state: PipelineState) -> None:
         def begin(db: sqlite3.Connection) -> None:
@@ -95,7 +98,7 @@ class SqliteStore:
             db.execute("DELETE FROM dead_letters WHERE pipeline = ?", (pipeline,))
             _save_state(db, pipeline, state)
 
-        await self._write(begin)
+        await self._save(begin)
 
     async def load_checkpoints(self, pipeline: str) -> list[Checkpoint]:
         rows = await self._rows("SELECT * FROM checkpoints WHERE pipeline = ?", pipeline)
@@ -105,12 +108,12 @@ class SqliteStore:
         rows = [(pipeline, *checkpoint_row(c)) for c in checkpoints]
         if rows:
             sql = "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?,?,?)"
-            await self._write(lambda db: db.executemany(sql, rows))
+            await self._save(lambda db: db.executemany(sql, rows))
 
     async def forget_partitions(self, pipeline: str, partitions: Sequence[str]) -> None:
         rows = [(pipeline, id_) for id_ in partitions]
         sql = "DELETE FROM checkpoints WHERE pipeline = ? AND partition = ?"
-        await self._write(lambda db: db.executemany(sql, rows))
+        await self._save(lambda db: db.executemany(sql, rows))
 
     async def add_dead_letters(self, pipeline: str, partition: str, rejections: Sequence[Rejection]) -> None:
         now = utc_now().isoformat()
@@ -118,7 +121,7 @@ class SqliteStore:
         sql = """INSERT INTO dead_letters VALUES (?,?,?,?,?,?,?,1) ON CONFLICT DO UPDATE SET
             partition = excluded.partition, reason = excluded.reason, last_seen = excluded.last_seen,
             count = count + 1, committed_at = MIN(committed_at, excluded.committed_at)"""
-        await self._write(lambda db: db.executemany(sql, rows))
+        await self._save(lambda db: db.executemany(sql, rows))
 
     async def dead_letters(
         self, pipeline: str | None = None, limit: int = 1000, after: str | None = None
@@ -144,16 +147,16 @@ class SqliteStore:
     async def resolve_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
         rows = [(d.pipeline, d.key, d.count, d.first_seen.isoformat(), d.last_seen.isoformat()) for d in letters]
         sql = "DELETE FROM dead_letters WHERE (pipeline, key, count, first_seen, last_seen) = (?,?,?,?,?)"
-        return await self._write(lambda db: sum(db.execute(sql, row).rowcount for row in rows))
+        return await self._save(lambda db: sum(db.execute(sql, row).rowcount for row in rows))
 
-    async def acquire_lease(self, resource: str, owner: str, duration_s: float) -> float:
-        return await self._write(lambda db: self._leases.acquire(db, resource, owner, duration_s))
+    async def acquire_lease(self, owner: str, duration_s: float) -> float:
+        return await self._write(lambda db: self._lease.acquire(db, owner, duration_s))
 
-    async def release_lease(self, resource: str, owner: str, linger_s: float) -> None:
-        await self._write(lambda db: self._leases.release(db, resource, owner, linger_s))
+    async def release_lease(self, owner: str, linger_s: float) -> None:
+        await self._write(lambda db: self._lease.release(db, owner, linger_s))
 
-    async def lease_owner(self, resource: str) -> str | None:
-        row = await self._row("SELECT owner FROM leases WHERE resource = ?", resource)
+    async def lease_owner(self) -> str | None:
+        row = await self._row("SELECT owner FROM lease")
         return None if row is None else str(row[0])
 
     def _open(self) -> None:
@@ -163,9 +166,10 @@ class SqliteStore:
                 self._path, check_same_thread=False, isolation_level=None, timeout=BUSY_S
             )
             db.row_factory = sqlite3.Row
-            db.execute("PRAGMA journal_mode = WAL")
+            with self._waiting():
+                db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
-            with _transaction(db):
+            with self._transaction() as db:
                 self._migrate(db)
         except ConfigurationError:
             self._close()
@@ -191,12 +195,57 @@ class SqliteStore:
             self._connection.close()
             self._connection = None
 
+    async def _save(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """A change of what the holder of the lease remembers. Raises LeaseLostError when we are no longer that."""
+
+        def fenced(db: sqlite3.Connection) -> T:
+            self._lease.require(db)
+            return change(db)
+
+        return await self._write(fenced)
+
     async def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
         def run() -> T:
-            with _transaction(self._db()) as db:
+            with self._transaction() as db:
                 return change(db)
 
         return await self._run(run)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commits, or rolls back on any exception."""
+        db = self._db()
+        with self._waiting():
+            db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Raises ConfigurationError where another process holds the file up for too long."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY:
+                raise
+            raise self._locked() from error
+
+    def _locked(self) -> ConfigurationError:
+        """As a rule reading is possible meanwhile, so it can be said who that probably is."""
+        try:
+            held = self._db().execute("SELECT owner FROM lease").fetchone()
+        except sqlite3.Error:  # it is not even a state store yet
+            held = None
+        last = f", maybe the daemon that was the last to use it, {held[0]} (host:process)" if held else ""
+        return ConfigurationError(
+            "state.path",
+            f"{self._told_as} has been locked by another process for {BUSY_S:g} s{last}",
+            "End that process, or let it go on if it has been stopped or paused",
+        )
 
     async def _rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
         return await self._run(lambda: self._db().execute(sql, parameters).fetchall())
@@ -237,18 +286,6 @@ def unusable(path: Path, error: Exception) -> ConfigurationError:
     return ConfigurationError(
         "state.path", f"{path} cannot be used as the state store ({error})", "Name a writable file"
     )
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Commits, or rolls back on any exception."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield db
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
 
 
 def _save_state(db: sqlite3.Connection, pipeline: str, state: PipelineState) -> None:

@@ -4,7 +4,7 @@ To run it against another store, add a factory to `STORES`: given a directory, i
 with `async with`; each call of that function opens the *same* state anew, as another process would.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from replicator.clocks import elapsed_s
+from replicator.errors import LeaseLostError
 from replicator.model import (
     Checkpoint,
     CopyStage,
@@ -104,6 +105,10 @@ async def test_a_pipeline_state_survives_reopening(opened: Open, store: StateSto
     async with opened() as again:
         assert await again.load_pipeline("orders") == state
         assert await again.load_pipeline("customers") is None
+
+
+async def _resolve_all(store: StateStore) -> None:
+    await store.resolve_dead_letters(await store.dead_letters("orders"))
 
 
 CHECKPOINTS = [
@@ -254,19 +259,18 @@ async def test_a_dead_letter_that_was_refused_once_more_since_it_was_read_is_not
 
 
 async def test_a_lease_is_exclusive(opened: Open, store: StateStore) -> None:
-    assert await store.lease_owner("r") is None
-    assert await store.acquire_lease("r", "one", LONG_S) == 0
+    assert await store.lease_owner() is None
+    assert await store.acquire_lease("one", LONG_S) == 0
     async with opened() as other:
-        assert 0 < await other.acquire_lease("r", "two", LONG_S) <= LONG_S
-        assert await other.lease_owner("r") == "one"
-        assert await other.acquire_lease("another resource", "two", LONG_S) == 0
+        assert 0 < await other.acquire_lease("two", LONG_S) <= LONG_S
+        assert await other.lease_owner() == "one"
 
 
 async def test_of_many_that_ask_at_once_one_gets_the_lease(opened: Open) -> None:
     answers: list[float] = []
 
     async def ask(store: StateStore, owner: str) -> None:
-        answers.append(await store.acquire_lease("r", owner, LONG_S))
+        answers.append(await store.acquire_lease(owner, LONG_S))
 
     async with opened() as one, opened() as two, anyio.create_task_group() as tasks:
         for number in range(8):
@@ -275,38 +279,110 @@ async def test_of_many_that_ask_at_once_one_gets_the_lease(opened: Open) -> None
 
 
 async def test_the_holder_renews(opened: Open, store: StateStore) -> None:
-    assert await store.acquire_lease("r", "one", SHORT_S) == 0
-    assert await store.acquire_lease("r", "one", LONG_S) == 0
+    assert await store.acquire_lease("one", SHORT_S) == 0
+    assert await store.acquire_lease("one", LONG_S) == 0
     await anyio.sleep(SHORT_S * 1.2)
     async with opened() as other:
-        assert await other.acquire_lease("r", "two", SHORT_S) > LONG_S / 2
+        assert await other.acquire_lease("two", SHORT_S) > LONG_S / 2
+
+
+async def take_over(opened: Open, store: StateStore) -> None:
+    """`store` has held the lease, and another process has taken it when it had ended."""
+    assert await store.acquire_lease("one", SHORT_S) == 0
+    async with opened() as other:
+        while (left_s := await other.acquire_lease("two", SHORT_S)) > 0:  # noqa: ASYNC110 — as it is meant
+            await anyio.sleep(left_s)
 
 
 async def test_a_lease_is_taken_over_only_after_its_end(opened: Open, store: StateStore) -> None:
     begun = elapsed_s()
-    assert await store.acquire_lease("r", "one", SHORT_S) == 0
-    async with opened() as other:
-        while (left_s := await other.acquire_lease("r", "two", SHORT_S)) > 0:  # noqa: ASYNC110 — as it is meant
-            await anyio.sleep(left_s)
+    await take_over(opened, store)
     assert elapsed_s() - begun >= SHORT_S
-    assert await store.lease_owner("r") == "two"
-    assert await store.acquire_lease("r", "one", SHORT_S) > 0
+    assert await store.lease_owner() == "two"
+
+
+async def test_a_lease_that_was_lost_is_never_had_again(opened: Open, store: StateStore) -> None:
+    """Not even when the other one has given it back: what is remembered in memory is no longer what was saved."""
+    await take_over(opened, store)
+    with pytest.raises(LeaseLostError, match="two"):
+        await store.acquire_lease("one", LONG_S)
+    async with opened() as other:
+        await other.release_lease("two", 0)
+        await anyio.sleep(SHORT_S)
+        with pytest.raises(LeaseLostError):
+            await store.acquire_lease("one", LONG_S)
+        assert await other.acquire_lease("three", LONG_S) == 0
+
+
+KEPT = PipelineState(epoch=3, generation="kept")
+LETTER = Rejection("k", "too large", T0)
+
+CHANGES: dict[str, Callable[[StateStore], Awaitable[object]]] = {
+    "save_pipeline": lambda s: s.save_pipeline("orders", PipelineState(epoch=1)),
+    "begin_epoch": lambda s: s.begin_epoch("orders", PipelineState(epoch=4)),
+    "save_checkpoints": lambda s: s.save_checkpoints("orders", [Checkpoint(CHECKPOINTS[0].partition, "stale")]),
+    "forget_partitions": lambda s: s.forget_partitions("orders", ["a", "b"]),
+    "add_dead_letters": lambda s: s.add_dead_letters("orders", "p", [LETTER]),
+    "resolve_dead_letters": _resolve_all,
+}
+
+
+async def everything(store: StateStore) -> tuple[object, ...]:
+    checkpoints = sorted(await store.load_checkpoints("orders"), key=lambda c: c.partition.id)
+    return await store.load_pipeline("orders"), checkpoints, await store.dead_letters("orders")
+
+
+async def filled(store: StateStore) -> tuple[object, ...]:
+    await store.save_pipeline("orders", KEPT)
+    await store.save_checkpoints("orders", CHECKPOINTS)
+    await store.add_dead_letters("orders", "p", [LETTER])
+    return await everything(store)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_who_has_lost_the_lease_changes_nothing_any_more(opened: Open, store: StateStore, change: str) -> None:
+    """A process that stood still, and goes on before it could notice, must not undo what its successor has saved."""
+    await take_over(opened, store)
+    async with opened() as successor:
+        before = await filled(successor)
+        with pytest.raises(LeaseLostError, match="two"):
+            await CHANGES[change](store)
+        assert await everything(successor) == before
+        assert await everything(store) == before, "reading is free"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_who_is_late_with_its_lease_but_has_not_lost_it_goes_on(store: StateStore, change: str) -> None:
+    assert await store.acquire_lease("one", SHORT_S) == 0
+    before = await filled(store)
+    await anyio.sleep(SHORT_S * 1.2)
+    await CHANGES[change](store)
+    assert await everything(store) != before
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_who_never_held_the_lease_is_not_held_to_it(opened: Open, store: StateStore, change: str) -> None:
+    before = await filled(store)
+    async with opened() as other:
+        assert await other.acquire_lease("two", LONG_S) == 0
+        await CHANGES[change](store)
+    assert await everything(store) != before
 
 
 async def test_a_released_lease_lingers_so_that_late_requests_are_over(opened: Open, store: StateStore) -> None:
-    assert await store.acquire_lease("r", "one", LONG_S) == 0
-    await store.release_lease("r", "one", SHORT_S)
+    assert await store.acquire_lease("one", LONG_S) == 0
+    await store.release_lease("one", SHORT_S)
     async with opened() as other:
-        assert 0 < await other.acquire_lease("r", "two", LONG_S) <= SHORT_S
+        assert 0 < await other.acquire_lease("two", LONG_S) <= SHORT_S
         await anyio.sleep(SHORT_S * 1.2)
-        assert await other.acquire_lease("r", "two", LONG_S) == 0
+        assert await other.acquire_lease("two", LONG_S) == 0
 
 
 async def test_nobody_releases_the_lease_of_another(opened: Open, store: StateStore) -> None:
-    assert await store.acquire_lease("r", "one", LONG_S) == 0
+    assert await store.acquire_lease("one", LONG_S) == 0
     async with opened() as other:
-        await other.release_lease("r", "two", 0)
-        assert await other.acquire_lease("r", "two", LONG_S) > 1
+        await other.release_lease("two", 0)
+        assert await other.acquire_lease("two", LONG_S) > 1
 
 
 async def test_a_change_survives_the_cancellation_of_its_caller(opened: Open, store: StateStore) -> None:

@@ -14,8 +14,6 @@ from replicator.engine.daemon import Daemon
 from replicator.registry import Registry, SourceContext, SourceKind, TargetContext, TargetKind
 from replicator.telemetry import Metrics
 
-MIGRATION = "shop"
-
 LIMITS = LimitsConfig(request_timeout_s=TIMEOUT_S, request_lifetime_s=LIFETIME_S, lease_s=6, drain_deadline_s=1)
 
 
@@ -40,15 +38,15 @@ class Place:
         self.creating: dict[str, Callable[[], None]] = {}
         self.store = InlineStore()
 
-    def daemon(self, *, adopt: bool = False) -> Daemon:
-        """A new process."""
+    def daemon(self, *, adopt: bool = False, migration: str = "shop", store: InlineStore | None = None) -> Daemon:
+        """A new process; by itself it opens the state store anew, which must be open."""
         pipeline = PipelineConfig(source=SourceConfig(type="scripted"), target=TargetConfig(type="memory"))
-        config = MigrationConfig(migration=MIGRATION, limits=LIMITS, pipelines=dict.fromkeys(self.tables, pipeline))
-        return Daemon(config, self._registry(), self.store, Metrics(), adopt=adopt)
+        config = MigrationConfig(migration=migration, limits=LIMITS, pipelines=dict.fromkeys(self.tables, pipeline))
+        return Daemon(config, self._registry(), store or self.store.beside(), Metrics(), adopt=adopt)
 
     async def lease_left_s(self) -> float:
         """How long the next daemon would have to wait."""
-        return await self.store.acquire_lease(MIGRATION, "the next daemon", 0.001)
+        return await self.store.beside().acquire_lease("the next daemon", 0.001)
 
     def _registry(self) -> Registry:
         return Registry(

@@ -58,7 +58,11 @@ async def begun(
         assert claim is not None
         await bench.target.create()
         state = await ownership.take(claim)
-        yield claim, bench, lambda: ownership.beat(state)
+
+        async def beat() -> PipelineState:
+            return await ownership.confirm(await ownership.announce(state))
+
+        yield claim, bench, beat
 
 
 async def claimed(server: CosmosServer, store: InlineStore, **settings: Any) -> None:

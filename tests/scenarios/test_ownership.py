@@ -88,7 +88,7 @@ async def test_a_state_store_from_before_is_refused_and_adopted_on_request(aws: 
 
 
 async def test_a_container_that_is_made_again_is_noticed_and_filled_on_request(aws: AwsServer, tmp_path: Path) -> None:
-    """What does not change again at the source would be missing for ever. Nothing has to change for it to be noticed."""
+    """What never changes again at the source would be missing for ever; it is noticed before anything changes."""
     async with world(aws, tmp_path) as w:
         await followed(w)
         async with running(w.daemon()) as daemon:

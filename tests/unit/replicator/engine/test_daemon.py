@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from fakes.daemons import LIMITS, MIGRATION, Place
+from fakes.daemons import LIMITS, Place
 from fakes.memory import NEVER_LANDS, Fate, lost
 from fakes.records import document, key_of
 from fakes.rig import LIFETIME_S
@@ -147,11 +147,11 @@ async def test_a_lease_that_another_daemon_has_taken_ends_the_process() -> None:
     async with place.store:
         with ended_by(LeaseLostError, "taken the migration over"):
             async with running(place):
-                await place.store.release_lease(MIGRATION, str(await place.store.lease_owner(MIGRATION)), 0)
+                await place.store.release_lease(str(await place.store.lease_owner()), 0)
                 await anyio.sleep(0.001)
-                assert await place.store.acquire_lease(MIGRATION, "another", 60) == 0
+                assert await place.store.acquire_lease("another", 60) == 0
                 await anyio.sleep(60)
-        assert await place.store.lease_owner(MIGRATION) == "another", "and its lease is left alone"
+        assert await place.store.lease_owner() == "another", "and its lease is left alone"
 
 
 @in_virtual_time

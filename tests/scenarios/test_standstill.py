@@ -1,0 +1,44 @@
+"""Promise: a daemon that stood still for longer than its lease is replaced, and spoils nothing when it goes on."""
+
+import signal
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+
+from sandbox.aws import AwsServer
+from sandbox.workload import Writer
+from scenarios.world import Daemon, running, world
+
+
+@pytest.mark.parametrize("successor_stops", [False, True])
+async def test_a_stopped_daemon_is_replaced_and_spoils_nothing_when_it_goes_on(
+    aws: AwsServer, tmp_path: Path, successor_stops: bool
+) -> None:
+    """Stopped in the middle of its work, wherever that is; the other one still runs by then, or has been and gone."""
+    async with world(aws, tmp_path) as w, running(w.daemon()) as first:
+        writer = Writer(w.dynamodb, w.table, space="w", keys=40, rate_per_s=150)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(writer.run)
+            await first.until(lambda s: s["phase"] == "following" and s["applied"] > 50)
+            w.watch()
+            w.observer.begin()
+            first.program.send(signal.SIGSTOP)
+            async with running(w.daemon()) as second:
+                await second.until(lambda s: s["applied"] > 50)
+                if successor_stops:
+                    await second.program.stop()
+                await _goes_on_and_ends(first)
+                writer.stop()
+                if not successor_stops:
+                    await second.caught_up(time.time())
+        async with running(w.daemon()) as third:
+            await third.caught_up(time.time())
+        await w.assert_equal()
+
+
+async def _goes_on_and_ends(daemon: Daemon) -> None:
+    daemon.program.send(signal.SIGCONT)
+    assert await daemon.program.wait(10) == 1
+    assert "another daemon has taken the migration over" in daemon.program.log.read_text()
