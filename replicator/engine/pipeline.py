@@ -8,6 +8,7 @@ from typing import Generic
 import anyio
 from anyio.abc import TaskGroup
 
+from replicator.clocks import elapsed_s
 from replicator.delivery import Delivery
 from replicator.engine.applying import Applier
 from replicator.engine.copying import Copying
@@ -49,7 +50,10 @@ class PipelineOptions:
 
 
 class Pipeline(Generic[R]):
-    """See the module. `judge` and `take` come before `run`; `drain` may be called at any time."""
+    """See the module. `judge` and `take` come before `run`; `drain` may be called at any time.
+
+    `begins_at` is when a repair that still waits begins, by `elapsed_s`.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class Pipeline(Generic[R]):
         self.delivery = delivery
         self.telemetry = telemetry
         self.state: PipelineState | None = None
+        self.begins_at = float("-inf")
         self.lineage = Lineage()
         self._store = store
         self._options = options
@@ -192,13 +197,26 @@ class Pipeline(Generic[R]):
 
     async def _begin(self, readers: TaskGroup) -> None:
         assert self.state is not None  # noqa: S101
+        readers.start_soon(self._beat)
+        if self.state.repairing and self.state.copy_started_at is None:
+            await self._wait_for_others()
         await self.following.discover()
         if self.state.copy_started_at is None:
             await self._update(copy_started_at=self.source.clock.earliest())
         readers.start_soon(self.following.run)
         readers.start_soon(self._copy)
         readers.start_soon(self._tick)
-        readers.start_soon(self._beat)
+
+    async def _wait_for_others(self) -> None:
+        """Before a repair looks at anything: nothing of a daemon with another state store may land after that.
+
+        Its lease is not ours to see. It has crashed, or it notices our marker at its next beat; then its last request
+        may live on.
+        """
+        wait_s = self._options.beat_s + self.delivery.timeout_s + self._options.lifetime_s
+        self.begins_at = elapsed_s() + wait_s
+        self.telemetry.log.info("waiting until no request of another daemon can reach the target", seconds=wait_s)
+        await anyio.sleep(wait_s)
 
     async def _copy(self) -> None:
         assert self.state is not None  # noqa: S101

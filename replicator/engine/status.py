@@ -20,13 +20,15 @@ class PipelineStatus:
     """All times are the source's. None is unknown, and never to be read as good.
 
     `replicated_through` and `lag_s` are unknown while copying and are held back by open dead letters; `stream_lag_s` is
-    that of the followed partitions alone. `retention_headroom_s` is how long until something unread may be trimmed.
+    that of the followed partitions alone. `begins_in_s` is how long a repair still waits for the last requests of
+    whoever wrote the target before. `retention_headroom_s` is how long until something unread may be trimmed.
     """
 
     name: str
     phase: str
     copy_stage: str
     repairing: bool
+    begins_in_s: float
     epoch: int
     failure: str
     copied: int
@@ -112,6 +114,7 @@ class Observer:
             phase=state.phase.value,
             copy_stage=state.copy_stage.value,
             repairing=state.repairing,
+            begins_in_s=max(0.0, pipeline.begins_at - elapsed_s()),
             epoch=state.epoch,
             failure=state.failure,
             copied=copied,

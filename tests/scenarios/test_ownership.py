@@ -214,7 +214,7 @@ async def test_a_repair_that_is_killed_goes_on(aws: AwsServer, tmp_path: Path, m
         forget(tmp_path)
         daemon = w.daemon("--adopt")
         async with running(daemon):
-            await daemon.until(lambda s: s["repairing"])
+            await daemon.until(lambda s: s["repairing"] and not s["begins_in_s"])
             await anyio.sleep(moment_s)
             await daemon.kill()
         async with running(w.daemon()) as again:
