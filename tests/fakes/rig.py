@@ -86,6 +86,7 @@ class Rig:
                 watching.start_soon(self._watch)
                 yield self.pipeline
                 self.pipeline.drain()
+            self._note_following()
             watching.cancel_scope.cancel()
 
     async def crashed_at(self, at: int | None, script: Callable[[], object], *, adopt: bool = False) -> bool:
@@ -132,9 +133,11 @@ class Rig:
 
     def assert_never_backwards(self) -> None:
         """Since `following` began, the target has shown each record's states in the order of the source's history."""
+        since = self._following_since
+        assert since is not None, "nothing was ever followed"
         for name, history in self.table.history.items():
             key = key_of(name)
-            begin = (self._following_since or {}).get(key, 0)
+            begin = since.get(key, 0)
             states, index = [None, *(number for _, number in history)], 0
             log = [None, *self.service.log.get(key, [])]
             for state in log[begin:]:
@@ -162,10 +165,13 @@ class Rig:
 
     async def _watch(self) -> None:
         while True:
-            if self._following_since is None and self.pipeline.state and self.pipeline.state.phase is Phase.FOLLOWING:
-                self._following_since = {key: len(log) for key, log in self.service.log.items()}
+            self._note_following()
             self.assert_watermark_honest()
             await anyio.sleep(0.05)
+
+    def _note_following(self) -> None:
+        if self._following_since is None and self.pipeline.state and self.pipeline.state.phase is Phase.FOLLOWING:
+            self._following_since = {key: len(log) for key, log in self.service.log.items()}
 
     def _step(self, where: str) -> None:
         self.crash.step(where)

@@ -18,8 +18,8 @@ from replicator.engine.status import PipelineStatus
 from sandbox.processes import replicator_program
 
 FINE = PipelineStatus(
-    name="orders", phase="following", copy_stage="swept", repairing=False, begins_in_s=0, epoch=1, failure="", copied=5, copy_total=5,
-    copied_per_s=0, copy_eta_s=0, read=9, applied=9, coalesced=0, rejected=0, late=0, applied_per_s=1.5,
+    name="orders", phase="following", copy_stage="swept", repairing=False, begins_in_s=0, epoch=1, failure="", copied=5,
+    copy_total=5, copied_per_s=0, copy_eta_s=0, read=9, applied=9, coalesced=0, rejected=0, late=0, applied_per_s=1.5,
     replicated_through=None, lag_s=1.21, stream_lag_s=1.2, retention_headroom_s=None, partitions={}, dead_letters=0,
     suspect_keys=0, concurrency=1,
 )  # fmt: skip
