@@ -26,6 +26,14 @@ PAGE_RECORDS = 1000
 DENIED_PAUSE_S = 1.0
 """Before a shard that is listed but denied is asked for again."""
 
+DENIALS = 3
+"""A shard that is not even listed is believed to be gone when it has been denied so often in a row."""
+
+UNLISTED_PAUSE_S = 20.0
+"""Between those denials: answers of replicas that lag behind are no longer wrong by then."""
+
+TRIMMED = "its records up to the position were trimmed"
+
 FEW_RECORDS = 100
 """After a page with fewer records the reader pauses: it has caught up, and five reads a second are the limit."""
 
@@ -56,6 +64,7 @@ class ShardReader:
         self._poll_interval_s = poll_interval_s
         self._position = resume.position
         self._time = ShardTime(resume.replicated_through, margin)
+        self._denials = 0
 
     async def batches(self) -> AsyncGenerator[Batch[Document], None]:
         """One batch a page, until the shard is closed and read to its end, or `resume.until` is reached."""
@@ -108,6 +117,7 @@ class ShardReader:
             except AwsRefusal as refusal:
                 iterator = await self._recover(refusal)
             else:
+                self._denials = 0
                 return answer["Records"], answer.get("NextShardIterator")
         return [], None
 
@@ -117,42 +127,50 @@ class ShardReader:
             case "ExpiredIteratorException":
                 return await self._iterator()
             case "TrimmedDataAccessException":
-                return await self._from_the_horizon()
+                self._check_covered(TRIMMED)
+                return await self._iterator(from_horizon=True)
             case "ResourceNotFoundException":
-                return await self._gone()
+                return None if await self._is_gone() else await self._iterator()
         raise refusal
 
-    async def _gone(self) -> str | None:
-        """The service denies a shard: that is believed only when a complete listing no longer shows it either."""
-        if await self._listing.is_listed(shard_id(self._partition)):
-            await anyio.sleep(DENIED_PAUSE_S)
-            return await self._iterator()
-        self._check_covered("the shard is gone")
-        return None
+    async def _iterator(self, *, from_horizon: bool = False) -> str | None:
+        """An iterator that goes on behind the position, None where the shard is over.
 
-    async def _iterator(self) -> str | None:
+        From the oldest record kept if there is no position, or it was trimmed: that is exact as long as everything
+        older than the retention has been replicated.
+        """
         self._check_retention()
-        if self._position is None:
-            return await self._from_the_horizon(checked=True)
-        try:
-            return await self._get_iterator(ShardIteratorType="AFTER_SEQUENCE_NUMBER", SequenceNumber=self._position)
-        except AwsRefusal as refusal:
-            if refusal.code == "ExpiredIteratorException":
-                raise
-            return await self._recover(refusal)
+        while True:
+            try:
+                return await self._get_iterator(from_horizon=from_horizon or self._position is None)
+            except AwsRefusal as refusal:
+                if refusal.code == "TrimmedDataAccessException" and not from_horizon:
+                    self._check_covered(TRIMMED)
+                    from_horizon = True
+                elif refusal.code != "ResourceNotFoundException":
+                    raise
+                elif await self._is_gone():
+                    return None
 
-    async def _from_the_horizon(self, *, checked: bool = False) -> str | None:
-        """From the oldest record kept: exact as long as everything older than the retention has been replicated."""
-        if not checked:
-            self._check_covered("its records up to the position were trimmed")
-        try:
-            return await self._get_iterator(ShardIteratorType="TRIM_HORIZON")
-        except AwsRefusal as refusal:
-            if refusal.code != "ResourceNotFoundException":
-                raise
-            return await self._gone()
+    async def _is_gone(self) -> bool:
+        """The service denies a shard: that is believed only when it says so several times, and no longer lists it.
 
-    async def _get_iterator(self, **where: str) -> str:
+        A shard that is really gone was closed longer ago than the retention, so it is over if all from before that is
+        at the target. Of one that is not, all that it still gets would be lost. Otherwise pauses before it is asked for
+        again.
+        """
+        listed = await self._listing.may_list(shard_id(self._partition))
+        self._denials = 0 if listed else self._denials + 1
+        if self._denials == DENIALS:
+            self._check_covered("the shard is gone")
+            return True
+        await anyio.sleep(DENIED_PAUSE_S if listed else UNLISTED_PAUSE_S)
+        return False
+
+    async def _get_iterator(self, *, from_horizon: bool) -> str:
+        where = {"ShardIteratorType": "TRIM_HORIZON"}
+        if not from_horizon:
+            where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": str(self._position)}
         answer = await self._caller.call(
             self._client,
             "get_shard_iterator",

@@ -41,9 +41,17 @@ class ShardListing:
             for id_, parent in shards.items()
         )
 
-    async def is_listed(self, shard: str) -> bool:
-        """Whether a complete listing still shows the shard."""
-        return shard in await self._pages()
+    async def may_list(self, shard: str) -> bool:
+        """Whether a complete listing still shows the shard, or there is none: the whole stream is denied.
+
+        What that means says `DynamoDbSource.follow_partitions`, which asks the table.
+        """
+        try:
+            return shard in await self._pages()
+        except AwsRefusal as refusal:
+            if refusal.code != "ResourceNotFoundException":
+                raise
+            return True
 
     async def _missing(self, shards: dict[str, str | None]) -> bool:
         """Whether there are parents that are neither listed nor gone."""

@@ -386,6 +386,52 @@ def test_positions_stay_text_and_are_compared_as_numbers() -> None:
     run()
 
 
+@pytest.mark.parametrize("operation", ["get_shard_iterator", "get_records"])
+def test_a_shard_that_is_neither_known_nor_listed_for_a_moment_is_asked_for_again(operation: str) -> None:
+    """Both answers may come from a replica that lags behind; taken for its end, all it still gets would be lost."""
+
+    @in_virtual_time
+    async def run() -> None:
+        bench = await Bench().connected()
+        recent = bench.instant(60)
+        await bench.fill(5)
+        bench.table.hide(2, SHARD)
+        bench.table.hide(3, SHARD)
+        denied = client_error(operation, "ResourceNotFoundException")
+        bench.streams.fault = failing_at({operation: {1: denied, 2: denied}})
+        batches = await bench.read(Resume(skip_before=recent), most=200)
+        assert bench.streams.runs == 3, "the listing was asked both times"
+        assert len(versions(batches)) == 5
+
+    run()
+
+
+@in_virtual_time
+async def test_denials_that_have_proved_wrong_do_not_add_up() -> None:
+    bench = await Bench().connected()
+    recent = bench.instant(60)
+    await bench.fill(5)
+    denied = client_error("get_records", "ResourceNotFoundException")
+    bench.streams.fault = failing_at({"get_records": dict.fromkeys((1, 3, 5), denied)})
+    for run in (2, 3, 4):
+        bench.table.hide(run, SHARD)
+    batches = await bench.read(Resume(skip_before=recent), most=200)
+    assert bench.streams.runs == 4, "the listing was asked each time"
+    assert len(versions(batches)) == 5
+
+
+@in_virtual_time
+async def test_a_shard_whose_whole_stream_is_denied_is_left_to_whoever_lists_the_streams() -> None:
+    """They say whether the table is gone or its stream was turned off."""
+    bench = await Bench().connected()
+    await bench.fill(5)
+    recent = bench.instant(60)
+    bench.streams.fault = lambda called: client_error(called, "ResourceNotFoundException")
+    with anyio.move_on_after(HOUR_S) as waited:
+        await bench.read(Resume(skip_before=recent))
+    assert waited.cancelled_caught
+
+
 @in_virtual_time
 async def test_a_shard_that_is_denied_but_listed_is_asked_for_again() -> None:
     """One wrong answer must not end a shard with everything in it unread."""
