@@ -127,6 +127,11 @@ class Rig:
         found = {key: self.service.visible(key) for key in self.service.entries}
         return {key: record for key, record in found.items() if record is not None}
 
+    def number(self, name: str) -> int | None:
+        """The state of a record as a reader of the target finds it."""
+        record = self.service.visible(key_of(name))
+        return None if record is None else number_in(record)
+
     def service_equals_table(self) -> bool:
         expected = {k: v for k, v in self.table.expected().items() if k not in self.excused}
         return {k: v for k, v in self.held().items() if k not in self.excused} == expected
@@ -158,8 +163,7 @@ class Rig:
         for name, history in self.table.history.items():
             due = sum(at < watermark.timestamp() for at, _ in history)
             states = [None, *(number for _, number in history)]
-            record = self.service.visible(key_of(name))
-            state = None if record is None else number_in(record)
+            state = self.number(name)
             honest = state in states[due:] or key_of(name) in self.excused
             assert honest, f"{name}: {state} at the target, {history} at the source, watermark {watermark}"
 

@@ -1,27 +1,20 @@
 """Promises of a whole pipeline over the fakes, each tried to be broken by one scenario."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
 
 from fakes.memory import FINE, Entry, Fate, lost, refused
-from fakes.records import document, key_of, number_in
-from fakes.rig import LIFETIME_S, NAME, Crash, Rig, load, retry
+from fakes.records import document, key_of
+from fakes.rig import LIFETIME_S, NAME, Rig, load
 from fakes.virtual import in_virtual_time
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import SKIP_MARGIN
-from replicator.engine.reconciling import CHUNK
 from replicator.errors import ConfigurationError, ForeignOwnerError, ThrottledError
-from replicator.model import CopyStage, Phase, Retried
+from replicator.model import CopyStage, Phase
 
 KEY = key_of("n0")
-
-
-def number_at_target(rig: Rig, name: str = "n0") -> int | None:
-    record = rig.service.visible(key_of(name))
-    return None if record is None else number_in(record)
 
 
 @in_virtual_time
@@ -310,221 +303,6 @@ async def test_while_repairing_nothing_is_written_unconditionally() -> None:
         await rig.converged()
         await rig.until(lambda: pipeline.state is not None and not pipeline.state.guarding)
     assert plain == []
-
-
-@in_virtual_time
-async def test_a_refused_change_is_a_dead_letter_since_its_first_commit_and_is_retried() -> None:
-    rig = Rig()
-    load(rig)
-    async with rig.store, rig.running() as pipeline:
-        await rig.converged()
-        rig.service.refuses = lambda change: "too large" if change.key == KEY else None
-        rig.excused = {KEY}
-        first_at = rig.table.now()
-        rig.table.put("n0")
-        await anyio.sleep(1.1)
-        rig.table.put("n0")
-        rig.table.put("n1")
-        await rig.converged()
-        (letter,) = await rig.store.dead_letters(NAME)
-        assert (letter.key, letter.reason, letter.partition) == (KEY, "too large", "s0")
-        assert letter.committed_at is not None
-        assert first_at - 1 <= letter.committed_at.timestamp() <= first_at
-        assert await pipeline.retry([KEY]) == Retried(resolved=0, open=1)
-        assert len(await rig.store.dead_letters(NAME)) == 1
-
-        rig.service.refuses = lambda _: None
-        assert await pipeline.retry([KEY]) == Retried(resolved=1, open=0)
-        assert await rig.store.dead_letters(NAME) == []
-        assert number_at_target(rig) == rig.table.rows["n0"]
-        rig.excused = set()
-        await rig.converged()
-        await rig.until(lambda: pipeline.state is not None and not pipeline.state.guarding)
-
-
-@in_virtual_time
-async def test_a_folded_batch_of_refused_changes_is_missing_since_its_first() -> None:
-    """The watermark is held back by dead letters: not even the first of the folded changes is at the target."""
-    rig = Rig()
-    rig.rng.random = lambda: 1.0  # type: ignore[method-assign]  # no empty pages
-    rig.rng.randint = max  # type: ignore[method-assign,assignment]  # whole pages
-    rig.rng.uniform = lambda a, b: a if b < 1 else b  # type: ignore[method-assign]
-    async with rig.store:
-        async with rig.running():
-            await rig.converged()
-        rig.service.refuses = lambda _: "no"
-        rig.excused = {KEY}
-        first_at = rig.table.now()
-        rig.table.put("n0")
-        await anyio.sleep(30)
-        rig.table.put("n0")
-        async with rig.running():
-            await rig.until(rig.caught_up)
-        (letter,) = await rig.store.dead_letters(NAME)
-        assert letter.count == 1, "folded"
-        assert letter.committed_at is not None
-        assert letter.committed_at.timestamp() <= first_at
-
-
-@in_virtual_time
-async def test_a_change_refused_while_an_earlier_refusal_is_taken_up_again_stays_a_dead_letter() -> None:
-    """The retry has written an earlier state of the record already, and is held up by another one."""
-    rig = Rig()
-    names = ["n0", *(f"n0{n:03}" for n in range(CHUNK))]
-    keys = [key_of(name) for name in names]
-    for name in names:
-        rig.table.put(name)
-    async with rig.store, rig.running() as pipeline:
-        await rig.converged()
-        rig.excused = {KEY, keys[-1]}
-        rig.service.remove(keys[-1])
-        rig.service.refuses = lambda change: "too large" if change.key == KEY and rig.table.rows["n0"] == 999 else None
-        held_up = False
-
-        def fate(kind: str, key: str) -> Fate:
-            nonlocal held_up
-            if (kind, key) != ("guarded", keys[-1]) or pipeline.telemetry.totals.rejected:
-                return FINE
-            held_up = True
-            return refused(ThrottledError("busy"))
-
-        rig.service.fate = fate
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(retry, rig, keys)
-            await rig.until(lambda: held_up)
-            rig.table.put("n0", 999)
-        (letter,) = await rig.store.dead_letters(NAME)
-        assert (letter.key, letter.reason, letter.count) == (KEY, "too large", 2)
-        await rig.converged()
-
-
-@in_virtual_time
-async def test_keys_without_a_dead_letter_are_told_and_left_alone() -> None:
-    """Whatever text they are: nobody has to understand them."""
-    rig = Rig()
-    load(rig)
-    async with rig.store, rig.running() as pipeline:
-        await rig.converged()
-        assert await pipeline.retry(["garbage", KEY, "garbage"]) == Retried(0, 0, unknown=("garbage", KEY))
-        assert pipeline.state is not None
-        assert not pipeline.state.guarding
-
-
-def held_back(rig: Rig, key: str, until: float) -> Callable[[str, str], Fate]:
-    """Plain writes of a key are refused until some moment: their batch stays under way."""
-
-    def fate(kind: str, asked: str) -> Fate:
-        if (kind, asked) == ("write", key) and anyio.current_time() < until:
-            return refused(ThrottledError("busy"))
-        return FINE
-
-    return fate
-
-
-@in_virtual_time
-async def test_a_retry_that_waits_is_not_overtaken_by_a_plain_write_of_its_key() -> None:
-    """The retry waits for another partition's batch; meanwhile its key is reconciled by the stream, then written.
-
-    Were the key no longer guarded then, that write could land after the retry's, and what the retry wrote be dropped.
-    """
-    rig = Rig(shards=2)
-    names = {min(s.id for s in rig.table.open_shards() if s.low <= _hash(n) < s.high): n for n in "abcdefgh"}
-    key, other = (key_of(names[shard]) for shard in ("s0", "s1"))
-    async with rig.store, rig.running() as pipeline:
-        await rig.converged()
-        begun = anyio.current_time()
-        slow_other, slow_key = held_back(rig, other, begun + 10), held_back(rig, key, begun + 20)
-        rig.service.fate = lambda kind, asked: slow_other(kind, asked) if asked == other else slow_key(kind, asked)
-        rig.table.put(names["s1"])
-        await rig.until(lambda: bool(pipeline._applier.inflight._left))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(retry, rig, [key])
-            await anyio.sleep(0.5)
-            rig.table.put(names["s0"])
-            await anyio.sleep(4.5)
-            rig.table.put(names["s0"])
-            await anyio.sleep(1.5)
-            rig.table.put(names["s0"])
-        await rig.converged()
-    rig.assert_never_backwards()
-
-
-def _hash(name: str) -> int:
-    from zlib import crc32  # noqa: PLC0415 — how the fake spreads names, of no other interest here
-
-    return crc32(name.encode())
-
-
-@in_virtual_time
-async def test_a_second_retry_of_a_key_keeps_it_guarded_after_the_first() -> None:
-    rig = Rig()
-    async with rig.store, rig.running() as pipeline:
-        rig.table.put("n0")
-        await rig.converged()
-        async with anyio.create_task_group() as tasks:
-            for _ in range(3):
-                tasks.start_soon(retry, rig, [KEY, KEY])
-        await rig.until(lambda: pipeline.state is not None and not pipeline.state.guarding)
-        assert not pipeline._guards.any
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_retry_ahead_of_the_stream_stays_guarded_across_a_crash(seed: int) -> None:
-    """The reconcile has written what the stream only shows later: its older changes must not be written over it."""
-
-    @in_virtual_time
-    async def run() -> None:
-        rig = Rig(seed, page=1)
-        async with rig.store:
-            rig.crash = Crash()
-            with rig.crash.scope:
-                async with rig.running() as pipeline:
-                    await rig.converged()
-                    for _ in range(4):
-                        rig.table.put("n0")
-                    await retry(rig, [KEY])
-                    rig.crash.scope.cancel()
-            await anyio.sleep(LIFETIME_S)
-            async with rig.running() as pipeline:
-                assert pipeline.state is not None
-                assert pipeline.state.guarding
-                await rig.converged()
-                await rig.until(lambda: pipeline.state is not None and not pipeline.state.guarding)
-        rig.assert_never_backwards()
-
-    run()
-
-
-@in_virtual_time
-async def test_a_retry_counts_as_work_under_way() -> None:
-    """The sweep waits for it: a tombstone of a retry that began beside the copy must not outlive it."""
-    rig = Rig()
-    load(rig)
-    async with rig.store, rig.running() as pipeline:
-        await rig.converged()
-        assert not pipeline._applier.inflight._left
-        async with anyio.create_task_group() as tasks:
-            rig.service.fate = lambda kind, _: Fate(0.4, 0.4) if kind == "observe" else FINE
-            tasks.start_soon(retry, rig, [KEY])
-            await anyio.sleep(0.3)
-            assert pipeline._applier.inflight._left
-
-
-@in_virtual_time
-async def test_a_retry_waits_for_a_plain_write_of_its_key_that_is_under_way() -> None:
-    """Or that write would land after it, and what the retry wrote be dropped from the stream as known."""
-    rig = Rig(page=1)
-    load(rig)
-    async with rig.store, rig.running() as pipeline:
-        await rig.converged()
-        rig.service.fate = held_back(rig, KEY, anyio.current_time() + 12)
-        rig.table.put("n0")
-        await rig.until(lambda: bool(pipeline._applier.inflight._left))
-        rig.table.put("n0")
-        await anyio.sleep(5)
-        await retry(rig, [KEY])
-        await rig.converged()
-    rig.assert_never_backwards()
 
 
 @in_virtual_time

@@ -1,21 +1,38 @@
 """Promises of a retry that meets something else: the end of the daemon, a failure, or its own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 
-from fakes.memory import FINE, Fate
+from fakes.memory import FINE, Fate, refused
 from fakes.records import key_of
-from fakes.rig import LIFETIME_S, NAME, Rig, load, retry
+from fakes.rig import LIFETIME_S, NAME, Crash, Rig, load, retry
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
-from replicator.errors import ConfigurationError
+from replicator.errors import ConfigurationError, ThrottledError
 from replicator.model import Phase, PipelineState
 
 KEY = key_of("n0")
 ANSWER_S = 0.4
+
+
+def held_back(rig: Rig, key: str, until: float) -> Callable[[str, str], Fate]:
+    """Plain writes of a key are refused until some moment: their batch stays under way."""
+
+    def fate(kind: str, asked: str) -> Fate:
+        if (kind, asked) == ("write", key) and anyio.current_time() < until:
+            return refused(ThrottledError("busy"))
+        return FINE
+
+    return fate
+
+
+def _hash(name: str) -> int:
+    from zlib import crc32  # noqa: PLC0415 — how the fake spreads names, of no other interest here
+
+    return crc32(name.encode())
 
 
 @asynccontextmanager
@@ -173,3 +190,103 @@ async def cut_off(rig: Rig, at: str) -> None:
         await retry(rig, [KEY])
     rig.service.fate = lambda *_: FINE
     assert scope.cancelled_caught
+
+
+@in_virtual_time
+async def test_a_retry_that_waits_is_not_overtaken_by_a_plain_write_of_its_key() -> None:
+    """The retry waits for another partition's batch; meanwhile its key is reconciled by the stream, then written.
+
+    Were the key no longer guarded then, that write could land after the retry's, and what the retry wrote be dropped.
+    """
+    rig = Rig(shards=2)
+    names = {min(s.id for s in rig.table.open_shards() if s.low <= _hash(n) < s.high): n for n in "abcdefgh"}
+    key, other = (key_of(names[shard]) for shard in ("s0", "s1"))
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        begun = anyio.current_time()
+        slow_other, slow_key = held_back(rig, other, begun + 10), held_back(rig, key, begun + 20)
+        rig.service.fate = lambda kind, asked: slow_other(kind, asked) if asked == other else slow_key(kind, asked)
+        rig.table.put(names["s1"])
+        await rig.until(lambda: bool(pipeline._applier.inflight._left))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(retry, rig, [key])
+            await anyio.sleep(0.5)
+            rig.table.put(names["s0"])
+            await anyio.sleep(4.5)
+            rig.table.put(names["s0"])
+            await anyio.sleep(1.5)
+            rig.table.put(names["s0"])
+        await rig.converged()
+    rig.assert_never_backwards()
+
+
+@in_virtual_time
+async def test_a_second_retry_of_a_key_keeps_it_guarded_after_the_first() -> None:
+    rig = Rig()
+    async with rig.store, rig.running() as pipeline:
+        rig.table.put("n0")
+        await rig.converged()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(retry, rig, [KEY, KEY])
+        await rig.until(lambda: pipeline.state is not None and not pipeline.state.guarding)
+        assert not pipeline._guards.any
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_retry_ahead_of_the_stream_stays_guarded_across_a_crash(seed: int) -> None:
+    """The reconcile has written what the stream only shows later: its older changes must not be written over it."""
+
+    @in_virtual_time
+    async def run() -> None:
+        rig = Rig(seed, page=1)
+        async with rig.store:
+            rig.crash = Crash()
+            with rig.crash.scope:
+                async with rig.running() as pipeline:
+                    await rig.converged()
+                    for _ in range(4):
+                        rig.table.put("n0")
+                    await retry(rig, [KEY])
+                    rig.crash.scope.cancel()
+            await anyio.sleep(LIFETIME_S)
+            async with rig.running() as pipeline:
+                assert pipeline.state is not None
+                assert pipeline.state.guarding
+                await rig.converged()
+                await rig.until(lambda: pipeline.state is not None and not pipeline.state.guarding)
+        rig.assert_never_backwards()
+
+    run()
+
+
+@in_virtual_time
+async def test_a_retry_counts_as_work_under_way() -> None:
+    """The sweep waits for it: a tombstone of a retry that began beside the copy must not outlive it."""
+    rig = Rig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        assert not pipeline._applier.inflight._left
+        async with anyio.create_task_group() as tasks:
+            rig.service.fate = lambda kind, _: Fate(0.4, 0.4) if kind == "observe" else FINE
+            tasks.start_soon(retry, rig, [KEY])
+            await anyio.sleep(0.3)
+            assert pipeline._applier.inflight._left
+
+
+@in_virtual_time
+async def test_a_retry_waits_for_a_plain_write_of_its_key_that_is_under_way() -> None:
+    """Or that write would land after it, and what the retry wrote be dropped from the stream as known."""
+    rig = Rig(page=1)
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        rig.service.fate = held_back(rig, KEY, anyio.current_time() + 12)
+        rig.table.put("n0")
+        await rig.until(lambda: bool(pipeline._applier.inflight._left))
+        rig.table.put("n0")
+        await anyio.sleep(5)
+        await retry(rig, [KEY])
+        await rig.converged()
+    rig.assert_never_backwards()
