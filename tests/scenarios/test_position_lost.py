@@ -53,3 +53,25 @@ async def test_a_stream_replaced_while_nobody_looked_is_noticed(aws: AwsServer, 
         async with running(w.daemon("--adopt")) as adopting:
             await adopting.caught_up(time.time())
         await w.assert_equal()
+
+
+async def test_a_time_to_live_that_is_switched_off_stops_the_pipeline_until_it_is_adopted(
+    aws: AwsServer, tmp_path: Path
+) -> None:
+    """The repair takes the expiry from documents that are equal otherwise."""
+    async with world(aws, tmp_path, ttl_attribute="expires_at") as w:
+        far = {"N": str(int(time.time()) + 86_400)}
+        for number in range(20):
+            item = {"customer": {"S": "c"}, "order_id": {"S": f"o{number}"}, "expires_at": far}
+            await w.dynamodb.put_item(TableName=w.table, Item=item)
+        async with running(w.daemon()) as daemon:
+            await daemon.caught_up(time.time())
+            assert all("ttl" in document for document in w.documents())
+            off = {"Enabled": False, "AttributeName": "expires_at"}
+            await w.dynamodb.update_time_to_live(TableName=w.table, TimeToLiveSpecification=off)
+            failed = await daemon.until(lambda s: s["phase"] == "failed")
+            assert "is no longer that of attribute expires_at" in failed["failure"]
+        async with running(w.daemon("--adopt")) as adopting:
+            await adopting.caught_up(time.time())
+        assert not any("ttl" in document for document in w.documents())
+        await w.assert_equal()

@@ -1,7 +1,7 @@
 """A DynamoDB table as a source: its rows by scan, its changes by stream."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from connectors.aws.dynamodb.reading import RETENTION, ShardReader
 from connectors.aws.dynamodb.records import row_change
 from connectors.aws.dynamodb.scanning import SegmentScan
 from connectors.aws.dynamodb.shards import ShardListing
-from connectors.aws.dynamodb.table import Table, describe, require_enabled, require_stream
+from connectors.aws.dynamodb.table import Table, describe, expiry_name, require_enabled, require_stream
 from connectors.aws.errors import AwsRefusal, configuration_error
 from replicator.clocks import ServiceClock
 from replicator.documents import Document
@@ -70,13 +70,17 @@ class DynamoDbSource:
         return self._scan.partitions()
 
     async def follow_partitions(self) -> tuple[Partition, ...]:
-        """Raises PositionLostError when the stream was turned off: changes are no longer recorded anywhere."""
+        """Raises PositionLostError when the stream was turned off: changes are no longer recorded anywhere.
+
+        Or when the time to live was: nothing would keep what the target holds from expiring there.
+        """
         description = await self._describe()
         if not description.get("StreamSpecification", {}).get("StreamEnabled"):
             raise PositionLostError(
                 f"the stream of table {self._config.table} was turned off, so changes are no longer recorded. "
                 "Turn it on again and run once with --adopt, which repairs what was missed"
             )
+        await self._check_expiry()
         return await self._shards(description["LatestStreamArn"]).partitions()
 
     def read(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[Document], None]:
@@ -112,8 +116,28 @@ class DynamoDbSource:
         )
 
     async def _describe(self) -> Mapping[str, Any]:
-        try:
+        with self._while_it_exists():
             answer = await self._caller.call(self._table_client, "describe_table", TableName=self._config.table)
+        description: Mapping[str, Any] = answer["Table"]
+        return description
+
+    async def _check_expiry(self) -> None:
+        """One that is switched on later does no harm: the stream deletes what expires."""
+        known = self._connected.shape.expiry_name
+        if known is None:
+            return
+        with self._while_it_exists():
+            answer = await self._caller.call(self._table_client, "describe_time_to_live", TableName=self._config.table)
+        if expiry_name(answer) != known:
+            raise PositionLostError(
+                f"the time to live of table {self._config.table} is no longer that of attribute {known}, by which "
+                "the target's records expire. Run once with --adopt, which gives each the expiry it has now"
+            )
+
+    @contextmanager
+    def _while_it_exists(self) -> Iterator[None]:
+        try:
+            yield
         except AwsRefusal as refusal:
             if refusal.code != "ResourceNotFoundException":
                 raise
@@ -121,8 +145,6 @@ class DynamoDbSource:
                 f"table {self._config.table} is gone. If it was deleted on purpose, remove the pipeline; "
                 "if it was made anew, run once with --adopt"
             ) from refusal
-        description: Mapping[str, Any] = answer["Table"]
-        return description
 
     def _shards(self, stream_arn: str) -> ShardListing:
         """Kept, since it remembers which shards are gone."""

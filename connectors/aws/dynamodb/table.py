@@ -44,7 +44,7 @@ async def describe(caller: Caller, client: Any, config: DynamoDbSourceConfig, wh
     stream = description.get("StreamSpecification", {})
     return Table(
         name=config.table,
-        shape=TableShape(_key_names(description), _expiry_name(expiry)),
+        shape=TableShape(_key_names(description), expiry_name(expiry)),
         key_kinds=_key_kinds(description),
         read_units=_read_units(description, config, where),
         stream_arn=description.get("LatestStreamArn"),
@@ -87,6 +87,14 @@ async def require_enabled(caller: Caller, client: Any, table: Table, where: str)
         )
 
 
+def expiry_name(answer: Mapping[str, Any]) -> str | None:
+    """The attribute by which items expire, of an answer to DescribeTimeToLive; None while they do not."""
+    setting = answer["TimeToLiveDescription"]
+    if setting.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:
+        return None
+    return str(setting["AttributeName"])
+
+
 def _not_usable(refusal: AwsRefusal, config: DynamoDbSourceConfig, where: str) -> ConfigurationError:
     if refusal.code == "ResourceNotFoundException":
         return ConfigurationError(
@@ -105,13 +113,6 @@ def _key_kinds(description: Mapping[str, Any]) -> dict[str, str]:
     """Definitions are of the keys of secondary indexes too."""
     kinds = {d["AttributeName"]: d["AttributeType"] for d in description["AttributeDefinitions"]}
     return {name: kinds[name] for name in _key_names(description)}
-
-
-def _expiry_name(answer: Mapping[str, Any]) -> str | None:
-    setting = answer["TimeToLiveDescription"]
-    if setting.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:
-        return None
-    return str(setting["AttributeName"])
 
 
 def _read_units(description: Mapping[str, Any], config: DynamoDbSourceConfig, where: str) -> float:

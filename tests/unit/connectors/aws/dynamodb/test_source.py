@@ -16,6 +16,8 @@ from replicator.errors import ConfigurationError, PositionLostError
 from replicator.model import Resume, Size
 from replicator.registry import SourceContext
 
+ON = {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
+
 
 def sources() -> tuple[TableClient, DynamoDbSource]:
     """A source and the table behind it."""
@@ -74,13 +76,52 @@ async def test_a_stream_that_is_turned_off_later_loses_the_position() -> None:
         await source.follow_partitions()
 
 
+@pytest.mark.parametrize("operation", ["describe_table", "describe_time_to_live"])
+def test_a_table_that_is_deleted_later_loses_the_position(operation: str) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        client, source = sources()
+        client.expiry = dict(ON)
+        await source.connect()
+        gone = client_error(operation, "ResourceNotFoundException")
+        client.fault = lambda called: gone if called == operation else None
+        with pytest.raises(PositionLostError, match=TABLE_NAME):
+            await source.follow_partitions()
+
+    run()
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"TimeToLiveStatus": "DISABLING", "AttributeName": "expires"},
+        {"TimeToLiveStatus": "DISABLED"},
+        {"TimeToLiveStatus": "ENABLED", "AttributeName": "ends"},
+    ],
+)
+def test_a_time_to_live_that_is_switched_off_later_ends_following(later: dict[str, str]) -> None:
+    """What the target holds would go on expiring, and the table keeps it."""
+
+    @in_virtual_time
+    async def run() -> None:
+        client, source = sources()
+        client.expiry = dict(ON)
+        await source.connect()
+        await source.follow_partitions()
+        client.expiry = dict(later)
+        with pytest.raises(PositionLostError, match=r"time to live.*--adopt"):
+            await source.follow_partitions()
+
+    run()
+
+
 @in_virtual_time
-async def test_a_table_that_is_deleted_later_loses_the_position() -> None:
+async def test_a_time_to_live_that_is_switched_on_later_changes_nothing() -> None:
+    """Whatever expires is deleted by the stream, as long as the target does not expire it by itself."""
     client, source = sources()
     await source.connect()
-    client.fault = lambda operation: client_error(operation, "ResourceNotFoundException")
-    with pytest.raises(PositionLostError, match=TABLE_NAME):
-        await source.follow_partitions()
+    client.expiry = dict(ON)
+    assert len(await source.follow_partitions()) == 3
 
 
 def test_the_config_knows_its_fields_and_limits() -> None:
