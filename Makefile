@@ -11,7 +11,7 @@ demo: $(INSTALLED)  ## migrate a table on local clouds, end to end, and compare 
 	$(BIN)/replicator demo
 
 test: $(INSTALLED)  ## the whole suite but what takes minutes
-	$(BIN)/pytest -m "not slow" --numprocesses 2
+	$(BIN)/pytest -m "not slow" --numprocesses 3 --dist worksteal
 
 check: lint types imports test  ## what CI runs
 

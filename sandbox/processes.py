@@ -130,6 +130,9 @@ def servicebus_program(folder: Path, *options: str) -> Program:
 
 
 def replicator_program(log: Path, *arguments: str, environment: dict[str, str] | None = None) -> Program:
-    """The command line of replicator itself."""
-    start = "from replicator.cli import main; main()"
+    """The command line of replicator itself; SIGINT interrupts it even where a background shell ignores that signal."""
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from replicator.cli import main; main()"
+    )
     return Program([sys.executable, "-c", start, *arguments], log, environment, stop_deadline_s=40)

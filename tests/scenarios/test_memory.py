@@ -67,7 +67,7 @@ async def peaks(aws: AwsServer, folder: Path, items: int, changes: int) -> tuple
 @pytest.mark.timeout(300)
 async def test_memory_does_not_grow_with_the_table(aws: AwsServer, tmp_path: Path) -> None:
     """Three times the items take little more than the same memory."""
-    third, copied, followed = await peaks(aws, tmp_path, 24_000, 5_000)
+    third, copied, followed = await peaks(aws, tmp_path, 18_000, 4_000)
     assert copied < third * 1.25, f"{third:,} bytes after a third, {copied:,} after all"
     assert followed < MOST_BYTES, f"{followed:,} bytes while following"
 
