@@ -16,6 +16,20 @@ POLL_S = 0.02
 TAIL_BYTES = 4_000
 
 
+# Each program watches a pipe that only its parent holds: when the parent is gone, even by SIGKILL, the pipe ends and
+# the program stops as if it were asked to. SIGINT interrupts it even where a background shell has it ignored.
+_LAUNCHER = """
+import os, runpy, signal, sys, threading
+def watch():
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Thread(target=watch, daemon=True).start()
+module = sys.argv.pop(1)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
 class ProgramError(Exception):
     """A program did not start; the message carries the end of what it printed."""
 
@@ -31,6 +45,7 @@ class Program:
         self._environment = environment or {}
         self._stop_deadline_s = stop_deadline_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._lifeline: int | None = None
 
     @property
     def pid(self) -> int:
@@ -45,10 +60,12 @@ class Program:
 
     def start(self) -> None:
         """Starts it; its log is appended to."""
-        with self.log.open("ab") as output:
+        self._drop_lifeline()
+        watched, self._lifeline = os.pipe()
+        with self.log.open("ab") as output, os.fdopen(watched, "rb") as stdin:
             self._process = subprocess.Popen(  # noqa: S603 -- programs of this project
                 self._arguments,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **self._environment},
@@ -67,7 +84,7 @@ class Program:
                 if containing in line and line.endswith("\n"):
                     return line.strip()
             if over or time.monotonic() > deadline:
-                raise ProgramError(f"{self._arguments[:4]}: no line with {containing!r}: {self.tail()}")
+                raise ProgramError(f"{self.log.stem}: no line with {containing!r}: {self.tail()}")
             await anyio.sleep(POLL_S)
 
     def text(self) -> str:
@@ -88,8 +105,9 @@ class Program:
         deadline = time.monotonic() + deadline_s
         while self.exit_code is None:
             if time.monotonic() > deadline:
-                raise ProgramError(f"{self._arguments[:4]} did not end within {deadline_s} s: {self.tail()}")
+                raise ProgramError(f"{self.log.stem} did not end within {deadline_s} s: {self.tail()}")
             await anyio.sleep(POLL_S)
+        self._drop_lifeline()
         return self.exit_code or 0
 
     async def stop(self) -> int:
@@ -110,6 +128,11 @@ class Program:
         peak = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
         return int(peak[0]) * 1024 if peak else 0
 
+    def _drop_lifeline(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+
     async def __aenter__(self) -> Self:
         self.start()
         return self
@@ -121,18 +144,18 @@ class Program:
 
 def cosmos_program(folder: Path, *options: str) -> Program:
     """The local Cosmos server; its endpoint is the first line it prints."""
-    return Program([sys.executable, "-m", "sandbox.cosmos", *options], folder / "cosmos.log")
+    return Program(_module("sandbox.cosmos", *options), folder / "cosmos.log")
 
 
 def servicebus_program(folder: Path, *options: str) -> Program:
     """The local Service Bus broker; the first line it prints is JSON and says where it is."""
-    return Program([sys.executable, "-m", "sandbox.servicebus", *options], folder / "servicebus.log")
+    return Program(_module("sandbox.servicebus", *options), folder / "servicebus.log")
 
 
 def replicator_program(log: Path, *arguments: str, environment: dict[str, str] | None = None) -> Program:
-    """The command line of replicator itself; SIGINT interrupts it even where a background shell ignores that signal."""
-    start = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from replicator.cli import main; main()"
-    )
-    return Program([sys.executable, "-c", start, *arguments], log, environment, stop_deadline_s=40)
+    """The command line of replicator itself."""
+    return Program(_module("replicator", *arguments), log, environment, stop_deadline_s=40)
+
+
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", _LAUNCHER, name, *arguments]

@@ -65,6 +65,11 @@ class TargetConfig(EndpointConfig):
         default="keep", description="What --adopt does with records of the target that replicator did not write."
     )
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """What the target is, apart from how it is reached and written: no two pipelines may share it."""
+        return ()
+
 
 class StateConfig(Frozen):
     """Where positions, phases and dead letters are kept."""
@@ -162,3 +167,12 @@ class MigrationConfig(Frozen):
     log: LogConfig = LogConfig()
     limits: LimitsConfig = LimitsConfig()
     pipelines: dict[Name, PipelineConfig] = Field(min_length=1, description="The pipelines by name.")
+
+    @model_validator(mode="after")
+    def _targets_apart(self) -> Self:
+        first: dict[tuple[str, ...], str] = {}
+        for name, pipeline in self.pipelines.items():
+            other = first.setdefault(pipeline.target.place or (name,), name)
+            if other != name:
+                raise ValueError(f"pipelines {other} and {name} have the same target, and a target has one writer")
+        return self

@@ -29,7 +29,9 @@ def configure_logging(*, as_json: bool, level: str = "info", stream: TextIO | No
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_plain, renderer]))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_plain, *exceptions, renderer])
+    )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for library in CHATTY_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)

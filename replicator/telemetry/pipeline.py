@@ -53,6 +53,8 @@ class PipelineTelemetry:
         self._concurrency = metrics.target_concurrency.labels(pipeline)
         self._charge = metrics.request_charge.labels(pipeline)
         self._units = metrics.source_units.labels(pipeline)
+        self._late = metrics.late_records.labels(pipeline)  # there from the start: an increase from nothing is not seen
+        self._rejected = metrics.changes_rejected.labels(pipeline)
 
     def target_failed(self, error: TransientError) -> None:
         """A request to the target failed and will be repeated."""
@@ -89,7 +91,7 @@ class PipelineTelemetry:
         self.totals.late += late
         self._metrics.changes_read.labels(self.pipeline, kind).inc(records)
         if late:
-            self._metrics.late_records.labels(self.pipeline).inc(late)
+            self._late.inc(late)
             self.log.warning("records older than the watermark were found", records=late)
 
     def batch_applied(self, kind: str, read: int, written: int, rejected: int) -> None:
@@ -100,7 +102,7 @@ class PipelineTelemetry:
         self._metrics.batch_size.labels(self.pipeline).observe(read)
         self._metrics.changes_applied.labels(self.pipeline, kind).inc(written - rejected)
         self._metrics.changes_coalesced.labels(self.pipeline).inc(read - written)
-        self._metrics.changes_rejected.labels(self.pipeline).inc(rejected)
+        self._rejected.inc(rejected)
 
     def _failed(self, name: str, error: TransientError) -> None:
         side = self.sides[name]

@@ -44,6 +44,39 @@ async def test_the_demo_ends_with_a_verdict_and_one_line_of_json(tmp_path: Path)
     assert (tmp_path / ".demo/migration.yaml").exists()
 
 
+def _children(pid: int) -> list[int]:
+    """The processes that a process has started and that still run."""
+    everything = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [one for one in everything if _state(one)[1:] == [str(pid)] and _runs(one)]
+
+
+def _runs(pid: int) -> bool:
+    return _state(pid)[:1] not in ([], ["Z"])
+
+
+def _state(pid: int) -> list[str]:
+    """Its state's letter and its parent, nothing once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return []
+
+
+async def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
+    """Neither the local clouds nor the daemon, which would try for ever to reach them."""
+    command = f"import os; os.chdir({str(tmp_path)!r}); from replicator.cli import main; main()"
+    demo = Program([sys.executable, "-c", command, "demo", "--items", "100"], tmp_path / "demo.log")
+    async with demo:
+        await demo.line("daemon: ")
+        started = _children(demo.pid)
+        assert len(started) == 3, "the AWS, the Cosmos DB and the daemon"
+        demo.send(signal.SIGKILL)
+        await demo.wait()
+    with anyio.fail_after(40):
+        while any(map(_runs, started)):  # noqa: ASYNC110 -- who is not their parent is told of their end by nobody
+            await anyio.sleep(0.05)
+
+
 async def test_status_speaks_to_people_and_to_machines(aws: AwsServer, tmp_path: Path) -> None:
     """And says so when nobody is there."""
     async with world(aws, tmp_path) as w:

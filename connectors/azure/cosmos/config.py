@@ -46,6 +46,10 @@ class CosmosTargetConfig(AzureTargetConfig):
         default=None, ge=1000, description="The same with autoscale; only one of both may be given."
     )
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        return ("cosmos", self.endpoint.rstrip("/").lower(), self.database, self.container)
+
     @model_validator(mode="after")
     def _marker_apart(self) -> Self:
         if self.marker_container == self.container:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from replicator.config import MigrationConfig, SourceConfig, TargetConfig
 from replicator.config.loading import json_schema, load_config, parse_config
@@ -31,6 +31,11 @@ class BucketConfig(SourceConfig):
 class ContainerConfig(TargetConfig):
     type: Literal["container"]
     key: str
+    name: str = Field(default="", description="Which one.")
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        return (self.name,) if self.name else ()
 
 
 @asynccontextmanager
@@ -300,3 +305,14 @@ def test_a_proxy_that_is_no_address_is_refused_and_its_password_does_not_show(pr
 def test_a_proxy_is_a_url(proxy: str) -> None:
     orders = parse(tree(source={"type": "table", "name": "t", "proxy": proxy})).pipelines["orders"]
     assert orders.source.proxy == proxy
+
+
+def test_two_pipelines_may_not_share_a_target() -> None:
+    """Each would take the other for a foreign daemon."""
+    config = tree()
+    for name, target in (("orders", "a"), ("customers", "b"), ("returns", "a")):
+        source = {"type": "table", "name": name}
+        config["pipelines"][name] = {"source": source, "target": {"type": "container", "key": "k", "name": target}}
+    assert "pipelines orders and returns have the same target" in refused(config)
+    config["pipelines"]["returns"]["target"]["name"] = "c"
+    assert len(parse(config).pipelines) == 3

@@ -81,3 +81,9 @@ def test_the_key_never_shows() -> None:
 def test_a_config_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         made().create = True  # type: ignore[misc]
+
+
+def test_a_target_is_its_container_however_it_is_reached() -> None:
+    here = made(endpoint="https://Shop.example/")
+    assert here.place == made(endpoint="https://shop.example", proxy="http://proxy:3128", id=["a"]).place
+    assert here.place != made(endpoint="https://shop.example", container="others").place

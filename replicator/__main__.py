@@ -1,0 +1,5 @@
+"""`python -m replicator`: the command line."""
+
+from replicator.cli import main
+
+main()
