@@ -1,13 +1,16 @@
 """`replicator demo`: the main job from end to end on local clouds, with a real daemon and a verdict."""
 
+import fcntl
 import json
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import anyio
 import anyio.to_thread
@@ -70,24 +73,44 @@ pipelines:
 def run_demo(*, items: int, rate_per_s: float, seconds: float, as_json: bool, keep_running: bool) -> bool:
     """True when both sides were equal at the end."""
     configure_logging(as_json=True, level="error")
-    make_room()
     demo = Demo(items=items, rate_per_s=rate_per_s, seconds=seconds, keep_running=keep_running)
-    with open_view(to_stderr=as_json) as view:
+    with room(), open_view(to_stderr=as_json) as view:
         outcome = anyio.run(demo.run, view)
     if as_json:
         typer.echo(json.dumps(outcome))
     return bool(outcome["equal"])
 
 
-def make_room() -> None:
-    """Removes what an earlier run has left, and nothing else."""
-    try:
+@contextmanager
+def room() -> Iterator[None]:
+    """The folder, ours alone meanwhile: what an earlier run has left is removed, and nothing else."""
+    with _writable():
         FOLDER.mkdir(exist_ok=True)
-        for pattern in LEFT_BEHIND:
-            for old in FOLDER.glob(pattern):
-                old.unlink()
+        lock = (FOLDER / "lock").open("w")
+    with lock:
+        with _writable():
+            _lock(lock)
+            for pattern in LEFT_BEHIND:
+                for old in FOLDER.glob(pattern):
+                    old.unlink()
+        yield
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ConfigurationError(str(FOLDER), f"cannot be written ({error})", "Go to another folder") from error
+
+
+def _lock(file: TextIO) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigurationError(
+            str(FOLDER), "another demo is running in this folder", "Wait for its end, or go to another folder"
+        ) from None
 
 
 class Demo:

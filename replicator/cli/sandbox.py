@@ -1,6 +1,7 @@
 """`replicator sandbox up`, and the local clouds of the demo."""
 
 import json
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +24,10 @@ except ImportError as missing:
     ) from missing
 
 
+LOOPBACK = "127.0.0.1,localhost"
+"""What no proxy of the environment can reach."""
+
+
 @dataclass(frozen=True, slots=True)
 class LocalClouds:
     """Where the local clouds are, and the credentials they take."""
@@ -42,6 +47,7 @@ class LocalClouds:
             "AWS_SECRET_ACCESS_KEY": self.aws_secret_key,
             "AWS_DEFAULT_REGION": self.aws_region,
             "COSMOS_KEY": self.cosmos_key,
+            "no_proxy": ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), LOOPBACK])),
         }
 
 

@@ -27,10 +27,11 @@ async def output(log: Path, *arguments: str, expect: int = 0, deadline_s: float 
 
 
 async def test_the_demo_ends_with_a_verdict_and_one_line_of_json(tmp_path: Path) -> None:
-    """A small one: the whole flow, equal on both sides."""
+    """A small one: the whole flow, equal on both sides. A proxy of the environment is not for local clouds."""
     command = f"import os; os.chdir({str(tmp_path)!r}); from replicator.cli import main; main()"
     options = ["demo", "--items", "400", "--seconds", "2", "--rate", "50", "--json"]
-    async with Program([sys.executable, "-c", command, *options], tmp_path / "demo.log") as demo:
+    proxy = {"HTTP_PROXY": "http://127.0.0.1:9"}
+    async with Program([sys.executable, "-c", command, *options], tmp_path / "demo.log", proxy) as demo:
         assert await demo.wait(100) == 0, demo.tail()
     *lines, last = (tmp_path / "demo.log").read_text().splitlines()
     outcome = json.loads(last)

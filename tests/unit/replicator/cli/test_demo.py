@@ -40,8 +40,19 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(tmp_path: Path, mo
     (folder / "mine").mkdir(parents=True)
     for name in ("migration.yaml", "state.sqlite", "state.sqlite-wal", "daemon.log", "notes.txt"):
         (folder / name).touch()
-    demo.make_room()
-    assert {path.name for path in folder.iterdir()} == {"mine", "notes.txt"}
+    with demo.room():
+        assert {path.name for path in folder.iterdir()} == {"mine", "notes.txt", "lock"}
+
+
+def test_two_demos_in_one_folder_would_compare_each_other_s_clouds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with demo.room():
+        (tmp_path / ".demo/daemon.log").touch()
+        assert run_command("demo") == 2
+        assert (tmp_path / ".demo/daemon.log").exists()
+    assert "another demo is running in this folder" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_made_is_named(
