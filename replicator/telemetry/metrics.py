@@ -74,7 +74,7 @@ class Metrics:
         self.lag = self._gauge(
             "replicator_lag_seconds", "The source's time now less replicated_through. NaN while it is not known."
         )
-        self.copied = self._gauge("replicator_copied_records", "Records the copy has read so far.")
+        self.copied = self._gauge("replicator_copied_records", "Rows copied so far, those of earlier runs included.")
         self.copy_total = self._gauge(
             "replicator_copy_total_records", "Records to copy as far as the source knows. NaN if it does not."
         )
