@@ -20,7 +20,9 @@ try:
     from sandbox.processes import ProgramError, cosmos_program, servicebus_program
 except ImportError as missing:
     raise ConfigurationError(
-        "sandbox", f"the local clouds are not installed ({missing.name})", "Install the extra: pip install '.[sandbox]' from a clone"
+        "sandbox",
+        f"the local clouds are not installed ({missing.name})",
+        "Install the extra: pip install '.[sandbox]' from a clone",
     ) from missing
 
 
