@@ -12,8 +12,9 @@ from replicator.telemetry import Metrics, PipelineTelemetry, configure_logging
 def test_a_library_s_traceback_shows_in_json() -> None:
     out = io.StringIO()
     configure_logging(as_json=True, stream=out)
+    table: dict[str, str] = {}
     try:
-        {}["gone"]
+        table["gone"]
     except KeyError:
         logging.getLogger("some.library").exception("it failed")
     (line,) = out.getvalue().splitlines()
