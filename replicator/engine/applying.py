@@ -51,7 +51,8 @@ class Applier(Generic[R]):
                 rejections = await self._copy(last)
             else:
                 rejections = await self._follow(last)
-            await self._keep(partition.id, rejections, _first_commits(changes))
+            if rejections:
+                await self._keep(partition.id, rejections, _first_commits(changes))
         kind = COPY_KIND if partition.bounded else FOLLOW_KIND
         self._telemetry.batch_applied(kind, read=len(changes), written=len(last), rejected=len(rejections))
 
@@ -62,7 +63,8 @@ class Applier(Generic[R]):
         """
         with self.inflight.entered():
             rejections = await self._reconciler.reconcile(list(since), self.rule, self._guards.reconciled)
-            await self._keep(origin, rejections, since)
+            if rejections:
+                await self._keep(origin, rejections, since)
 
     async def _copy(self, rows: Sequence[Change[R]]) -> list[Rejection]:
         if self.repairing:
@@ -88,8 +90,6 @@ class Applier(Generic[R]):
         return Decision.RECONCILE if self.repairing and decision is Decision.WRITE else decision
 
     async def _keep(self, origin: str, rejections: list[Rejection], since: Mapping[str, datetime | None]) -> None:
-        if not rejections:
-            return
         dated = [replace(r, committed_at=since[r.key]) for r in rejections]
         await self._store.add_dead_letters(self._pipeline, origin, dated)
         self._telemetry.log.warning(

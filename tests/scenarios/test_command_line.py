@@ -26,12 +26,17 @@ async def output(log: Path, *arguments: str, expect: int = 0, deadline_s: float 
         return program.text()
 
 
+def _demo(folder: Path, *options: str, environment: dict[str, str] | None = None) -> Program:
+    """The demo, run in a folder."""
+    command = f"import os; os.chdir({str(folder)!r}); from replicator.cli import main; main()"
+    return Program([sys.executable, "-c", command, "demo", *options], folder / "demo.log", environment)
+
+
 async def test_the_demo_ends_with_a_verdict_and_one_line_of_json(tmp_path: Path) -> None:
     """A small one: the whole flow, equal on both sides. A proxy of the environment is not for local clouds."""
-    command = f"import os; os.chdir({str(tmp_path)!r}); from replicator.cli import main; main()"
-    options = ["demo", "--items", "400", "--seconds", "2", "--rate", "50", "--json"]
+    options = ["--items", "400", "--seconds", "2", "--rate", "50", "--json"]
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9"}
-    async with Program([sys.executable, "-c", command, *options], tmp_path / "demo.log", proxy) as demo:
+    async with _demo(tmp_path, *options, environment=proxy) as demo:
         assert await demo.wait(100) == 0, demo.tail()
     *lines, last = (tmp_path / "demo.log").read_text().splitlines()
     outcome = json.loads(last)
@@ -65,9 +70,7 @@ def _state(pid: int) -> list[str]:
 
 async def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
     """Neither the local clouds nor the daemon, which would try for ever to reach them."""
-    command = f"import os; os.chdir({str(tmp_path)!r}); from replicator.cli import main; main()"
-    demo = Program([sys.executable, "-c", command, "demo", "--items", "100"], tmp_path / "demo.log")
-    async with demo:
+    async with _demo(tmp_path, "--items", "100") as demo:
         await demo.line("daemon: ")
         started = _children(demo.pid)
         assert len(started) == 3, "the AWS, the Cosmos DB and the daemon"

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from azure.cosmos.aio import CosmosClient
 from azure.cosmos.documents import DatabaseAccount
 
 from connectors.azure.cosmos.calls import Calls, Hook
-from connectors.azure.cosmos.config import CosmosTargetConfig
+from connectors.azure.cosmos.config import CosmosTargetConfig, address
 from connectors.azure.errors import AzureRefusal, configuration_error
 from replicator.errors import ConfigurationError
 
@@ -17,8 +16,6 @@ TOKEN_TIMEOUT_S = 30.0
 
 READS_OWN_WRITES = frozenset({"Strong", "BoundedStaleness", "Session"})
 """Levels at which a client that carries the session's token never reads what was there before its own writes."""
-
-PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +29,11 @@ class Account:
 
     def is_writable_region(self, endpoint: str) -> bool:
         """Whether the endpoint is that of one region which takes writes, not the whole account's."""
-        return _place(endpoint) in map(_place, self.writable)
+        return address(endpoint) in map(address, self.writable)
 
     def only_reads(self, endpoint: str) -> bool:
         """Whether the endpoint is that of a region which takes no writes."""
-        return not self.is_writable_region(endpoint) and _place(endpoint) in map(_place, self.readable)
+        return not self.is_writable_region(endpoint) and address(endpoint) in map(address, self.readable)
 
 
 async def enter_account(client: CosmosClient, calls: Calls, config: CosmosTargetConfig, where: str) -> Account:
@@ -75,8 +72,3 @@ def _account(document: DatabaseAccount | None) -> Account:
 
 def _endpoints(locations: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     return tuple(location["databaseAccountEndpoint"] for location in locations if "databaseAccountEndpoint" in location)
-
-
-def _place(endpoint: str) -> tuple[str, int]:
-    parts = urlsplit(endpoint)
-    return (parts.hostname or "").lower(), parts.port or PORTS.get(parts.scheme, 0)

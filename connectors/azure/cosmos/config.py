@@ -1,14 +1,23 @@
 """What a Cosmos DB target may be told."""
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
 from connectors.azure.config import AzureTargetConfig
 from replicator.config import Url
 
+PORTS = {"http": 80, "https": 443}
+
 ResourceName = Annotated[str, StringConstraints(pattern=r"^[^/\\?#]{1,255}$")]
 Path = Annotated[str, StringConstraints(pattern=r"^/.+$")]
+
+
+def address(endpoint: str) -> tuple[str, int]:
+    """Host and port of an endpoint, however it is written."""
+    parts = urlsplit(endpoint)
+    return (parts.hostname or "").lower(), parts.port or PORTS.get(parts.scheme, 0)
 
 
 class CosmosTargetConfig(AzureTargetConfig):
@@ -48,7 +57,8 @@ class CosmosTargetConfig(AzureTargetConfig):
 
     @property
     def place(self) -> tuple[str, ...]:
-        return ("cosmos", self.endpoint.rstrip("/").lower(), self.database, self.container)
+        host, port = address(self.endpoint)
+        return ("cosmos", host, str(port), self.database, self.container)
 
     @model_validator(mode="after")
     def _marker_apart(self) -> Self:
