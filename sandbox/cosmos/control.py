@@ -15,34 +15,27 @@ Everything is JSON and needs no authorization:
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
+from functools import partial
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from sandbox.control import answered
 from sandbox.cosmos.errors import CosmosError
 from sandbox.cosmos.faults import Fault
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from sandbox.cosmos.server import CosmosServer
 
-PREFIX = "/_sandbox/"
 _FAULT = TypeAdapter(Fault)
 
 
 async def control(server: CosmosServer, http: web.BaseRequest) -> web.Response:
-    """Answer one control request: 200 with JSON, 400 with a reason, 404 for what is not there."""
-    command, _, argument = http.path.removeprefix(PREFIX).partition("/")
-    body = await http.read()
-    try:
-        answer = _perform(server, f"{http.method} {command}", argument, json.loads(body or b"{}"))
-    except (ValidationError, ValueError, TypeError, CosmosError) as error:
-        return web.json_response({"error": str(error)}, status=400)
-    if answer is None:
-        return web.json_response({"error": f"no such command: {http.method} {http.path}"}, status=404)
-    return web.json_response(answer)
+    """Answer one control request."""
+    return await answered(http, partial(_perform, server), CosmosError)
 
 
 def _perform(server: CosmosServer, command: str, argument: str, body: dict[str, object]) -> dict[str, object] | None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Self, TypedDict
 from aiohttp import web
 
 from sandbox.clock import Clock
+from sandbox.control import PREFIX
 from sandbox.cosmos.account import Account, Settings
 from sandbox.cosmos.auth import EMULATOR_KEY, Authority
-from sandbox.cosmos.control import PREFIX, control
+from sandbox.cosmos.control import control
 from sandbox.cosmos.faults import Faults
 from sandbox.cosmos.gateway import Gateway
 from sandbox.cosmos.metadata import Metadata

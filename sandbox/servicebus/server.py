@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self, TypedDict
 from aiohttp import web
 
 from sandbox.clock import Clock
+from sandbox.control import PREFIX
 from sandbox.servicebus.alarm import Alarm
 from sandbox.servicebus.auth import EMULATOR_KEY, Authority
 from sandbox.servicebus.broker.errors import FORCED, NOT_FOUND, RefusedError
@@ -20,7 +21,7 @@ from sandbox.servicebus.faults import Faults
 from sandbox.servicebus.gate import Gate
 from sandbox.servicebus.http.administration import Administration
 from sandbox.servicebus.http.certificate import server_context
-from sandbox.servicebus.http.control import PREFIX, control
+from sandbox.servicebus.http.control import control
 from sandbox.servicebus.wire.connection import Connection
 from sandbox.servicebus.wire.service import Service
 

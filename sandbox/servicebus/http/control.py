@@ -14,35 +14,28 @@ Everything is JSON and needs no authorization:
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Final, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from aiohttp import web
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from sandbox.control import answered
 from sandbox.servicebus.broker.errors import RefusedError
 from sandbox.servicebus.broker.settings import QueueSettings
 from sandbox.servicebus.faults import Fault
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from sandbox.servicebus.server import ServiceBusServer
 
-PREFIX: Final = "/_sandbox/"
 T = TypeVar("T", Fault, QueueSettings)
 
 
 async def control(server: ServiceBusServer, http: web.BaseRequest) -> web.Response:
-    """Answer one control request: 200 with JSON, 400 with a reason, 404 for what is not there."""
-    command, _, argument = http.path.removeprefix(PREFIX).partition("/")
-    body = await http.read()
-    try:
-        answer = _perform(server, f"{http.method} {command}", argument, json.loads(body or b"{}"))
-    except (ValidationError, ValueError, TypeError, RefusedError) as error:
-        return web.json_response({"error": str(error)}, status=400)
-    if answer is None:
-        return web.json_response({"error": f"no such command: {http.method} {http.path}"}, status=404)
-    return web.json_response(answer)
+    """Answer one control request."""
+    return await answered(http, partial(_perform, server), RefusedError)
 
 
 def parse_queues(body: dict[str, object]) -> dict[str, QueueSettings]:

@@ -1,0 +1,35 @@
+"""The control path of the local servers: JSON in and out, no authorization. Each server has its own commands."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+from pydantic import ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PREFIX: Final = "/_sandbox/"
+
+
+async def answered(
+    http: web.BaseRequest,
+    perform: Callable[[str, str, dict[str, object]], dict[str, object] | None],
+    refusal: type[Exception],
+) -> web.Response:
+    """Answer one control request: 200 with JSON, 400 with a reason, 404 for what is not there.
+
+    `perform` is given the method with the command, the rest of the path, and the body; None says that there is no such
+    command. `refusal` is how the server itself refuses what it is asked.
+    """
+    command, _, argument = http.path.removeprefix(PREFIX).partition("/")
+    body = await http.read()
+    try:
+        answer = perform(f"{http.method} {command}", argument, json.loads(body or b"{}"))
+    except (ValidationError, ValueError, TypeError, refusal) as error:
+        return web.json_response({"error": str(error)}, status=400)
+    if answer is None:
+        return web.json_response({"error": f"no such command: {http.method} {http.path}"}, status=404)
+    return web.json_response(answer)
