@@ -1,6 +1,6 @@
 """The nouns of the engine: what a source hands out, what a target takes, what is remembered about both.
 
-`R` is the record type of a pipeline (a document, later an object or a message). The engine never looks inside.
+`R` is the record type of a pipeline (a document, an object or a message). The engine never looks inside.
 """
 
 from dataclasses import dataclass, field
@@ -12,10 +12,15 @@ R = TypeVar("R")
 
 
 class Operation(StrEnum):
-    """What a change does to its record."""
+    """What a change does to its record.
+
+    LOOK says only that the record may have changed in any way, or be gone: the target is made equal to what the source
+    holds when it is applied. Its `record` may be no more than what a listing shows.
+    """
 
     UPSERT = "upsert"
     DELETE = "delete"
+    LOOK = "look"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,10 @@ class Batch(Generic[R]):
     `position` is where to resume after them; None where there is nothing new to resume from: an empty page, or the end
     of a bounded partition, which is read once more if it was not saved as finished.
     `replicated_through` claims that every change of this partition committed before that instant is in this batch or
-    an earlier one; None claims nothing. `read` counts records taken from the source, those skipped included.
-    `late` counts records that contradict an earlier claim. `pause_s` asks the engine to wait before the next read.
+    an earlier one; None claims nothing. `read` counts records taken from the source, those skipped included, `bytes`
+    what they hold where that is known. `late` counts records that contradict an earlier claim. `pause_s` asks the
+    engine to wait before the next read. `receipts` are what a queue needs to settle the batch; only the source that
+    minted them looks inside.
     """
 
     changes: tuple[Change[R], ...]
@@ -52,6 +59,8 @@ class Batch(Generic[R]):
     read: int = 0
     late: int = 0
     pause_s: float = 0.0
+    bytes: int = 0
+    receipts: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,8 @@ class Checkpoint:
 
     `intent` is the end of the batch that was being applied: what lies between `position` and it may or may not be at
     the target, and is replayed folded. `finished` is durable: everything in it is at the target. `succeeded` says that
-    a listing made long enough after that has shown the partitions that continue it. `records` counts what was read.
+    a listing made long enough after that has shown the partitions that continue it. `records` and `bytes` count what
+    was read.
     """
 
     partition: Partition
@@ -85,6 +95,7 @@ class Checkpoint:
     succeeded: bool = False
     replicated_through: datetime | None = None
     records: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +137,13 @@ class Rejection:
 class Observed:
     """What a target holds under a key: `guard` lets a write be conditional on it, None where there is nothing.
 
-    `digest` is of the record as found, None where there is none or it cannot be read as one of ours.
+    `digest` is of the record as found, None where there is none or it cannot be read as one of ours. `version` is the
+    source's version that it was made from, empty where that is unknown or it was changed since.
     """
 
     guard: str | None
     digest: str | None
+    version: str = ""
 
 
 ABSENT = Observed(guard=None, digest=None)
@@ -158,10 +171,18 @@ class Listed:
     leftovers: tuple[str, ...] = ()
 
 
+class Mode(StrEnum):
+    """What a pipeline is for. COPY: everything once, then it ends. ASYNC: copied and followed."""
+
+    COPY = "copy"
+    ASYNC = "async"
+
+
 class Phase(StrEnum):
-    """Where a pipeline stands. A repair is a `copying` too."""
+    """Where a pipeline stands. A repair is a `copying` too; `copied` is where mode copy ends."""
 
     COPYING = "copying"
+    COPIED = "copied"
     FOLLOWING = "following"
     FAILED = "failed"
 
@@ -256,6 +277,10 @@ class Marker:
     obstacle: str = field(default="", compare=False)
 
 
+EVERYBODYS = Marker(migration="", epoch=0, generation="")
+"""The marker of a target that passes records on and keeps none: nothing there could be undone, so it has no owner."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One line of `check`: what was looked at, whether it is fine, and what to do if not."""
@@ -281,3 +306,23 @@ class Size:
 
     records: int | None = None
     bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """What waits in a queue: messages that can be received now, that somebody has received, and that are delayed.
+
+    `oldest_age_s` is how long the oldest of them has waited, None where that is unknown. `held` says that they are only
+    watched: they wait for the drain.
+    """
+
+    visible: int
+    in_flight: int
+    delayed: int
+    oldest_age_s: float | None = None
+    held: bool = False
+
+    @property
+    def messages(self) -> int:
+        """All of them."""
+        return self.visible + self.in_flight + self.delayed

@@ -6,7 +6,7 @@ ever and with back-off, so that a transient error never reaches the engine; each
 may be cancelled at any await.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Protocol, TypeVar
@@ -18,6 +18,7 @@ from replicator.model import (
     Checkpoint,
     DeadLetter,
     DeadLetterSummary,
+    Depth,
     Finding,
     GuardedResult,
     Listed,
@@ -63,11 +64,33 @@ class Source(Protocol[R]):
         gone.
         """
 
+    async def settle(self, batch: Batch[R], rejected: Collection[str]) -> None:
+        """Told of every batch with receipts once each of its changes is durable at the target, or a durable dead letter
+        (`rejected`, by key). What was delivered is not delivered again then; nothing is settled in any other way.
+        """
+
+    async def redeliver(self, keys: Collection[str]) -> bool:
+        """Makes the source deliver again what was rejected under these keys; False where they are looked up instead."""
+
     async def lookup(self, keys: Sequence[str]) -> dict[str, Change[R]]:
         """The records of these keys as they are now, read consistently: an upsert, or a delete where there is none.
 
-        Every key asked for is in the answer.
+        Every key asked for is in the answer. Never called where `redeliver` answers True.
         """
+
+    async def missing(self, keys: Sequence[str]) -> set[str]:
+        """Those of these keys for which there is no record now.
+
+        Best asked for many at once, as a target lists them: one listing may answer for a run of keys.
+        """
+
+    @property
+    def stale_rows(self) -> bool:
+        """Whether a copied row may be older than what was already followed, so that it may only be created."""
+
+    @property
+    def relist_interval(self) -> timedelta | None:
+        """How often all partitions of the copy are to be read again since changes may go unnoticed; None for never."""
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -81,8 +104,11 @@ class Source(Protocol[R]):
     def retention(self) -> timedelta | None:
         """How long the source keeps a change that was not read yet; None for ever."""
 
+    async def depth(self) -> Depth | None:
+        """What waits to be received; None where nothing is received."""
+
     async def sample(self, count: int) -> list[Change[R]]:
-        """A few records as they are now, for `check`."""
+        """A few records as they are now, for `check`; none where to read is to take."""
 
     async def check(self) -> list[Finding]:
         """Findings for the operator: permissions and settings, each looked at without changing anything."""
@@ -111,7 +137,8 @@ class Target(Protocol[R]):
         """Writes changes of different keys, in parallel; returns when all are durable or rejected. Idempotent.
 
         The same change may be written again at once after an unknown outcome; a later change of that key waits until
-        no earlier request can still take effect.
+        no earlier request can still take effect. Never given a LOOK. Messages of one group are written in the order
+        given; one that is rejected takes those behind it along.
         """
 
     async def observe(self, keys: Sequence[str]) -> dict[str, Observed]:
@@ -144,7 +171,10 @@ class Target(Protocol[R]):
         """
 
     async def read_marker(self) -> Marker | None:
-        """Who may write this target, None when nobody has claimed it. One that was made again is nobody's."""
+        """Who may write this target, None when nobody has claimed it. One that was made again is nobody's.
+
+        `EVERYBODYS` where it keeps no record that somebody else's write could harm.
+        """
 
     async def write_marker(self, marker: Marker, previous: Marker | None) -> bool:
         """Replaces the marker on the condition that it still is `previous`; False when it is not.

@@ -8,17 +8,20 @@ from typing import Any, Generic
 from replicator.config.models import SourceConfig, TargetConfig
 from replicator.delivery import Delivery
 from replicator.errors import ConfigurationError
-from replicator.model import R
+from replicator.model import Mode, R
 from replicator.ports import Source, Target
 from replicator.telemetry import PipelineTelemetry
 
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What a source is given beside its config. `where` is its path in the config, for error messages."""
+    """What a source is given beside its config. `where` is its path in the config, for error messages; in mode copy
+    nothing will be followed.
+    """
 
     where: str
     telemetry: PipelineTelemetry
+    mode: Mode = Mode.ASYNC
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ def checkpoint_row(checkpoint: Checkpoint) -> tuple[object, ...]:
         checkpoint.succeeded,
         text(checkpoint.replicated_through),
         checkpoint.records,
+        checkpoint.bytes,
     )
 
 
@@ -36,6 +37,7 @@ def read_checkpoint(row: Row) -> Checkpoint:
         succeeded=bool(row["succeeded"]),
         replicated_through=instant(row["replicated_through"]),
         records=row["records"],
+        bytes=row["bytes"],
     )
 
 

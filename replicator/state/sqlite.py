@@ -32,7 +32,10 @@ from replicator.state.rows import (
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+UPGRADES = {1: "ALTER TABLE checkpoints ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0"}
+"""What makes a file of each older version one of the next."""
 
 BUSY_S = 10.0
 """How long another process may hold the file up."""
@@ -46,7 +49,8 @@ CREATE TABLE IF NOT EXISTS pipelines (name TEXT PRIMARY KEY, state TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS checkpoints (
     pipeline TEXT NOT NULL, partition TEXT NOT NULL, log TEXT NOT NULL, bounded INTEGER NOT NULL, parents TEXT NOT NULL,
     position TEXT, intent TEXT, finished INTEGER NOT NULL, succeeded INTEGER NOT NULL,
-    replicated_through TEXT, records INTEGER NOT NULL, PRIMARY KEY (pipeline, partition));
+    replicated_through TEXT, records INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (pipeline, partition));
 CREATE TABLE IF NOT EXISTS dead_letters (
     pipeline TEXT NOT NULL, partition TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL, committed_at TEXT,
     first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (pipeline, key));
@@ -107,7 +111,7 @@ class SqliteStore:
     async def save_checkpoints(self, pipeline: str, checkpoints: Sequence[Checkpoint]) -> None:
         rows = [(pipeline, *checkpoint_row(c)) for c in checkpoints]
         if rows:
-            sql = "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+            sql = "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
             await self._save(lambda db: db.executemany(sql, rows))
 
     async def forget_partitions(self, pipeline: str, partitions: Sequence[str]) -> None:
@@ -186,6 +190,8 @@ class SqliteStore:
                 f"{self._told_as} was written by a newer version",
                 "Run that version, or name another file",
             )
+        for older in range(version, SCHEMA_VERSION) if version else ():
+            db.execute(UPGRADES[older])
         for statement in SCHEMA.split(";"):
             db.execute(statement)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -6,7 +6,7 @@ splits, merges and trims. Its clock is its own.
 
 import random
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -18,7 +18,7 @@ from fakes.records import delete, document, key_of, upsert
 from replicator.clocks import ServiceClock, elapsed_s
 from replicator.documents import Document, parse_key
 from replicator.errors import PositionLostError
-from replicator.model import Batch, Change, Finding, Partition, Resume, Size
+from replicator.model import Batch, Change, Depth, Finding, Operation, Partition, Resume, Size
 
 KEY_SPACE = 2**32
 VISIBLE_WITHIN_S = 0.8
@@ -158,6 +158,8 @@ class ScriptedSource:
         self.endpoints: tuple[str, ...] = ()
         self.key_names: tuple[str, ...] = ("id",)
         self.retention: timedelta | None = timedelta(hours=24)
+        self.stale_rows = True
+        self.relist_interval: timedelta | None = None
         self._table = table
         self._page = page
         self._latency_s = latency_s
@@ -185,6 +187,19 @@ class ScriptedSource:
 
     def read(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[Document], None]:
         return self._scan(partition, resume) if partition.bounded else self._follow(partition, resume)
+
+    async def settle(self, batch: Batch[Document], rejected: Collection[str]) -> None:
+        """A log forgets by itself."""
+
+    async def redeliver(self, keys: Collection[str]) -> bool:
+        return False
+
+    async def depth(self) -> Depth | None:
+        return None
+
+    async def missing(self, keys: Sequence[str]) -> set[str]:
+        found = await self.lookup(keys)
+        return {key for key in keys if found[key].operation is Operation.DELETE}
 
     async def lookup(self, keys: Sequence[str]) -> dict[str, Change[Document]]:
         await self._call()

@@ -1,6 +1,6 @@
 """A DynamoDB table as a source: its rows by scan, its changes by stream."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from connectors.aws.errors import AwsRefusal, configuration_error
 from replicator.clocks import ServiceClock
 from replicator.documents import Document
 from replicator.errors import PositionLostError
-from replicator.model import Batch, Change, Finding, Partition, Resume, Size
+from replicator.model import Batch, Change, Depth, Finding, Operation, Partition, Resume, Size
 from replicator.registry import SourceContext
 
 
@@ -99,6 +99,27 @@ class DynamoDbSource:
 
     async def lookup(self, keys: Sequence[str]) -> dict[str, Change[Document]]:
         return await lookup(self._caller, self._table_client, self._config.table, self._connected.shape, keys)
+
+    async def settle(self, batch: Batch[Document], rejected: Collection[str]) -> None:
+        """A stream forgets by itself."""
+
+    async def redeliver(self, keys: Collection[str]) -> bool:
+        return False
+
+    async def missing(self, keys: Sequence[str]) -> set[str]:
+        found = await self.lookup(keys)
+        return {key for key in keys if found[key].operation is Operation.DELETE}
+
+    @property
+    def stale_rows(self) -> bool:
+        return True
+
+    @property
+    def relist_interval(self) -> timedelta | None:
+        return None
+
+    async def depth(self) -> Depth | None:
+        return None
 
     async def sample(self, count: int) -> list[Change[Document]]:
         try:

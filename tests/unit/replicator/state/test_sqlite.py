@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -181,3 +183,16 @@ async def test_an_expired_lease_that_nobody_took_is_renewed() -> None:
         await anyio.sleep(100)
         assert await store.acquire_lease("one", 1) == 0
         assert await store.acquire_lease("two", 1) == pytest.approx(1)
+
+
+async def test_a_file_of_the_version_before_is_taken_up(tmp_path: Path) -> None:
+    path, checkpoint = tmp_path / "old.sqlite", Checkpoint(Partition("scan-0", bounded=True), "p", records=7)
+    async with SqliteStore(path) as store:
+        await store.save_checkpoints("orders", [checkpoint])
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE checkpoints DROP COLUMN bytes")
+        db.execute("PRAGMA user_version = 1")
+    async with SqliteStore(path) as store:
+        assert await store.load_checkpoints("orders") == [checkpoint]
+        await store.save_checkpoints("orders", [replace(checkpoint, bytes=9)])
+        assert await store.load_checkpoints("orders") == [replace(checkpoint, bytes=9)]

@@ -1,0 +1,115 @@
+"""Messages as the engine carries them, and what sources and targets of messages have in common.
+
+The text of a record's key is the message's id, which stays the same when it is delivered again. Messages have no state
+that could be looked up, compared or repaired: they are delivered, passed on, and settled.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic
+
+from replicator.model import (
+    ABSENT,
+    EVERYBODYS,
+    Change,
+    GuardedResult,
+    Listed,
+    Marker,
+    Observed,
+    R,
+    Rule,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A message attribute: its type as the source names it (`String`, `Number.int`, `Binary`, …) and its value."""
+
+    type: str
+    value: str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. `group` is None where the source has none; `ordered` says that messages of a group keep their order
+    (otherwise the group only shares fairly).
+
+    `sequence` is the source's number within the queue, opaque, empty where it has none. `received` counts how often the
+    source has delivered it, this time included.
+    """
+
+    id: str
+    body: str
+    sent_at: datetime
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    group: str | None = None
+    ordered: bool = False
+    deduplication_id: str | None = None
+    sequence: str = ""
+    trace_header: str | None = None
+    received: int = 1
+    queue: str = ""
+
+
+class DeliveringSource(Generic[R]):
+    """What a source has to say that delivers messages instead of keeping records: it cannot be asked for one."""
+
+    async def lookup(self, keys: Sequence[str]) -> dict[str, Change[R]]:
+        """Never called, since `redeliver` answers True."""
+        raise NotImplementedError("messages cannot be looked up")
+
+    async def missing(self, keys: Sequence[str]) -> set[str]:
+        """Never called, since no target of messages lists any."""
+        raise NotImplementedError("messages cannot be looked up")
+
+    @property
+    def stale_rows(self) -> bool:
+        """A message is delivered as it was sent."""
+        return False
+
+    @property
+    def relist_interval(self) -> timedelta | None:
+        """There is no listing."""
+        return None
+
+
+class PassingTarget(Generic[R]):
+    """What a target has to say that passes messages on and keeps none: there is nothing to compare, repair or own."""
+
+    async def is_empty(self) -> bool:
+        """Whatever is in the queue does not concern what is added."""
+        return True
+
+    async def observe(self, keys: Sequence[str]) -> dict[str, Observed]:
+        """Nothing is known of what was passed on."""
+        return dict.fromkeys(keys, ABSENT)
+
+    async def replace(
+        self, changes: Mapping[str, Change[R]], observed: Mapping[str, Observed], rule: Rule
+    ) -> GuardedResult:
+        """Never called: what a source of messages delivers is never looked up."""
+        raise NotImplementedError("messages cannot be replaced")
+
+    def fingerprint(self, change: Change[R]) -> str | None:
+        """Nothing is held."""
+        return None
+
+    async def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
+        """Nothing is held."""
+        for page in tuple[Listed, ...]():
+            yield page
+
+    async def remove_foreign(self, handles: Sequence[str]) -> None:
+        """Nothing is held."""
+
+    async def sweep(self, removed: Callable[[int], None]) -> None:
+        """Nothing was held off."""
+
+    async def read_marker(self) -> Marker | None:
+        """Any number of writers do no harm: none could undo what another one has done."""
+        return EVERYBODYS
+
+    async def write_marker(self, marker: Marker, previous: Marker | None) -> bool:
+        """Nothing to claim."""
+        return True
