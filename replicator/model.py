@@ -62,6 +62,11 @@ class Batch(Generic[R]):
     bytes: int = 0
     receipts: tuple[object, ...] = ()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do for it at the target or at the source."""
+        return not (self.changes or self.receipts)
+
 
 @dataclass(frozen=True, slots=True)
 class Partition:
@@ -205,17 +210,24 @@ class PipelineState:
 
     `repairing` says that the target was not empty when the copy began, so every write is a guarded reconcile until
     `following` is reached; `guarding` that some keys may have been reconciled to a state ahead of the stream. Instants
-    are by the source's clock. `generation` is what the target's marker says, `pending_generation` what it is about to
-    say.
+    are by the source's clock. `copied_records` and `copied_bytes` are of the copy, once it has finished.
+    `proven_through`: whatever was committed before it was seen at the target by a walk over everything;
+    `relisting_since`: when the walk that is under way began. `generation` is what the target's marker says,
+    `pending_generation` what it is about to say.
     """
 
     epoch: int
+    mode: Mode = Mode.ASYNC
     phase: Phase = Phase.COPYING
     copy_stage: CopyStage = CopyStage.RUNNING
     repairing: bool = False
     guarding: bool = False
     copy_started_at: datetime | None = None
     copy_finished_at: datetime | None = None
+    copied_records: int = 0
+    copied_bytes: int = 0
+    proven_through: datetime | None = None
+    relisting_since: datetime | None = None
     generation: str = ""
     pending_generation: str = ""
     failure: str = ""

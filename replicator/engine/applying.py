@@ -9,7 +9,7 @@ from replicator.engine.folding import fold
 from replicator.engine.guards import Decision, Guards
 from replicator.engine.inflight import Inflight
 from replicator.engine.reconciling import Reconciler
-from replicator.model import Change, Partition, R, Rejection, Rule
+from replicator.model import Batch, Change, DeadLetter, Operation, Partition, R, Rejection, Rule
 from replicator.ports import StateStore, Target
 from replicator.telemetry import PipelineTelemetry
 
@@ -21,6 +21,7 @@ class Applier(Generic[R]):
     """Applies the batches of all partitions of one pipeline.
 
     `rule` is how changes of the stream are written at present; `repairing` makes every write a reconcile.
+    `has_dead_letters` says that some may be open.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Applier(Generic[R]):
     ) -> None:
         self.rule = Rule.OVERLAP
         self.repairing = False
+        self.has_dead_letters = False
         self.inflight = Inflight()
         self._pipeline = pipeline
         self._target = target
@@ -43,18 +45,21 @@ class Applier(Generic[R]):
         self._store = store
         self._telemetry = telemetry
 
-    async def apply(self, partition: Partition, changes: Sequence[Change[R]]) -> None:
-        """Returns when every change is durable at the target or a durable dead letter."""
-        last = fold(changes)
+    async def apply(self, partition: Partition, batch: Batch[R]) -> set[str]:
+        """Returns when every change is durable at the target or a durable dead letter: the keys of these."""
+        last = fold(batch.changes)
+        made_up = await self._dead_letters([c.key for c in last if batch.receipts or c.operation is Operation.LOOK])
         with self.inflight.entered():
-            if partition.bounded:
-                rejections = await self._copy(last)
-            else:
-                rejections = await self._follow(last)
+            rejections = await self._look(partition, [c for c in last if c.operation is Operation.LOOK])
+            written = [c for c in last if c.operation is not Operation.LOOK]
+            rejections += await (self._copy(written) if partition.bounded else self._follow(written))
             if rejections:
-                await self._keep(partition.id, rejections, _first_commits(changes))
+                await self._keep(partition.id, rejections, _first_commits(batch.changes))
         kind = COPY_KIND if partition.bounded else FOLLOW_KIND
-        self._telemetry.batch_applied(kind, read=len(changes), written=len(last), rejected=len(rejections))
+        rejected = {rejection.key for rejection in rejections}
+        await self._store.resolve_dead_letters([letter for letter in made_up if letter.key not in rejected])
+        self._telemetry.batch_applied(kind, read=len(batch.changes), written=len(last), rejected=len(rejections))
+        return rejected
 
     async def reconcile(self, origin: str, since: Mapping[str, datetime | None]) -> None:
         """The guarded procedure for these keys; what the target refuses becomes a dead letter of `origin`.
@@ -65,6 +70,20 @@ class Applier(Generic[R]):
             rejections = await self._reconciler.reconcile(list(since), self.rule, self._guards.reconciled)
             if rejections:
                 await self._keep(origin, rejections, since)
+
+    async def _look(self, partition: Partition, changes: Sequence[Change[R]]) -> list[Rejection]:
+        """Records that may have changed. A listing shows their versions, so most are known to be equal already."""
+        keys = [change.key for change in changes]
+        if partition.bounded and keys:
+            observed = await self._target.observe(keys)
+            keys = [c.key for c in changes if not c.version or observed[c.key].version != c.version]
+        return await self._reconciler.reconcile(keys, self.rule, lambda _keys, _interval: None)
+
+    async def _dead_letters(self, keys: Sequence[str]) -> list[DeadLetter]:
+        """Those that are made up for when these keys are delivered, or looked at, after all."""
+        if not (self.has_dead_letters and keys):
+            return []
+        return await self._store.dead_letters_of(self._pipeline, keys)
 
     async def _copy(self, rows: Sequence[Change[R]]) -> list[Rejection]:
         if self.repairing:
@@ -92,6 +111,7 @@ class Applier(Generic[R]):
     async def _keep(self, origin: str, rejections: list[Rejection], since: Mapping[str, datetime | None]) -> None:
         dated = [replace(r, committed_at=since[r.key]) for r in rejections]
         await self._store.add_dead_letters(self._pipeline, origin, dated)
+        self.has_dead_letters = True
         self._telemetry.log.warning(
             "changes were refused and are kept as dead letters",
             partition=origin,

@@ -1,68 +1,76 @@
-"""The copy beside the stream: its bounded partitions, and what is undone once all of them are through."""
+"""The copy beside the stream: one walk over the source, and what is undone once that is through."""
 
-from collections.abc import Callable
-from contextlib import aclosing
 from typing import Generic
 
 import anyio
 
 from replicator.engine.applying import Applier
-from replicator.model import Checkpoint, Partition, R, Rule
-from replicator.ports import Source, StateStore, Target
+from replicator.engine.standing import Standing
+from replicator.engine.walking import Walk
+from replicator.model import CopyStage, R, Rule
+from replicator.ports import Source, Target
 from replicator.telemetry import PipelineTelemetry
-
-TARGET_SCAN = Partition(id="target-scan", bounded=True)
-"""The partition of a repair that removes what the source lacks; its position is the target's."""
 
 
 class Copying(Generic[R]):
-    """The copy of one pipeline. `start` runs a partition's loop in the background."""
+    """The copy of one pipeline. `lifetime_s` is how late a request may take effect."""
 
     def __init__(
         self,
         *,
-        pipeline: str,
         source: Source[R],
         target: Target[R],
-        store: StateStore,
+        walk: Walk[R],
         applier: Applier[R],
-        start: Callable[[Checkpoint], None],
+        standing: Standing,
         lifetime_s: float,
         telemetry: PipelineTelemetry,
-        remove_foreign: bool = False,
     ) -> None:
-        self.checkpoints: dict[str, Checkpoint] = {}
-        self._pipeline = pipeline
         self._source = source
         self._target = target
-        self._store = store
+        self._walk = walk
         self._applier = applier
-        self._start = start
+        self._standing = standing
         self._lifetime_s = lifetime_s
         self._telemetry = telemetry
-        self._remove_foreign = remove_foreign
-        self._finished = anyio.Event()
 
     @property
     def records(self) -> int:
-        """How many records have been read, in this run and those before."""
-        return sum(c.records for id_, c in self.checkpoints.items() if id_ != TARGET_SCAN.id)
+        """How many records have been copied, in this run and those before."""
+        return self._standing.state.copied_records if self._is_over else self._walk.records
+
+    @property
+    def bytes(self) -> int:
+        """What they hold, where that is known."""
+        return self._standing.state.copied_bytes if self._is_over else self._walk.bytes
 
     async def run(self) -> None:
-        """Returns when every row has been copied (durably), and a repair has looked at what else the target holds."""
-        if not self._rows():
-            partitions = await self._source.copy_partitions()
-            self.checkpoints.update((p.id, Checkpoint(p)) for p in partitions)
-            await self._store.save_checkpoints(self._pipeline, list(self.checkpoints.values()))
-        for checkpoint in self._rows():
-            if not checkpoint.finished:
-                self._start(checkpoint)
-        self._check_finished()
-        await self._finished.wait()
-        if self._applier.repairing:
-            await self._remove_what_the_source_lacks()
+        """Goes on from the stage that was reached until what the copy held off is undone."""
+        if self._standing.state.copy_stage is CopyStage.RUNNING:
+            await self._copy()
+        if self._standing.state.copy_stage is CopyStage.FINISHED:
+            await self._finish()
+            await self._standing.update(copy_stage=CopyStage.SWEPT)
 
-    async def finish(self) -> None:
+    @property
+    def _is_over(self) -> bool:
+        return self._standing.state.copy_stage is not CopyStage.RUNNING
+
+    async def _copy(self) -> None:
+        if not self._walk.rows:
+            await self._walk.begin()
+        await self._walk.run(both_ways=self._standing.state.repairing)
+        current = not self._source.stale_rows and self._walk.rows
+        await self._standing.update(
+            copy_stage=CopyStage.FINISHED,
+            copy_finished_at=self._source.clock.latest(),
+            copied_records=self._walk.records,
+            copied_bytes=self._walk.bytes,
+            proven_through=self._standing.state.copy_started_at if current else None,
+        )
+        self._telemetry.log.info("copy finished", records=self.records)
+
+    async def _finish(self) -> None:
         """Ends the OVERLAP rule, then undoes what it held off.
 
         The pauses are as long as a request can live: a late copied row must still find the tombstone, and no tombstone
@@ -74,42 +82,3 @@ class Copying(Generic[R]):
             await self._applier.inflight.drained()
             await anyio.sleep(self._lifetime_s)
         await self._target.sweep(lambda count: self._telemetry.log.info("finishing the copy", records=count))
-
-    def advanced(self, checkpoint: Checkpoint) -> None:
-        """Told by a partition's loop of what is durable."""
-        self.checkpoints[checkpoint.partition.id] = checkpoint
-        self._check_finished()
-
-    def _rows(self) -> list[Checkpoint]:
-        return [c for c in self.checkpoints.values() if c.partition.id != TARGET_SCAN.id]
-
-    def _check_finished(self) -> None:
-        rows = self._rows()
-        if all(c.finished for c in rows):
-            self._finished.set()
-
-    async def _remove_what_the_source_lacks(self) -> None:
-        """Reconciles every key the target holds, and removes leftovers; what is not ours only if that was asked for."""
-        checkpoint = self.checkpoints.get(TARGET_SCAN.id, Checkpoint(TARGET_SCAN))
-        if checkpoint.finished:
-            return
-        foreign = leftovers = 0
-        async with aclosing(self._target.scan(checkpoint.position)) as pages:
-            async for listed in pages:
-                await self._applier.reconcile(TARGET_SCAN.id, dict.fromkeys(listed.keys))
-                await self._target.remove_foreign(listed.leftovers)
-                if self._remove_foreign:
-                    await self._target.remove_foreign(listed.foreign)
-                foreign += len(listed.foreign)
-                leftovers += len(listed.leftovers)
-                checkpoint = Checkpoint(TARGET_SCAN, listed.position, records=checkpoint.records + len(listed.keys))
-                await self._save_scan(checkpoint)
-        if leftovers:
-            self._telemetry.log.info("what another config had left in other places was removed", count=leftovers)
-        if foreign and not self._remove_foreign:
-            self._telemetry.log.warning("the target holds records that are not ours; they were kept", count=foreign)
-        await self._save_scan(Checkpoint(TARGET_SCAN, checkpoint.position, finished=True, records=checkpoint.records))
-
-    async def _save_scan(self, checkpoint: Checkpoint) -> None:
-        await self._store.save_checkpoints(self._pipeline, [checkpoint])
-        self.checkpoints[TARGET_SCAN.id] = checkpoint

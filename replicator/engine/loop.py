@@ -1,6 +1,6 @@
 """The main loop: one partition, read and applied from its checkpoint to its end.
 
-    source.read ─► bounded stream ─► intent saved ─► apply ─► position saved with the next intent
+    source.read ─► bounded stream ─► intent saved ─► apply ─► position saved with the next intent, or receipts settled
 
 The reader may be cancelled at any moment; the writer then finishes what was read, and saves.
 """
@@ -71,7 +71,7 @@ class PartitionLoop(Generic[R]):
         """Applies what was read, in order; when the stream ends, saves how far that came."""
         async with batches:
             async for batch in batches:
-                if batch.changes:
+                if not batch.is_idle:
                     await self._apply(batch)
                     self._slots.release()
                 await self._advance(batch)
@@ -85,7 +85,7 @@ class PartitionLoop(Generic[R]):
             position = self._checkpoint.intent
             await self._slots.acquire()
             replayed = await self._replayed(self._checkpoint.intent)
-            if not replayed.changes:
+            if replayed.is_idle:
                 self._slots.release()
             yield replayed
         async with aclosing(self._source.read(self._checkpoint.partition, self._resume(position))) as source:
@@ -98,7 +98,7 @@ class PartitionLoop(Generic[R]):
         try:
             batch = await anext(source, None)
         finally:
-            if batch is None or not batch.changes:
+            if batch is None or batch.is_idle:
                 self._slots.release()
         return batch
 
@@ -126,11 +126,16 @@ class PartitionLoop(Generic[R]):
         return Resume(position, self._checkpoint.replicated_through, self._skip_before)
 
     async def _apply(self, batch: Batch[R]) -> None:
-        """Intent, then the target. A bounded partition needs none: its writes never overwrite anything."""
+        """Intent, then the target, then the source's receipts.
+
+        What has no position is not replayed. A bounded partition needs no intent: its writes never overwrite anything.
+        """
         partition = self._checkpoint.partition
-        if not partition.bounded:
+        if not partition.bounded and batch.position is not None:
             await self._save(replace(self._checkpoint, intent=batch.position))
-        await self._applier.apply(partition, batch.changes)
+        rejected = await self._applier.apply(partition, batch)
+        if batch.receipts:
+            await self._source.settle(batch, rejected)
 
     async def _advance(self, batch: Batch[R]) -> None:
         """The batch is durable, or empty: moves on in memory, and in the store when that is due."""
@@ -141,8 +146,10 @@ class PartitionLoop(Generic[R]):
             intent=None,
             replicated_through=_later(current.replicated_through, batch.replicated_through),
             records=current.records + batch.read,
+            bytes=current.bytes + batch.bytes,
         )
-        if current.partition.bounded or (not batch.changes and self._is_save_due()):
+        logged = bool(batch.changes) and batch.position is not None
+        if current.partition.bounded or (not logged and self._is_save_due()):
             await self._save(self._checkpoint)
         self._advanced(self._checkpoint)
 
@@ -162,6 +169,7 @@ def _merged(batches: Sequence[Batch[R]]) -> Batch[R]:
         changes=tuple(change for batch in batches for change in batch.changes),
         replicated_through=max(times, default=None),
         read=sum(b.read for b in batches),
+        bytes=sum(b.bytes for b in batches),
         late=sum(b.late for b in batches),
     )
 

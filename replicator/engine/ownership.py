@@ -11,7 +11,7 @@ from dataclasses import replace
 from enum import Enum
 
 from replicator.errors import ConfigurationError, ForeignOwnerError
-from replicator.model import Marker, Phase, PipelineState
+from replicator.model import EVERYBODYS, Marker, Mode, Phase, PipelineState
 from replicator.ports import R, StateStore, Target
 
 
@@ -31,6 +31,8 @@ ADOPT_HINT = (
 
 def judge(state: PipelineState | None, marker: Marker | None, migration: str, *, empty: bool) -> Claim | str:
     """How to begin, or what stands against it. Pure."""
+    if marker == EVERYBODYS:
+        return Claim.FRESH if state is None else Claim.RESUME
     if state is None or not state.generation:
         return _judge_unconfirmed(state, marker, empty=empty)
     if marker is None:
@@ -60,8 +62,9 @@ def _judge_unconfirmed(state: PipelineState | None, marker: Marker | None, *, em
 class Ownership:
     """The claim of one pipeline on its target."""
 
-    def __init__(self, pipeline: str, target: Target[R], store: StateStore) -> None:
+    def __init__(self, pipeline: str, target: Target[R], store: StateStore, mode: Mode = Mode.ASYNC) -> None:
         self._pipeline = pipeline
+        self._mode = mode
         self._target = target
         self._store = store
         self._migration = ""
@@ -78,6 +81,8 @@ class Ownership:
         self._marker = await self._target.read_marker()
         empty = await self._target.is_empty()
         verdict = judge(self._state, self._marker, self._migration, empty=empty)
+        if verdict is Claim.RESUME and self._state is not None and self._state.mode is not self._mode:
+            verdict = f"was begun in mode {self._state.mode.value}, which mode {self._mode.value} does not go on with"
         if isinstance(verdict, Claim):
             return verdict
         if adopt:
@@ -93,7 +98,11 @@ class Ownership:
         epoch = 1 + max(self._state.epoch if self._state else 0, self._marker.epoch if self._marker else 0)
         repairing = claim is Claim.ADOPT
         state = PipelineState(
-            epoch=epoch, repairing=repairing, guarding=repairing, pending_generation=_new_generation()
+            epoch=epoch,
+            mode=self._mode,
+            repairing=repairing,
+            guarding=repairing,
+            pending_generation=_new_generation(),
         )
         await self._store.begin_epoch(self._pipeline, state)
         return await self.confirm(state)

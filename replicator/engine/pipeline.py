@@ -17,11 +17,14 @@ from replicator.engine.guards import NEVER, Guards
 from replicator.engine.inflight import Inflight
 from replicator.engine.lineage import Lineage
 from replicator.engine.loop import PartitionLoop
-from replicator.engine.ownership import Claim, Ownership
+from replicator.engine.ownership import Claim
 from replicator.engine.phases import Progress, next_state
 from replicator.engine.reconciling import Reconciler
+from replicator.engine.relisting import Relisting
+from replicator.engine.standing import Standing
+from replicator.engine.walking import Walk
 from replicator.errors import ConfigurationError, PositionLostError
-from replicator.model import Batch, Checkpoint, CopyStage, Phase, PipelineState, R, Retried, Rule
+from replicator.model import Batch, Checkpoint, CopyStage, Mode, Phase, PipelineState, R, Retried, Rule
 from replicator.ports import Source, StateStore, Target
 from replicator.telemetry import PipelineTelemetry
 
@@ -46,6 +49,7 @@ class PipelineOptions:
     beat_s: float
     discover_s: float
     most_batches: int
+    mode: Mode = Mode.ASYNC
     remove_foreign: bool = False
 
 
@@ -71,12 +75,11 @@ class Pipeline(Generic[R]):
         self.target = target
         self.delivery = delivery
         self.telemetry = telemetry
-        self.state: PipelineState | None = None
         self.begins_at = float("-inf")
         self.lineage = Lineage()
         self._store = store
         self._options = options
-        self._ownership = Ownership(name, target, store)
+        self._standing = Standing(name, target, store, options.mode)
         self._guards = Guards()
         self._applier = Applier(
             pipeline=name,
@@ -90,20 +93,28 @@ class Pipeline(Generic[R]):
         self._follow_slots = anyio.Semaphore(options.most_batches - options.most_batches // 2)
         self._reading = anyio.CancelScope()
         self._retries = Inflight()
-        self._state_lock = anyio.Lock()
         self._readers: TaskGroup | None = None
         self._writers: TaskGroup | None = None
-        self.copying = Copying(
+        self._walk = Walk(
             pipeline=name,
             source=source,
             target=target,
             store=store,
             applier=self._applier,
             start=self._start,
-            lifetime_s=options.lifetime_s,
             telemetry=telemetry,
             remove_foreign=options.remove_foreign,
         )
+        self.copying = Copying(
+            source=source,
+            target=target,
+            walk=self._walk,
+            applier=self._applier,
+            standing=self._standing,
+            lifetime_s=options.lifetime_s,
+            telemetry=telemetry,
+        )
+        self._relisting = Relisting(source, self._walk, self._standing, telemetry)
         self.following = Following(
             pipeline=name,
             source=source,
@@ -114,16 +125,38 @@ class Pipeline(Generic[R]):
             telemetry=telemetry,
         )
 
+    @property
+    def state(self) -> PipelineState:
+        """All that is remembered of it; epoch 0 before it was ever taken."""
+        return self._standing.state
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it has stopped for good, until it is adopted anew."""
+        return self._standing.is_failed
+
+    @property
+    def partitions(self) -> list[Checkpoint]:
+        """Every partition that is known."""
+        return [*self.lineage.checkpoints.values(), *self._walk.checkpoints.values()]
+
+    @property
+    def replicated_through(self) -> datetime | None:
+        """The watermark: what the followed partitions claim together, or what a walk over everything has proven."""
+        claimed, proven = self.lineage.replicated_through(), self.state.proven_through
+        return max(claimed, proven) if claimed and proven else claimed or proven
+
     async def judge(self, *, adopt: bool) -> Claim | None:
         """Whether this pipeline may begin; see `Ownership.judge`."""
-        return await self._ownership.judge(adopt=adopt)
+        return await self._standing.judge(adopt=adopt)
 
     async def take(self, claim: Claim) -> None:
         """Claims the target and takes up what the store remembers. Nothing runs yet."""
-        state = await self._ownership.take(claim)
-        await self.recall()
+        await self._standing.take(claim)
+        await self._take_up()
+        state = self.state
         self._applier.repairing = state.repairing
-        if state.repairing or state.copy_stage is CopyStage.SWEPT:
+        if state.repairing or state.copy_stage is CopyStage.SWEPT or not self._overlaps:
             self._applier.rule = Rule.FOLLOW
         if state.repairing:
             self._guards.all_until = NEVER
@@ -133,23 +166,15 @@ class Pipeline(Generic[R]):
 
     async def recall(self) -> None:
         """Takes up what the store remembers, without a claim: all that is done for a pipeline that has failed."""
-        self.state = await self._store.load_pipeline(self.name)
-        checkpoints = await self._store.load_checkpoints(self.name)
-        begun = self.state is not None and self.state.copy_started_at is not None
-        self.lineage.load(checkpoints, listed_before=begun)
-        self.copying.checkpoints.update((c.partition.id, c) for c in checkpoints if c.partition.bounded)
-
-    @property
-    def is_failed(self) -> bool:
-        """Whether it has stopped for good, until it is adopted anew."""
-        return self.state is not None and self.state.phase is Phase.FAILED
+        await self._standing.recall()
+        await self._take_up()
 
     async def run(self) -> None:
-        """Replicates until drained or failed. Reading is cancelled first; writers finish what was read.
+        """Replicates until drained, failed or, in mode copy, done. Reading is cancelled first; writers finish what was
+        read.
 
         When it returns, no request is under way, and of those in doubt `delivery` knows.
         """
-        assert self.state is not None, "taken before it is run"  # noqa: S101
         try:
             async with anyio.create_task_group() as self._writers:
                 with self._reading:
@@ -164,11 +189,13 @@ class Pipeline(Generic[R]):
         self._reading.cancel()
 
     async def retry(self, keys: Sequence[str]) -> Retried:
-        """Takes the dead letters of these keys up again by the guarded procedure; keys that have none are left alone.
+        """Takes the dead letters of these keys up again, by the guarded procedure or by another delivery; keys that
+        have none are left alone.
 
         From here on the stream's changes of these keys are guarded, and those being written have landed. One that is
-        refused again, be it meanwhile by the stream, stays open. Raises ConfigurationError for a pipeline that has
-        failed, since its target may be somebody else's by now, or is being stopped.
+        refused again, be it meanwhile by the stream, stays open, and so does one until it is delivered again. Raises
+        ConfigurationError for a pipeline that has failed, since its target may be somebody else's by now, or is being
+        stopped.
         """
         where = f"pipelines.{self.name}"
         if self.is_failed:
@@ -178,15 +205,28 @@ class Pipeline(Generic[R]):
         with self._retries.entered():
             return await self._retry(keys)
 
+    async def _take_up(self) -> None:
+        checkpoints = await self._store.load_checkpoints(self.name)
+        self.lineage.load(checkpoints, listed_before=self.state.copy_started_at is not None)
+        self._walk.checkpoints.update((c.partition.id, c) for c in checkpoints if c.partition.bounded)
+        self._applier.has_dead_letters = (await self._store.dead_letter_summary(self.name)).count > 0
+
+    @property
+    def _overlaps(self) -> bool:
+        """Whether changes are followed that a copied row must not undo."""
+        return self._options.mode is not Mode.COPY and self.source.stale_rows
+
     async def _retry(self, keys: Sequence[str]) -> Retried:
         letters = await self._store.dead_letters_of(self.name, keys)
         known = [letter.key for letter in letters]
         unknown = tuple(sorted(set(keys) - set(known)))
         if not known:
             return Retried(0, 0, unknown)
+        if await self.source.redeliver(known):
+            return Retried(0, len(letters), unknown)
         self._guards.open(known)
         try:
-            await self._update(guarding=True)
+            await self._standing.update(guarding=True)
             await self._applier.inflight.drained()
             await self._applier.reconcile(RETRY_ORIGIN, {letter.key: letter.committed_at for letter in letters})
         finally:
@@ -196,15 +236,17 @@ class Pipeline(Generic[R]):
         return Retried(resolved, len(letters) - resolved, unknown)
 
     async def _begin(self, readers: TaskGroup) -> None:
-        assert self.state is not None  # noqa: S101
         readers.start_soon(self._beat)
         if self.state.repairing and self.state.copy_started_at is None:
             await self._wait_for_others()
-        await self.following.discover()
+        follows = self._options.mode is not Mode.COPY
+        if follows:
+            await self.following.discover()
         if self.state.copy_started_at is None:
-            await self._update(copy_started_at=self.source.clock.earliest())
-        readers.start_soon(self.following.run)
-        readers.start_soon(self._copy)
+            await self._standing.update(copy_started_at=self.source.clock.earliest())
+        if follows:
+            readers.start_soon(self.following.run)
+        readers.start_soon(self._work_through)
         readers.start_soon(self._tick)
 
     async def _wait_for_others(self) -> None:
@@ -218,19 +260,14 @@ class Pipeline(Generic[R]):
         self.telemetry.log.info("waiting until no request of another daemon can reach the target", seconds=wait_s)
         await anyio.sleep(wait_s)
 
-    async def _copy(self) -> None:
-        assert self.state is not None  # noqa: S101
-        if self.state.copy_stage is CopyStage.RUNNING:
-            await self.copying.run()
-            await self._update(copy_stage=CopyStage.FINISHED, copy_finished_at=self.source.clock.latest())
-            self.telemetry.log.info("copy finished", records=self.copying.records)
-        if self.state.copy_stage is CopyStage.FINISHED:
-            await self.copying.finish()
-            await self._update(copy_stage=CopyStage.SWEPT)
+    async def _work_through(self) -> None:
+        """The copy, and then whatever is to be walked again."""
+        await self.copying.run()
+        if self._options.mode is not Mode.COPY:
+            await self._relisting.run()
 
     def _start(self, checkpoint: Checkpoint) -> None:
         """Runs a partition's loop: its reader in the inner task group, its writer in the outer one."""
-        assert self.state is not None  # noqa: S101
         assert self._readers is not None  # noqa: S101
         assert self._writers is not None  # noqa: S101
         bounded = checkpoint.partition.bounded
@@ -244,7 +281,7 @@ class Pipeline(Generic[R]):
             store=self._store,
             slots=self._copy_slots if bounded else self._follow_slots,
             telemetry=self.telemetry,
-            advanced=self.copying.advanced if bounded else self.following.advanced,
+            advanced=self._walk.advanced if bounded else self.following.advanced,
         )
         send, receive = anyio.create_memory_object_stream[Batch[R]](1)
         self._writers.start_soon(loop.write, receive)
@@ -254,46 +291,33 @@ class Pipeline(Generic[R]):
         return None if checkpoint.partition.bounded else self.lineage.claim(checkpoint)
 
     async def _tick(self) -> None:
-        """Moves phase and guards on with the watermark."""
-        while True:
-            async with self._state_lock:
-                await self._move_on()
+        """Moves phase and guards on with the watermark, until nothing is left to be done."""
+        while self.state.phase is not Phase.COPIED:
+            await self._move_on()
             await anyio.sleep(TICK_S)
+        self.drain()
 
     async def _move_on(self) -> None:
-        assert self.state is not None  # noqa: S101
-        before, watermark = self.state, self.lineage.replicated_through()
+        before, watermark = self.state, self.replicated_through
         if watermark is not None:
             self._guards.passed(watermark)
-        after = next_state(before, Progress(watermark, guarded=self._guards.any))
-        if after == before:
-            return
-        if before.repairing and not after.repairing:
+        progress = Progress(watermark, guarded=self._guards.any, copied=bool(self._walk.rows))
+        if before.repairing and not next_state(before, progress).repairing:
             self._applier.repairing = False
             await self._applier.inflight.drained()
             self._guards.end_repair(self.source.clock.latest())
-        self.state = after
-        await self._store.save_pipeline(self.name, after)
-        if after.phase is not before.phase:
-            self.telemetry.log.info("phase changed", phase=after.phase.value, before=before.phase.value)
+        await self._standing.change(lambda state: next_state(state, progress))
+        if self.state.phase is not before.phase:
+            self.telemetry.log.info("phase changed", phase=self.state.phase.value, before=before.phase.value)
 
     async def _beat(self) -> None:
         while True:
             await anyio.sleep(self._options.beat_s)
-            async with self._state_lock:
-                assert self.state is not None  # noqa: S101
-                self.state = await self._ownership.announce(self.state)
-                self.state = await self._ownership.confirm(self.state)
+            await self._standing.renew()
 
     async def _fail(self, reason: str) -> None:
-        await self._update(phase=Phase.FAILED, failure=reason)
+        await self._standing.update(phase=Phase.FAILED, failure=reason)
         self.telemetry.log.error("pipeline failed", reason=reason)
-
-    async def _update(self, **members: object) -> None:
-        async with self._state_lock:
-            assert self.state is not None  # noqa: S101
-            self.state = replace(self.state, **members)  # type: ignore[arg-type]  # members of the dataclass
-            await self._store.save_pipeline(self.name, self.state)
 
 
 def _first(group: BaseExceptionGroup[PositionLostError]) -> BaseException:

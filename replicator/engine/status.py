@@ -100,9 +100,8 @@ class Observer:
         """The pipeline as it is now."""
         pipeline = self._pipeline
         state, totals = pipeline.state, pipeline.telemetry.totals
-        assert state is not None, "taken before it is observed"  # noqa: S101
         now = pipeline.source.clock.latest()
-        stream_through = pipeline.lineage.replicated_through()
+        stream_through = pipeline.replicated_through
         through = None
         if state.phase is Phase.FOLLOWING:
             through = held_back(stream_through, dead_letters)
@@ -131,9 +130,7 @@ class Observer:
             lag_s=_lag_s(now, through),
             stream_lag_s=_lag_s(now, stream_through),
             retention_headroom_s=self._headroom_s(now),
-            partitions=count_partitions(
-                [*pipeline.lineage.checkpoints.values(), *pipeline.copying.checkpoints.values()]
-            ),
+            partitions=count_partitions(pipeline.partitions),
             dead_letters=dead_letters.count,
             suspect_keys=len(pipeline.delivery.suspects),
             concurrency=pipeline.delivery.concurrency,
@@ -148,7 +145,7 @@ class Observer:
         retention = pipeline.source.retention
         if retention is None:
             return None
-        floor = pipeline.state.copy_started_at if pipeline.state else None
+        floor = pipeline.state.copy_started_at
         claims = [pipeline.lineage.claim(c) or floor for c in pipeline.lineage.checkpoints.values() if not c.finished]
         known = [claim for claim in claims if claim is not None]
         return (min(known) + retention - now).total_seconds() if known else None

@@ -2,10 +2,12 @@
 
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
-from replicator.model import Checkpoint, CopyStage, DeadLetter, Partition, Phase, PipelineState
+from replicator.model import Checkpoint, CopyStage, DeadLetter, Mode, Partition, Phase, PipelineState
 
 Row = sqlite3.Row
 
@@ -48,16 +50,11 @@ def state_text(state: PipelineState) -> str:
 
 def read_state(written: str) -> PipelineState:
     """The inverse of `state_text`."""
-    members = json.loads(written)
-    return PipelineState(
-        **{
-            **members,
-            "phase": Phase(members["phase"]),
-            "copy_stage": CopyStage(members["copy_stage"]),
-            "copy_started_at": instant(members["copy_started_at"]),
-            "copy_finished_at": instant(members["copy_finished_at"]),
-        }
-    )
+    members: dict[str, Any] = json.loads(written)
+    for name, read in STATE_READERS.items():
+        if name in members:
+            members[name] = read(members[name])
+    return PipelineState(**members)
 
 
 def read_dead_letter(row: Row) -> DeadLetter:
@@ -92,3 +89,15 @@ def text(moment: datetime | None) -> str | None:
 def instant(written: str | None) -> datetime | None:
     """The inverse of `text`."""
     return None if written is None else datetime.fromisoformat(written)
+
+
+STATE_READERS: dict[str, Callable[[Any], object]] = {
+    "mode": Mode,
+    "phase": Phase,
+    "copy_stage": CopyStage,
+    "copy_started_at": instant,
+    "copy_finished_at": instant,
+    "proven_through": instant,
+    "relisting_since": instant,
+}
+"""How members of a pipeline's state are read that JSON does not know."""
