@@ -81,8 +81,10 @@ def run(
 ) -> None:
     """Replicate until stopped. SIGTERM finishes what was read; a second one stops at once.
 
-    Exit codes: 0 stopped and everything saved, 1 cut off (a restart is safe), 2 something must be mended first,
-    3 a bug, with its traceback (a restart is safe).
+    Where all pipelines are in mode copy, it ends when everything has been copied.
+
+    Exit codes: 0 stopped and everything saved, 1 cut off or not copied completely (a restart is safe), 2 something must
+    be mended first, 3 a bug, with its traceback (a restart is safe).
     """
     from replicator.cli.run import run_daemon  # noqa: PLC0415 — each command loads only what it needs
 

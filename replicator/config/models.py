@@ -148,8 +148,10 @@ class LimitsConfig(Frozen):
 class PipelineConfig(Frozen):
     """One source into one target."""
 
-    mode: Literal["async"] = Field(
-        default="async", description="async: copy while following changes, changes of a key coalesced."
+    mode: Literal["async", "copy"] = Field(
+        default="async",
+        description="async: copy while following changes, changes of a key coalesced. copy: copy everything once and "
+        "end; what changes meanwhile is not followed.",
     )
     discover_interval_s: float = Field(
         default=15.0, gt=0, le=600, description="How often the source's partitions are listed, in seconds."

@@ -15,7 +15,7 @@ from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline, PipelineOptions
 from replicator.engine.status import Observer, PipelineStatus
 from replicator.errors import ConfigurationError
-from replicator.model import DeadLetter, Retried, Size
+from replicator.model import DeadLetter, Mode, Phase, Retried, Size
 from replicator.ports import StateStore
 from replicator.registry import Registry, SourceContext, TargetContext
 from replicator.telemetry import Metrics, PipelineTelemetry
@@ -47,7 +47,9 @@ class Daemon:
         self._stopping = anyio.Event()
 
     async def run(self) -> bool:
-        """Returns when stopped: True when everything read was finished and saved, False when it was cut off.
+        """Returns when stopped or, where all pipelines are in mode copy, when they are through.
+
+        True when everything read was finished and saved, False when it was cut off or a copy is not complete.
 
         Raises ConfigurationError before anything is written when something must be mended first.
         """
@@ -66,7 +68,7 @@ class Daemon:
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._lease.release(self._linger_s(drained=drained))
-        return drained or not self.started.is_set()
+        return not self.started.is_set() or (drained and await self._is_complete())
 
     def stop(self) -> None:
         """First call: nothing more is read, what was read is finished within the deadline. Second call: stops now."""
@@ -120,7 +122,19 @@ class Daemon:
             for pipeline in self._pipelines.values():
                 if not pipeline.is_failed:
                     tasks.start_soon(pipeline.run)
+        if any(pipeline.state.phase is not Phase.COPIED for pipeline in self._pipelines.values()):
             await self._stopping.wait()
+
+    async def _is_complete(self) -> bool:
+        """Whether each pipeline in mode copy has been copied, with nothing left out."""
+        complete = True
+        for name, config in self.config.pipelines.items():
+            if Mode(config.mode) is Mode.COPY:
+                phase = self._pipelines[name].state.phase
+                left_out = (await self._store.dead_letter_summary(name)).count
+                structlog.get_logger().info("copy ended", pipeline=name, phase=phase.value, dead_letters=left_out)
+                complete = complete and phase is Phase.COPIED and not left_out
+        return complete
 
     async def _observe(self) -> None:
         """Snapshots and gauges, every second."""
@@ -174,7 +188,7 @@ async def open_pipeline(
     )
     where = f"pipelines.{name}"
     async with (
-        source_kind.open(config.source, SourceContext(f"{where}.source", telemetry)) as source,
+        source_kind.open(config.source, SourceContext(f"{where}.source", telemetry, Mode(config.mode))) as source,
         target_kind.open(config.target, TargetContext(f"{where}.target", telemetry, delivery)) as target,
     ):
         yield Pipeline(
@@ -188,6 +202,7 @@ async def open_pipeline(
                 beat_s=limits.marker_interval_s,
                 discover_s=config.discover_interval_s,
                 most_batches=limits.max_batches,
+                mode=Mode(config.mode),
                 remove_foreign=config.target.foreign == "remove",
             ),
             telemetry=telemetry,

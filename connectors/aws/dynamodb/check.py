@@ -28,11 +28,9 @@ MOST_READERS = 2
 async def check_table(
     caller: Caller, table_client: Any, streams: Any, config: DynamoDbSourceConfig, table: Table, where: str
 ) -> list[Finding]:
-    """Called once connected, so table and stream exist and have the right view type."""
-    findings = [
-        Finding(Severity.OK, f"{where}.table", f"table {table.name} has a stream with view type {table.view_type}"),
-        _expiry(table, where),
-    ]
+    """Called once connected, so the table exists, and its stream with the right view type. Without `streams` nothing
+    is to be followed.
+    """
 
     async def scan() -> None:
         answer = await caller.paid_probe(table_client, "scan", TableName=table.name, Limit=1)
@@ -43,10 +41,15 @@ async def check_table(
     async def follow() -> None:
         await _read_one_page(caller, streams, table)
 
-    findings.append(await _tried("dynamodb:Scan and dynamodb:BatchGetItem", where, scan))
-    findings.append(await _tried("dynamodb:DescribeStream, GetShardIterator and GetRecords", where, follow))
-    findings.append(await _readers(caller, config, table, where))
-    return findings
+    findings = [_expiry(table, where), await _tried("dynamodb:Scan and dynamodb:BatchGetItem", where, scan)]
+    if streams is None:
+        return findings
+    return [
+        Finding(Severity.OK, f"{where}.table", f"table {table.name} has a stream with view type {table.view_type}"),
+        *findings,
+        await _tried("dynamodb:DescribeStream, GetShardIterator and GetRecords", where, follow),
+        await _readers(caller, config, table, where),
+    ]
 
 
 def made_up_key(table: Table) -> str:

@@ -20,7 +20,7 @@ from connectors.aws.errors import AwsRefusal, configuration_error
 from replicator.clocks import ServiceClock
 from replicator.documents import Document
 from replicator.errors import PositionLostError
-from replicator.model import Batch, Change, Depth, Finding, Operation, Partition, Resume, Size
+from replicator.model import Batch, Change, Depth, Finding, Mode, Operation, Partition, Resume, Size
 from replicator.registry import SourceContext
 
 
@@ -30,6 +30,7 @@ class DynamoDbSource:
     def __init__(self, config: DynamoDbSourceConfig, context: SourceContext, table: Any, streams: Any) -> None:
         self._config = config
         self._where = context.where
+        self._follows = context.mode is not Mode.COPY
         self._table_client = table
         self._streams_client = streams
         self._caller = Caller(context.where, context.telemetry, YieldingBudget(config.max_read_units or 1.0))
@@ -54,8 +55,9 @@ class DynamoDbSource:
 
     async def connect(self) -> None:
         table = await describe(self._caller, self._table_client, self._config, self._where)
-        require_stream(table, self._where)
-        await require_enabled(self._caller, self._streams_client, table, self._where)
+        if self._follows:
+            require_stream(table, self._where)
+            await require_enabled(self._caller, self._streams_client, table, self._where)
         self._caller.budget.set_limit(table.read_units)
         self._table = table
 
@@ -133,7 +135,12 @@ class DynamoDbSource:
 
     async def check(self) -> list[Finding]:
         return await check_table(
-            self._caller, self._table_client, self._streams_client, self._config, self._connected, self._where
+            self._caller,
+            self._table_client,
+            self._streams_client if self._follows else None,
+            self._config,
+            self._connected,
+            self._where,
         )
 
     async def _describe(self) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from fakes.streams import TABLE_NAME, StreamedTable, StreamsClient, client_error
 from fakes.tables import TableClient
 from fakes.virtual import in_virtual_time
 from replicator.errors import ConfigurationError, PositionLostError
-from replicator.model import Resume, Size
+from replicator.model import Mode, Resume, Size
 from replicator.registry import SourceContext
 
 ON = {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
@@ -49,6 +49,19 @@ async def test_partitions_of_both_kinds_are_read() -> None:
     streamed = [c for p in await source.follow_partitions() async for b in source.read(p, Resume()) for c in b.changes]
     assert {c.key: c.record for c in copied} == {c.key: c.record for c in streamed}
     assert len(copied) == len(streamed) == 9
+
+
+@in_virtual_time
+async def test_where_nothing_is_followed_no_stream_is_needed() -> None:
+    client, _ = sources()
+    client.description["StreamSpecification"] = {"StreamEnabled": False}
+    config = DynamoDbSourceConfig(type="dynamodb", table=TABLE_NAME, segments=2)
+    streams = StreamsClient(client.table)
+    with pytest.raises(ConfigurationError, match=r"stream of table .* is off"):
+        await DynamoDbSource(config, SourceContext("source", telemetry()), client, streams).connect()
+    source = DynamoDbSource(config, SourceContext("source", telemetry(), Mode.COPY), client, streams)
+    await source.connect()
+    assert source.clock.known
 
 
 @in_virtual_time
