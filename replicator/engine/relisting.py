@@ -45,4 +45,4 @@ class Relisting(Generic[R]):
         state = self._standing.state
         if state.relisting_since is not None or state.proven_through is None:
             return 0.0
-        return (state.proven_through + interval - self._source.clock.latest()).total_seconds()
+        return max(0.0, (state.proven_through + interval - self._source.clock.latest()).total_seconds())

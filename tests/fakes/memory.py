@@ -314,4 +314,6 @@ def _is_gone(service: MemoryService, change: Change[Document]) -> bool:
 def _observed(entry: Entry | None) -> Observed:
     if entry is None:
         return ABSENT
-    return Observed(entry.etag, None if entry.record is None else digest(entry.record))
+    if entry.record is None:
+        return Observed(entry.etag, None)
+    return Observed(entry.etag, digest(entry.record), str(number_in(entry.record)))

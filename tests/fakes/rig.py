@@ -14,7 +14,7 @@ from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.documents import Document
 from replicator.engine.pipeline import Pipeline, PipelineOptions
 from replicator.errors import ThrottledError, TransientError
-from replicator.model import CopyStage, Phase, Rejection, Retried
+from replicator.model import CopyStage, Mode, Phase, Rejection, Retried
 from replicator.telemetry import Metrics, PipelineTelemetry
 
 NAME = "orders"
@@ -60,6 +60,8 @@ class Rig:
         self.service.step = self._step
         self.excused: set[str] = set()
         self.remove_foreign = False
+        self.mode = Mode.ASYNC
+        self.watermark_is_proof = True
         self.lifetime_s = LIFETIME_S
         self.slow_rows_s = slow_rows_s
         self._page = page
@@ -103,7 +105,7 @@ class Rig:
         """Waits for something to become true."""
         with anyio.move_on_after(within_s):
             while not condition():
-                assert self.pipeline.state is None or not self.pipeline.state.failure, self.pipeline.state
+                assert not self.pipeline.state.failure, self.pipeline.state
                 await anyio.sleep(0.1)
             return
         raise AssertionError(f"not within {within_s} s; {self.pipeline.state}; target {self.held()}")
@@ -115,10 +117,10 @@ class Rig:
 
     def is_following(self) -> bool:
         state = self.pipeline.state
-        return state is not None and state.phase is Phase.FOLLOWING and state.copy_stage is CopyStage.SWEPT
+        return state.phase is Phase.FOLLOWING and state.copy_stage is CopyStage.SWEPT
 
     def caught_up(self) -> bool:
-        watermark = self.pipeline.lineage.replicated_through()
+        watermark = self.pipeline.replicated_through
         last = max((at for history in self.table.history.values() for at, _ in history), default=0.0)
         return watermark is not None and watermark.timestamp() > last
 
@@ -157,8 +159,8 @@ class Rig:
 
     def assert_watermark_honest(self) -> None:
         """No change committed before the watermark is missing at the target."""
-        watermark = self.pipeline.lineage.replicated_through()
-        if watermark is None or self.pipeline.state is None or self.pipeline.state.phase is not Phase.FOLLOWING:
+        watermark = self.pipeline.replicated_through if self.watermark_is_proof else self.pipeline.state.proven_through
+        if watermark is None or self.pipeline.state.phase is not Phase.FOLLOWING:
             return
         for name, history in self.table.history.items():
             due = sum(at < watermark.timestamp() for at, _ in history)
@@ -174,11 +176,14 @@ class Rig:
             await anyio.sleep(0.05)
 
     def _note_following(self) -> None:
-        if self._following_since is None and self.pipeline.state and self.pipeline.state.phase is Phase.FOLLOWING:
+        if self._following_since is None and self.pipeline.state.phase is Phase.FOLLOWING:
             self._following_since = {key: len(log) for key, log in self.service.log.items()}
 
     def _step(self, where: str) -> None:
         self.crash.step(where)
+
+    def _source(self) -> ScriptedSource:
+        return ScriptedSource(self.table, page=self._page, slow_rows_s=self.slow_rows_s)
 
     def _process(self) -> Pipeline[Document]:
         telemetry = PipelineTelemetry(Metrics(), NAME)
@@ -189,13 +194,13 @@ class Rig:
         )
         return Pipeline(
             name=NAME,
-            source=ScriptedSource(self.table, page=self._page, slow_rows_s=self.slow_rows_s),
+            source=self._source(),
             target=MemoryTarget(self.service, delivery),
             delivery=delivery,
             store=self.store,
             options=PipelineOptions(
                 lifetime_s=self.lifetime_s, beat_s=3.0, discover_s=5.0, most_batches=self._most_batches,
-                remove_foreign=self.remove_foreign,
+                remove_foreign=self.remove_foreign, mode=self.mode,
             ),
             telemetry=telemetry,
         )  # fmt: skip

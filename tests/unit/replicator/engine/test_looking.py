@@ -1,0 +1,198 @@
+"""Sources whose events and listings say only that a record may have changed, in a whole pipeline."""
+
+import anyio
+import pytest
+
+from fakes.bucket import BucketRig, events_are_over
+from fakes.memory import FINE, Fate
+from fakes.records import document, key_of
+from fakes.rig import LIFETIME_S, NAME, Crash, faulty, load, work
+from fakes.virtual import in_virtual_time
+from replicator.model import Mode, Phase
+
+SEEDS = range(12)
+KEY = key_of("n0")
+
+
+@in_virtual_time
+async def test_what_is_there_is_copied_and_what_changes_is_followed() -> None:
+    rig = BucketRig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        rig.bucket.put("n0")
+        rig.bucket.delete("n1")
+        await rig.converged()
+        assert pipeline.copying.records == pipeline.copying.bytes == 8
+    rig.assert_never_backwards()
+
+
+@in_virtual_time
+async def test_an_event_is_settled_only_once_its_record_is_durable() -> None:
+    """Whatever the event says: the record is what the source holds when it is written."""
+    rig = BucketRig()
+    async with rig.store, rig.running():
+        await rig.converged()
+        rig.service.fate = lambda kind, _: Fate(0.4, 0.4) if kind == "guarded" else FINE
+        rig.bucket.put("n0")
+        await rig.until(lambda: any(m.received for m in rig.bucket.queue.values()))
+        while rig.number("n0") is None:
+            assert rig.bucket.queue, "settled before it was durable"
+            await anyio.sleep(0.01)
+        await events_are_over(rig)
+        assert rig.number("n0") == rig.bucket.rows["n0"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_events_that_come_twice_late_and_in_any_order_converge(seed: int) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        rig = BucketRig(seed, twice=0.4)
+        rig.service.fate = faulty(rig.rng)
+        load(rig)
+        async with rig.store, rig.running():
+            for _ in range(3):
+                await work(rig, 25, splits=False)
+                await rig.converged(300)
+        rig.assert_never_backwards()
+
+    run()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_with_crashes_anywhere_no_event_is_settled_too_early(seed: int) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        rig = BucketRig(seed, twice=0.2)
+        rig.service.fate = faulty(rig.rng, share=0.15)
+        load(rig)
+        async with rig.store:
+            for _ in range(6):
+                rig.crash = crash = Crash(rig.rng.randrange(5, 400))
+                with crash.scope:
+                    async with rig.running():
+                        await work(rig, 15, splits=False)
+                        await rig.converged(300)
+                rig.crash = Crash()
+                await anyio.sleep(LIFETIME_S)
+            async with rig.running():
+                await rig.converged(300)
+        rig.assert_never_backwards()
+
+    run()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_events_that_are_lost_are_made_up_for_by_the_next_walk(seed: int) -> None:
+    """A walk that was cut off by a crash goes on; what was proven by it is held against the truth all the while."""
+
+    @in_virtual_time
+    async def run() -> None:
+        rig = BucketRig(seed, lost=0.5, relist_s=20.0)
+        rig.service.fate = faulty(rig.rng, share=0.1)
+        load(rig)
+        async with rig.store:
+            for _ in range(3):
+                rig.crash = crash = Crash(rig.rng.randrange(100, 600))
+                with crash.scope:
+                    async with rig.running():
+                        await work(rig, 15, splits=False)
+                        await rig.converged(300)
+                rig.crash = Crash()
+                await anyio.sleep(LIFETIME_S)
+            async with rig.running():
+                await rig.converged(300)
+        rig.assert_never_backwards()
+
+    run()
+
+
+def _proven(rig: BucketRig) -> float:
+    proven = rig.pipeline.state.proven_through
+    return float("-inf") if proven is None else proven.timestamp()
+
+
+@in_virtual_time
+async def test_without_events_a_walk_alone_proves_time() -> None:
+    rig = BucketRig(lost=1.0, relist_s=10.0)
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.until(rig.is_following)
+        rig.bucket.put("n0")
+        rig.bucket.delete("n1")
+        changed = rig.bucket.now()
+        await rig.until(rig.service_equals_table)
+        await rig.until(lambda: _proven(rig) > changed)
+        assert pipeline.replicated_through is not None
+        assert pipeline.replicated_through.timestamp() >= _proven(rig)
+
+
+@in_virtual_time
+async def test_a_walk_looks_only_at_what_its_listing_shows_to_differ() -> None:
+    rig = BucketRig(lost=1.0, relist_s=10.0)
+    load(rig)
+    async with rig.store, rig.running():
+        await rig.until(rig.is_following)
+        rig.source.looked_up.clear()
+        rig.bucket.put("n3")
+        rig.bucket.delete("n5")
+        await rig.until(rig.service_equals_table)
+        assert set(rig.source.looked_up) == {key_of("n3"), key_of("n5")}
+
+
+@in_virtual_time
+async def test_a_record_deleted_again_while_a_slow_request_still_writes_it_stays_deleted() -> None:
+    rig = BucketRig()
+    async with rig.store, rig.running():
+        await rig.converged()
+        slow = [Fate(1.5, 1.5)]
+        rig.service.fate = lambda kind, _: slow.pop() if slow and kind == "guarded" else FINE
+        rig.bucket.put("n0")
+        await rig.until(lambda: not slow)
+        rig.bucket.delete("n0")
+        await events_are_over(rig)
+        await anyio.sleep(2 * LIFETIME_S)
+        assert rig.held() == {}
+
+
+@in_virtual_time
+async def test_what_was_refused_is_no_dead_letter_any_more_once_a_later_event_is_taken() -> None:
+    rig = BucketRig()
+    async with rig.store, rig.running():
+        await rig.converged()
+        rig.service.refuses = lambda change: "poison" if change.key == KEY else None
+        rig.bucket.put("n0")
+        await events_are_over(rig)
+        assert [letter.reason for letter in await rig.store.dead_letters(NAME)] == ["poison"]
+        rig.service.refuses = lambda _: None
+        rig.bucket.put("n0")
+        await events_are_over(rig)
+        assert await rig.store.dead_letters(NAME) == []
+        assert rig.held() == {KEY: document("n0", rig.bucket.rows["n0"])}
+
+
+@in_virtual_time
+async def test_a_target_that_was_not_empty_is_made_equal() -> None:
+    rig = BucketRig()
+    load(rig)
+    for name in ("n0", "gone"):
+        rig.service.put(key_of(name), document(name, 0))
+    async with rig.store, rig.running(adopt=True):
+        await rig.converged()
+    assert key_of("gone") not in rig.held()
+
+
+@in_virtual_time
+async def test_mode_copy_copies_once_and_ends() -> None:
+    rig = BucketRig()
+    rig.mode = Mode.COPY
+    load(rig)
+    async with rig.store:
+        await rig.start()
+        await rig.pipeline.run()
+        assert rig.pipeline.state.phase is Phase.COPIED
+        assert rig.service_equals_table()
+        rig.bucket.put("n9")
+        await rig.start()
+        await rig.pipeline.run()
+        assert not rig.service_equals_table(), "it has been copied, and is not copied again"
