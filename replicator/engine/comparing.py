@@ -62,12 +62,19 @@ class Comparing(Generic[R]):
             async with aclosing(self._source.read(partition, Resume())) as batches:
                 async for batch in batches:
                     for start in range(0, len(batch.changes), CHUNK):
-                        await self._at_target(batch.changes[start : start + CHUNK])
+                        await self._at_target(await self._whole(batch.changes[start : start + CHUNK]))
         async with aclosing(self._target.scan(None)) as pages:
             async for listed in pages:
                 self._found.foreign += len(listed.foreign) + len(listed.leftovers)
                 await self._at_source(listed.keys)
         return self._found
+
+    async def _whole(self, rows: Sequence[Change[R]]) -> list[Change[R]]:
+        """A listing shows a part of a record only. What has gone since is left out: it would be extra, if anything."""
+        shown = [row.key for row in rows if row.operation is Operation.LOOK]
+        whole = await self._source.lookup(shown) if shown else {}
+        found = [whole.get(row.key, row) for row in rows]
+        return [row for row in found if row.operation is not Operation.DELETE]
 
     async def _at_target(self, rows: Sequence[Change[R]]) -> None:
         observed = await self._target.observe([row.key for row in rows])
@@ -91,10 +98,8 @@ class Comparing(Generic[R]):
             return NEVER_HELD
 
     async def _at_source(self, keys: Sequence[str]) -> None:
-        rows = await self._source.lookup(keys)
         self._found.target_records += len(keys)
-        for key, row in rows.items():
-            if row.operation is Operation.DELETE:
-                self._found.extra += 1
-                self._found.name("extra", key)
+        for key in sorted(await self._source.missing(keys)):
+            self._found.extra += 1
+            self._found.name("extra", key)
         self._progress(self._found)
