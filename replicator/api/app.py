@@ -8,9 +8,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import BaseModel, ConfigDict, Field
 
 from replicator.config.models import MigrationConfig
-from replicator.engine.status import PipelineStatus
 from replicator.errors import ConfigurationError, LeaseLostError
 from replicator.model import DeadLetter, Retried
+from replicator.status import MigrationStatus, PipelineStatus
 
 MOST_LETTERS = 1000
 """Dead letters in one answer, or taken up again by one request."""
@@ -64,9 +64,8 @@ def create_app(daemon: Running, registry: CollectorRegistry) -> FastAPI:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/v1/status", summary="Every pipeline as it is now")
-    async def status() -> dict[str, Any]:
-        pipelines = {name: status.as_json() for name, status in daemon.statuses.items()}
-        return {"migration": daemon.config.migration, "pipelines": pipelines}
+    async def status() -> MigrationStatus:
+        return MigrationStatus(migration=daemon.config.migration, pipelines=daemon.statuses)
 
     _add_dead_letters(app, daemon)
     return app

@@ -21,11 +21,13 @@ from connectors import registry
 from replicator.cli.looking import look_at
 from replicator.cli.sandbox import LocalClouds, local_clouds
 from replicator.cli.status import fetch
-from replicator.cli.views import Snapshot, View, open_view
+from replicator.cli.views import View, open_view
 from replicator.config.loading import load_config
 from replicator.engine.comparing import Comparing, Comparison
 from replicator.engine.daemon import connect
 from replicator.errors import ConfigurationError
+from replicator.model import CopyStage
+from replicator.status import MigrationStatus, PipelineStatus
 from replicator.telemetry import configure_logging
 from replicator.wording import counted
 from sandbox.processes import Program, ProgramError, replicator_program
@@ -168,9 +170,9 @@ class Demo:
                 PIPELINE: {
                     **asdict(found),
                     "writes": writer.counts.operations,
-                    "copied": last.get("copied"),
-                    "applied": last.get("applied"),
-                    "dead_letters": last.get("dead_letters"),
+                    "copied": last.copied if last else None,
+                    "applied": last.applied if last else None,
+                    "dead_letters": last.dead_letters if last else None,
                     "catch_up_s": round(catch_up_s, 2),
                 }
             },
@@ -202,7 +204,7 @@ async def _url(daemon: Program) -> str:
         raise ConfigurationError("demo", "the daemon does not start", f"Its log is {daemon.log}") from error
 
 
-async def _status(url: str) -> Snapshot:
+async def _status(url: str) -> MigrationStatus:
     try:
         return await anyio.to_thread.run_sync(fetch, url)
     except ConfigurationError as error:
@@ -215,17 +217,17 @@ async def _watch(url: str, view: View) -> None:
         await anyio.sleep(POLL_S)
 
 
-async def _caught_up(url: str, moment: datetime, view: View) -> Snapshot:
+async def _caught_up(url: str, moment: datetime, view: View) -> PipelineStatus | None:
     """The status once everything committed before `moment` is through and the copy's traces are gone.
 
-    If that takes too long, the last one: the comparison will tell what is missing.
+    If that takes too long, the last one, None if there was none: the comparison will tell what is missing.
     """
-    pipeline: Snapshot = {}
+    pipeline: PipelineStatus | None = None
     with anyio.move_on_after(LONGEST_CATCH_UP_S):
         while True:
-            pipeline = (await _status(url))["pipelines"].get(PIPELINE, {})
-            through = pipeline.get("replicated_through")
-            if through and datetime.fromisoformat(through) > moment and pipeline["copy_stage"] == "swept":
+            pipeline = (await _status(url)).pipelines.get(PIPELINE)
+            through = pipeline.replicated_through if pipeline else None
+            if pipeline and through and through > moment and pipeline.copy_stage == CopyStage.SWEPT:
                 return pipeline
             await anyio.sleep(POLL_S)
     view.say(f"it has not caught up within {LONGEST_CATCH_UP_S:g} s")

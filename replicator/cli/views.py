@@ -1,10 +1,10 @@
 """How a daemon's status is shown to people: a live table on a terminal, plain lines elsewhere."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,15 +12,14 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from replicator.model import CopyStage
+from replicator.status import MigrationStatus, PipelineStatus
 from replicator.wording import counted
 
 LINE_INTERVAL_S = 2.0
-"""Without a terminal what is shown stays, so not every snapshot is."""
+"""Without a terminal what is shown stays, so not every status is."""
 
 ANY_WIDTH = 10_000
-
-Snapshot = Mapping[str, Any]
-"""As `GET /v1/status` gives it."""
 
 
 class View(Protocol):
@@ -29,7 +28,7 @@ class View(Protocol):
     def say(self, text: str) -> None:
         """One line about what happens now."""
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, status: MigrationStatus) -> None:
         """The daemon's status."""
 
 
@@ -42,8 +41,8 @@ class LiveView:
     def say(self, text: str) -> None:
         self._live.console.print(text, highlight=False, markup=False)
 
-    def show(self, snapshot: Snapshot) -> None:
-        self._live.update(render(snapshot, self._live.console), refresh=True)
+    def show(self, status: MigrationStatus) -> None:
+        self._live.update(render(status, self._live.console), refresh=True)
 
 
 class PlainView:
@@ -56,10 +55,10 @@ class PlainView:
     def say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False)
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, status: MigrationStatus) -> None:
         if monotonic() - self._shown_at >= LINE_INTERVAL_S:
             self._shown_at = monotonic()
-            self._console.print(render(snapshot, self._console))
+            self._console.print(render(status, self._console))
 
 
 @contextmanager
@@ -73,58 +72,56 @@ def open_view(*, to_stderr: bool) -> Iterator[View]:
         yield LiveView(live)
 
 
-def attention(snapshot: Snapshot) -> list[str]:
+def attention(status: MigrationStatus) -> list[str]:
     """What needs somebody's; that nothing is known yet does, too."""
-    if not snapshot["pipelines"]:
-        return [f"{snapshot['migration']}: starting, nothing is known yet"]
-    return [
-        f"{name}: {problem}" for name, pipeline in snapshot["pipelines"].items() for problem in pipeline["problems"]
-    ]
+    if not status.pipelines:
+        return [f"{status.migration}: starting, nothing is known yet"]
+    return [f"{name}: {problem}" for name, pipeline in status.pipelines.items() for problem in pipeline.problems]
 
 
-def render(snapshot: Snapshot, console: Console) -> Group:
+def render(status: MigrationStatus, console: Console) -> Group:
     """A table of all pipelines where it fits, or else a line for each; what needs attention below."""
-    table = _table(snapshot)
+    table = _table(status)
     needed = Measurement.get(console, console.options.update(max_width=ANY_WIDTH), table).maximum
-    lines = [Text(line(name, pipeline)) for name, pipeline in snapshot["pipelines"].items()]
+    lines = [Text(line(name, pipeline)) for name, pipeline in status.pipelines.items()]
     shown = [table] if lines and console.is_terminal and needed <= console.width else lines
-    return Group(*shown, *(Text(text, style="red") for text in attention(snapshot)))
+    return Group(*shown, *(Text(text, style="red") for text in attention(status)))
 
 
-def line(name: str, pipeline: Snapshot) -> str:
+def line(name: str, pipeline: PipelineStatus) -> str:
     """One pipeline where there is no room for a table."""
-    letters = pipeline["dead_letters"]
+    letters = pipeline.dead_letters
     return (
-        f"{name}: {phase_text(pipeline)}, copied {copied_text(pipeline)}, applied {pipeline['applied']:,} "
-        f"({pipeline['applied_per_s']:,.0f}/s), lag {lag_text(pipeline)}"
+        f"{name}: {phase_text(pipeline)}, copied {copied_text(pipeline)}, applied {pipeline.applied:,} "
+        f"({pipeline.applied_per_s:,.0f}/s), lag {lag_text(pipeline)}"
         + (f", {counted(letters, 'dead letter')}" if letters else "")
     )
 
 
-def phase_text(pipeline: Snapshot) -> str:
+def phase_text(pipeline: PipelineStatus) -> str:
     """The phase, and whether it is a repair."""
-    return f"{pipeline['phase']} (repairing)" if pipeline["repairing"] else str(pipeline["phase"])
+    return f"{pipeline.phase} (repairing)" if pipeline.repairing else pipeline.phase
 
 
-def copied_text(pipeline: Snapshot) -> str:
+def copied_text(pipeline: PipelineStatus) -> str:
     """Copied of total, with a bar and the time left where both are known."""
-    copied, total = pipeline["copied"], pipeline["copy_total"]
-    if pipeline["copy_stage"] != "running":
+    copied, total = pipeline.copied, pipeline.copy_total
+    if pipeline.copy_stage != CopyStage.RUNNING:
         return f"{copied:,} done"
     if not total:
         return f"{copied:,} of ?"
     filled = round(10 * copied / total)
-    eta = pipeline["copy_eta_s"]
+    eta = pipeline.copy_eta_s
     left = "" if eta is None else f" {duration_text(eta)} left"
     return f"{'█' * filled}{'░' * (10 - filled)} {copied:,} of {total:,}{left}"
 
 
-def lag_text(pipeline: Snapshot) -> str:
+def lag_text(pipeline: PipelineStatus) -> str:
     """The lag; while copying, that of the stream alone."""
-    if pipeline["lag_s"] is not None:
-        return duration_text(pipeline["lag_s"])
-    if pipeline["stream_lag_s"] is not None:
-        return f"unknown (stream {duration_text(pipeline['stream_lag_s'])})"
+    if pipeline.lag_s is not None:
+        return duration_text(pipeline.lag_s)
+    if pipeline.stream_lag_s is not None:
+        return f"unknown (stream {duration_text(pipeline.stream_lag_s)})"
     return "unknown"
 
 
@@ -138,17 +135,17 @@ def duration_text(seconds: float) -> str:
     return f"{math.ceil(amount * 10) / 10:.1f} {unit}"
 
 
-def _table(snapshot: Snapshot) -> Table:
+def _table(status: MigrationStatus) -> Table:
     heads = ("pipeline", "phase", "copied", "applied", "per second", "lag", "dead letters")
-    table = Table(*heads, title=str(snapshot["migration"]))
-    for name, pipeline in snapshot["pipelines"].items():
+    table = Table(*heads, title=status.migration)
+    for name, pipeline in status.pipelines.items():
         table.add_row(
             name,
             phase_text(pipeline),
             copied_text(pipeline),
-            f"{pipeline['applied']:,}",
-            f"{pipeline['applied_per_s']:,.0f}",
+            f"{pipeline.applied:,}",
+            f"{pipeline.applied_per_s:,.0f}",
             lag_text(pipeline),
-            f"{pipeline['dead_letters']:,}",
+            f"{pipeline.dead_letters:,}",
         )
     return table

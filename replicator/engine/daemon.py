@@ -13,11 +13,12 @@ from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.lease import DaemonLease
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline, PipelineOptions
-from replicator.engine.status import Observer, PipelineStatus
+from replicator.engine.status import Observer
 from replicator.errors import ConfigurationError
 from replicator.model import DeadLetter, Mode, Phase, Retried, Size
 from replicator.ports import StateStore
 from replicator.registry import Registry, SourceContext, TargetContext
+from replicator.status import PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
 
 OBSERVE_INTERVAL_S = 1.0

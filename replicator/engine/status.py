@@ -1,74 +1,18 @@
-"""What a pipeline looks like from outside: one snapshot, for the HTTP interface, the command line and the gauges."""
+"""Takes the status of a pipeline, for the HTTP interface and the command line, and sets its gauges by it."""
 
 import math
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from replicator.clocks import elapsed_s
 from replicator.engine.pipeline import Pipeline
-from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Phase, R, Size
+from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Phase, PipelineState, R, Size
+from replicator.status import Health, PipelineStatus, Progress, Stage, Times
 from replicator.telemetry import Metrics
 from replicator.wording import counted
 
 RATE_WINDOW_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineStatus:
-    """All times are the source's. None is unknown, and never to be read as good.
-
-    `replicated_through` and `lag_s` are unknown while copying and are held back by open dead letters; `stream_lag_s` is
-    that of the followed partitions alone. `begins_in_s` is how long a repair still waits for the last requests of
-    whoever wrote the target before. `retention_headroom_s` is how long until something unread may be trimmed.
-    """
-
-    name: str
-    phase: str
-    copy_stage: str
-    repairing: bool
-    begins_in_s: float
-    epoch: int
-    failure: str
-    copied: int
-    copy_total: int | None
-    copied_per_s: float
-    copy_eta_s: float | None
-    read: int
-    applied: int
-    coalesced: int
-    rejected: int
-    late: int
-    applied_per_s: float
-    replicated_through: datetime | None
-    lag_s: float | None
-    stream_lag_s: float | None
-    retention_headroom_s: float | None
-    partitions: dict[str, int]
-    dead_letters: int
-    suspect_keys: int
-    concurrency: int
-    degraded: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def problems(self) -> list[str]:
-        """Why this pipeline needs somebody's attention; empty when it does not."""
-        problems = [f"{side} is failing: {reason}" for side, reason in self.degraded.items()]
-        if self.phase == Phase.FAILED:
-            problems.append(f"failed: {self.failure}")
-        if self.dead_letters:
-            problems.append(counted(self.dead_letters, "dead letter is open", "dead letters are open"))
-        return problems
-
-    def as_json(self) -> dict[str, Any]:
-        """For JSON: instants in ISO 8601, problems spelled out."""
-        through = self.replicated_through
-        return {
-            **asdict(self),
-            "replicated_through": through.isoformat() if through else None,
-            "problems": self.problems,
-        }
 
 
 class Rate:
@@ -98,17 +42,19 @@ class Observer:
 
     def observe(self, dead_letters: DeadLetterSummary, size: Size) -> PipelineStatus:
         """The pipeline as it is now."""
+        state = self._pipeline.state
+        status = PipelineStatus.of(
+            self._stage(state),
+            self._progress(state, size),
+            self._times(state, dead_letters),
+            self._health(state, dead_letters),
+        )
+        self._publish(status)
+        return status
+
+    def _stage(self, state: PipelineState) -> Stage:
         pipeline = self._pipeline
-        state, totals = pipeline.state, pipeline.telemetry.totals
-        now = pipeline.source.clock.latest()
-        stream_through = pipeline.replicated_through
-        through = None
-        if state.phase is Phase.FOLLOWING:
-            through = held_back(stream_through, dead_letters)
-        copied = pipeline.copying.records
-        total = None if size.records is None else max(size.records, copied)
-        copied_per_s = self._copied.per_s(copied)
-        status = PipelineStatus(
+        return Stage(
             name=pipeline.name,
             phase=state.phase.value,
             copy_stage=state.copy_stage.value,
@@ -116,6 +62,14 @@ class Observer:
             begins_in_s=max(0.0, pipeline.begins_at - elapsed_s()),
             epoch=state.epoch,
             failure=state.failure,
+        )
+
+    def _progress(self, state: PipelineState, size: Size) -> Progress:
+        totals = self._pipeline.telemetry.totals
+        copied = self._pipeline.copying.records
+        total = None if size.records is None else max(size.records, copied)
+        copied_per_s = self._copied.per_s(copied)
+        return Progress(
             copied=copied,
             copy_total=total,
             copied_per_s=copied_per_s,
@@ -126,26 +80,38 @@ class Observer:
             rejected=totals.rejected,
             late=totals.late,
             applied_per_s=self._applied.per_s(totals.applied),
+        )
+
+    def _times(self, state: PipelineState, dead_letters: DeadLetterSummary) -> Times:
+        now = self._pipeline.source.clock.latest()
+        stream_through = self._pipeline.replicated_through
+        through = held_back(stream_through, dead_letters) if state.phase is Phase.FOLLOWING else None
+        return Times(
             replicated_through=through,
             lag_s=_lag_s(now, through),
             stream_lag_s=_lag_s(now, stream_through),
-            retention_headroom_s=self._headroom_s(now),
+            retention_headroom_s=self._headroom_s(state, now),
+        )
+
+    def _health(self, state: PipelineState, dead_letters: DeadLetterSummary) -> Health:
+        pipeline = self._pipeline
+        degraded = {name: side.message for name, side in pipeline.telemetry.sides.items() if side.degraded}
+        return Health(
             partitions=count_partitions(pipeline.partitions),
             dead_letters=dead_letters.count,
             suspect_keys=len(pipeline.delivery.suspects),
             concurrency=pipeline.delivery.concurrency,
-            degraded={name: side.message for name, side in pipeline.telemetry.sides.items() if side.degraded},
+            degraded=degraded,
+            problems=problems(state, degraded, dead_letters.count),
         )
-        self._publish(status)
-        return status
 
-    def _headroom_s(self, now: datetime) -> float | None:
+    def _headroom_s(self, state: PipelineState, now: datetime) -> float | None:
         """Counted from the oldest claim of any partition that is not finished."""
         pipeline = self._pipeline
         retention = pipeline.source.retention
         if retention is None:
             return None
-        floor = pipeline.state.copy_started_at
+        floor = state.copy_started_at
         claims = [pipeline.lineage.claim(c) or floor for c in pipeline.lineage.checkpoints.values() if not c.finished]
         known = [claim for claim in claims if claim is not None]
         return (min(known) + retention - now).total_seconds() if known else None
@@ -176,6 +142,16 @@ def held_back(watermark: datetime | None, dead_letters: DeadLetterSummary) -> da
         return None
     missing = dead_letters.oldest_commit
     return watermark if missing is None else min(watermark, missing)
+
+
+def problems(state: PipelineState, degraded: Mapping[str, str], dead_letters: int) -> list[str]:
+    """Why a pipeline needs somebody's attention; empty when it does not. Pure."""
+    found = [f"{side} is failing: {reason}" for side, reason in degraded.items()]
+    if state.phase is Phase.FAILED:
+        found.append(f"failed: {state.failure}")
+    if dead_letters:
+        found.append(counted(dead_letters, "dead letter is open", "dead letters are open"))
+    return found
 
 
 def count_partitions(checkpoints: list[Checkpoint]) -> dict[str, int]:

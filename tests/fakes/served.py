@@ -16,10 +16,10 @@ from replicator.api.app import create_app
 from replicator.api.server import bind, serve, url_of
 from replicator.cli import main
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
-from replicator.engine.status import PipelineStatus
 from replicator.errors import ConfigurationError
 from replicator.model import DeadLetter, Rejection, Retried
 from replicator.state.sqlite import SqliteStore
+from replicator.status import PipelineStatus
 
 PIPELINES = ("orders", "customers")
 

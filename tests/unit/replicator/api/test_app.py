@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from fakes.statuses import FINE, but
 from replicator.api.app import create_app
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
-from replicator.engine.status import PipelineStatus
 from replicator.errors import ConfigurationError, LeaseLostError, ReplicatorError
 from replicator.model import DeadLetter, Retried
+from replicator.status import PipelineStatus
 
 PIPELINE = PipelineConfig(source=SourceConfig(type="none"), target=TargetConfig(type="none"))
 
@@ -43,3 +45,36 @@ async def test_a_daemon_that_may_not_write_answers_a_retry_with_its_reason(error
         answer = await client.post("/v1/dead-letters/retry", json={"pipeline": "orders", "keys": ["k"]})
     assert answer.status_code == 409
     assert answer.json() == {"detail": str(error)}
+
+
+@pytest.mark.parametrize(
+    ("moment", "spelled"),
+    [
+        (datetime(2026, 11, 23, 9, 36, 2, 30622, tzinfo=UTC), '"2026-11-23T09:36:02.030622+00:00"'),
+        (datetime(2026, 11, 23, 9, 36, 2, tzinfo=timezone(timedelta(hours=1))), '"2026-11-23T09:36:02+01:00"'),
+        (None, "null"),
+    ],
+)
+async def test_the_status_is_spelled_as_ever(moment: datetime | None, spelled: str) -> None:
+    """To the letter: scripts and dashboards read it."""
+    daemon = Refusing(LeaseLostError("none of this"))
+    daemon.statuses["orders"] = but(FINE, replicated_through=moment, degraded={"target": "busy"}, problems=["busy"])
+    app = create_app(daemon, CollectorRegistry())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daemon") as client:
+        answer = await client.get("/v1/status")
+    assert answer.text == (
+        '{"migration":"shop","pipelines":{"orders":{"name":"orders","phase":"following","copy_stage":"swept",'
+        '"repairing":false,"begins_in_s":0.0,"epoch":1,"failure":"","copied":5,"copy_total":5,"copied_per_s":0.0,'
+        '"copy_eta_s":0.0,"read":9,"applied":9,"coalesced":0,"rejected":0,"late":0,"applied_per_s":1.5,'
+        f'"replicated_through":{spelled},"lag_s":1.21,"stream_lag_s":1.2,"retention_headroom_s":null,"partitions":{{}},'
+        '"dead_letters":0,"suspect_keys":0,"concurrency":1,"degraded":{"target":"busy"},"problems":["busy"]}}}'
+    )
+
+
+def test_the_interface_describes_the_status_to_tools() -> None:
+    described = create_app(Refusing(LeaseLostError("none of this")), CollectorRegistry()).openapi()
+    answer = described["paths"]["/v1/status"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answer == {"$ref": "#/components/schemas/MigrationStatus"}
+    members = described["components"]["schemas"]["PipelineStatus"]["properties"]
+    assert members["copy_total"]["anyOf"] == [{"type": "integer"}, {"type": "null"}]
+    assert members["replicated_through"]["anyOf"] == [{"type": "string", "format": "date-time"}, {"type": "null"}]

@@ -8,31 +8,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from replicator.cli.views import Snapshot, attention, copied_text, duration_text, lag_text, render
+from fakes.statuses import FINE, but, told
+from replicator.cli.views import attention, copied_text, duration_text, lag_text, render
+from replicator.status import MigrationStatus
 
 UNITS = {"s": 1, "min": 60, "h": 3600}
 
-PIPELINE = {
-    "phase": "copying",
-    "repairing": True,
-    "copy_stage": "running",
-    "copied": 1_234_567,
-    "copy_total": 98_765_432,
-    "copy_eta_s": 4000.0,
-    "applied": 3,
-    "applied_per_s": 1.0,
-    "lag_s": None,
-    "stream_lag_s": 2.0,
-    "dead_letters": 1,
-    "problems": ["1 dead letter is open", "target is failing: [429] busy"],
-}
+PIPELINE = but(
+    FINE,
+    phase="copying",
+    repairing=True,
+    copy_stage="running",
+    copied=1_234_567,
+    copy_total=98_765_432,
+    copy_eta_s=4000.0,
+    applied=3,
+    applied_per_s=1.0,
+    lag_s=None,
+    stream_lag_s=2.0,
+    dead_letters=1,
+    problems=["1 dead letter is open", "target is failing: [429] busy"],
+)
 
 
-def snapshot(**pipelines: dict[str, Any]) -> Snapshot:
-    return {"migration": "shop", "pipelines": pipelines}
-
-
-def drawn(shown: Snapshot, width: int, *, terminal: bool) -> str:
+def drawn(shown: MigrationStatus, width: int, *, terminal: bool) -> str:
     console = Console(file=StringIO(), width=width, force_terminal=terminal, color_system=None, soft_wrap=True)
     console.print(render(shown, console))
     assert isinstance(console.file, StringIO)
@@ -56,9 +55,9 @@ def test_durations_read_easily(seconds: float, text: str) -> None:
 
 
 def test_an_unknown_lag_is_called_so() -> None:
-    assert lag_text({"lag_s": None, "stream_lag_s": None}) == "unknown"
-    assert lag_text({"lag_s": None, "stream_lag_s": 2.0}) == "unknown (stream 2.0 s)"
-    assert lag_text({"lag_s": 3.0, "stream_lag_s": 2.0}) == "3.0 s"
+    assert lag_text(but(FINE, lag_s=None, stream_lag_s=None)) == "unknown"
+    assert lag_text(but(FINE, lag_s=None, stream_lag_s=2.0)) == "unknown (stream 2.0 s)"
+    assert lag_text(but(FINE, lag_s=3.0, stream_lag_s=2.0)) == "3.0 s"
 
 
 @pytest.mark.parametrize(
@@ -72,13 +71,13 @@ def test_an_unknown_lag_is_called_so() -> None:
     ],
 )
 def test_how_far_the_copy_is(changes: dict[str, Any], text: str) -> None:
-    assert copied_text({**PIPELINE, **changes}) == text
+    assert copied_text(but(PIPELINE, **changes)) == text
 
 
 @pytest.mark.parametrize(("width", "terminal"), [(400, True), (40, True), (40, False), (400, False)])
 def test_nothing_is_cut_however_narrow_it_is(width: int, terminal: bool) -> None:
     name = "a-pipeline-with-a-name-of-some-length"
-    text = drawn(snapshot(**{name: PIPELINE}), width, terminal=terminal)
+    text = drawn(told(**{name: PIPELINE}), width, terminal=terminal)
     for part in (name, "copying (repairing)", "1,234,567 of 98,765,432", "unknown (stream 2.0 s)"):
         assert part in text
     assert f"{name}: 1 dead letter is open\n" in text
@@ -88,5 +87,5 @@ def test_nothing_is_cut_however_narrow_it_is(width: int, terminal: bool) -> None
 
 def test_a_daemon_that_is_starting_needs_attention() -> None:
     """What is not known is never shown as good."""
-    assert attention(snapshot()) == ["shop: starting, nothing is known yet"]
-    assert drawn(snapshot(), 80, terminal=True) == "shop: starting, nothing is known yet\n"
+    assert attention(told()) == ["shop: starting, nothing is known yet"]
+    assert drawn(told(), 80, terminal=True) == "shop: starting, nothing is known yet\n"

@@ -1,0 +1,98 @@
+"""The status of a migration as its daemon tells it: what `GET /v1/status` answers, and what commands read of it.
+
+The document is flat; its members are grouped here by meaning. Whoever reads it may be older or newer than the daemon:
+members it does not know are passed over, so one that is added later needs a default here, which must say "unknown" and
+never "good". No member changes its meaning.
+"""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+
+Instant = Annotated[
+    AwareDatetime,
+    PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
+"""With its offset from UTC spelled as a number, also where that is 0."""
+
+
+class Part(BaseModel):
+    """Some members of a status. They are never changed but replaced as a whole."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Stage(Part):
+    """How far the pipeline is in its life.
+
+    `begins_in_s` is how long a repair still waits for the last requests of whoever wrote the target before.
+    """
+
+    name: str
+    phase: str
+    copy_stage: str
+    repairing: bool
+    begins_in_s: float
+    epoch: int
+    failure: str
+
+
+class Progress(Part):
+    """What has been done: rows of the copy over all runs, records and changes of this process. None is unknown."""
+
+    copied: int
+    copy_total: int | None
+    copied_per_s: float
+    copy_eta_s: float | None
+    read: int
+    applied: int
+    coalesced: int
+    rejected: int
+    late: int
+    applied_per_s: float
+
+
+class Times(Part):
+    """How far behind the target is. All times are the source's. None is unknown, and never to be read as good.
+
+    `replicated_through` and `lag_s` are unknown while copying and are held back by open dead letters; `stream_lag_s` is
+    that of the followed partitions alone. `retention_headroom_s` is how long until something unread may be trimmed.
+    """
+
+    replicated_through: Instant | None
+    lag_s: float | None
+    stream_lag_s: float | None
+    retention_headroom_s: float | None
+
+
+class Health(Part):
+    """What is under way, and what is wrong.
+
+    `problems` is why this pipeline needs somebody's attention, in words; empty when it does not. The daemon says it:
+    whoever reads the status may not know all that there is to be judged.
+    """
+
+    partitions: dict[str, int]
+    dead_letters: int
+    suspect_keys: int
+    concurrency: int
+    degraded: dict[str, str]
+    problems: list[str]
+
+
+class PipelineStatus(Health, Times, Progress, Stage):
+    """One pipeline. The groups' members follow each other from the last base to the first."""
+
+    @classmethod
+    def of(cls, stage: Stage, progress: Progress, times: Times, health: Health) -> Self:
+        """All groups together."""
+        return cls(**dict(stage), **dict(progress), **dict(times), **dict(health))
+
+
+class MigrationStatus(Part):
+    """Every pipeline by its name; none while the daemon is starting."""
+
+    migration: str
+    pipelines: dict[str, PipelineStatus]
