@@ -7,7 +7,9 @@
     ├── TransientError       the call is repeated with back-off and jitter, for ever, and health is degraded meanwhile;
     │   │                    at the start, after a few attempts, it becomes a ConfigurationError
     │   ├── ThrottledError   the same, and the target's concurrency or the source's budget gives way
-    │   └── AmbiguousError   the same, but the request may still take effect: its keys are suspect
+    │   ├── AmbiguousError   the same, but the request may still take effect: its keys are suspect
+    │   ├── AccessError      the same; its own class since at the start the fix is another: credentials, permissions
+    │   └── UnreachableError the same, likewise: address, proxy, network
     ├── PositionLostError    the pipeline stops, is called failed, and names the gap and the repair; nothing is skipped.
     │                        Other pipelines and the process go on
     ├── LeaseLostError       the process ends with exit code 1: another daemon has taken the migration over. A restart
@@ -61,6 +63,14 @@ class AmbiguousError(TransientError):
     """The call's outcome is unknown: it may have taken effect, or may do so later."""
 
 
+class AccessError(TransientError):
+    """Credentials are missing or not allowed to do this. They may be mended while we wait."""
+
+
+class UnreachableError(TransientError):
+    """No connection to the service."""
+
+
 class PositionLostError(ReplicatorError):
     """Changes between a position and what the source still holds are gone."""
 
@@ -71,3 +81,10 @@ class LeaseLostError(ReplicatorError):
 
 class ForeignOwnerError(ReplicatorError):
     """The target's marker was written by somebody else, or the target is not the one that was claimed."""
+
+
+def cannot_be_reached(where: str, error: Exception, *, check: str) -> ConfigurationError:
+    """What an operator is told at the start of a service that is not there. `check`: the fields that lead to it."""
+    return ConfigurationError(
+        where, f"cannot be reached ({error})", f"Check {check}, proxy and the network, then start again"
+    )

@@ -13,7 +13,14 @@ import asyncio
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
-from replicator.errors import ConfigurationError, ThrottledError, TransientError
+from replicator.errors import (
+    AccessError,
+    ConfigurationError,
+    ThrottledError,
+    TransientError,
+    UnreachableError,
+    cannot_be_reached,
+)
 
 THROTTLES = frozenset(
     {
@@ -80,14 +87,6 @@ class AwsRefusal(Exception):  # noqa: N818 — not a fault but an answer
         self.message = message
 
 
-class AccessError(TransientError):
-    """Credentials are missing or not allowed to do this."""
-
-
-class UnreachableError(TransientError):
-    """No connection to the service."""
-
-
 def translate(operation: str, error: Exception) -> Exception:
     """The engine's error for one of botocore's or of the connection."""
     if isinstance(error, exceptions.ClientError):
@@ -129,7 +128,5 @@ def configuration_error(where: str, error: Exception) -> ConfigurationError:
     if isinstance(error, AccessError | exceptions.BotoCoreError):
         return ConfigurationError(where, str(error), CREDENTIALS_FIX)
     if isinstance(error, UnreachableError):
-        return ConfigurationError(
-            where, f"cannot be reached ({error})", "Check region, endpoint, proxy and the network, then start again"
-        )
+        return cannot_be_reached(where, error, check="region, endpoint")
     return ConfigurationError(where, str(error), "Start again when the service answers")

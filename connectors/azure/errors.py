@@ -17,7 +17,15 @@ import aiohttp
 from azure.core import exceptions
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
-from replicator.errors import AmbiguousError, ConfigurationError, ThrottledError, TransientError
+from replicator.errors import (
+    AccessError,
+    AmbiguousError,
+    ConfigurationError,
+    ThrottledError,
+    TransientError,
+    UnreachableError,
+    cannot_be_reached,
+)
 
 RETRY_AFTER_HEADER = "x-ms-retry-after-ms"
 SUB_STATUS_HEADER = "x-ms-substatus"
@@ -54,14 +62,6 @@ class AzureRefusal(Exception):  # noqa: N818 — not a fault but an answer
         self.status = status
         self.sub_status = sub_status
         self.message = message
-
-
-class AccessError(TransientError):
-    """Credentials are missing or not allowed to do this. They may be mended while we wait."""
-
-
-class UnreachableError(TransientError):
-    """No connection to the service."""
 
 
 class UntrustedError(UnreachableError):
@@ -129,9 +129,7 @@ def configuration_error(where: str, error: Exception) -> ConfigurationError:
         return ConfigurationError(f"{where}.ca_bundle", str(error), TRUST_FIX)
     if isinstance(error, AzureRefusal):
         return ConfigurationError(where, str(error), "Check endpoint, database and container")
-    return ConfigurationError(
-        where, f"cannot be reached ({error})", "Check endpoint, proxy and the network, then start again"
-    )
+    return cannot_be_reached(where, error, check="endpoint")
 
 
 def _number(text: str | None) -> float | None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from connectors.azure.cosmos.calls import Calls, Hook, Send
 from connectors.azure.cosmos.sdk import Container
-from connectors.azure.errors import CREDENTIALS_FIX, AccessError, AzureRefusal
-from replicator.errors import ConfigurationError
+from connectors.azure.errors import CREDENTIALS_FIX, AzureRefusal
+from replicator.errors import AccessError, ConfigurationError
 
 
 async def require_access(

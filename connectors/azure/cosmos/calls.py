@@ -10,9 +10,7 @@ import anyio
 from azure.core.exceptions import HttpResponseError
 
 from connectors.azure.errors import (
-    AccessError,
     AzureRefusal,
-    UnreachableError,
     UntrustedError,
     answer_headers,
     configuration_error,
@@ -21,7 +19,7 @@ from connectors.azure.errors import (
 )
 from replicator.clocks import ServiceClock, elapsed_s
 from replicator.delivery import Delivery
-from replicator.errors import ForeignOwnerError, TransientError
+from replicator.errors import AccessError, ForeignOwnerError, TransientError, UnreachableError
 from replicator.telemetry import PipelineTelemetry
 
 T = TypeVar("T")

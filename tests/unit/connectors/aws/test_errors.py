@@ -11,14 +11,12 @@ from botocore.parsers import ResponseParserError
 from connectors.aws.errors import (
     ACCESS,
     THROTTLES,
-    AccessError,
     AwsRefusal,
-    UnreachableError,
     configuration_error,
     translate,
 )
 from fakes.streams import client_error
-from replicator.errors import ConfigurationError, ThrottledError, TransientError
+from replicator.errors import AccessError, ConfigurationError, ThrottledError, TransientError, UnreachableError
 
 AT_THE_START = {
     "AliasConflictParameterError", "ApiVersionNotFoundError", "AwsChunkedWrapperError", "BaseEndpointResolverError",

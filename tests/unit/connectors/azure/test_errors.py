@@ -16,15 +16,20 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpRespons
 from yarl import URL
 
 from connectors.azure.errors import (
-    AccessError,
     AzureRefusal,
-    UnreachableError,
     UntrustedError,
     configuration_error,
     is_batch_failure,
     translate,
 )
-from replicator.errors import AmbiguousError, ReplicatorError, ThrottledError, TransientError
+from replicator.errors import (
+    AccessError,
+    AmbiguousError,
+    ReplicatorError,
+    ThrottledError,
+    TransientError,
+    UnreachableError,
+)
 
 SERVICE = {"x-ms-activity-id": "a"}
 """By which an answer of the service is known."""
