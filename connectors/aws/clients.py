@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from typing import Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore import exceptions
+from botocore.loaders import Loader, create_loader
 
 from connectors.aws.config import AwsSourceConfig
 from connectors.aws.damage import refuse_damaged
@@ -38,7 +40,7 @@ async def open_client(
 
 
 def _create(service: str, config: AwsSourceConfig, endpoint: str | None) -> Any:
-    return AioSession(profile=config.profile).create_client(
+    return _session(config.profile).create_client(
         service,
         region_name=config.region,
         endpoint_url=endpoint,
@@ -52,3 +54,19 @@ def _create(service: str, config: AwsSourceConfig, endpoint: str | None) -> Any:
             user_agent_extra="replicator",
         ),
     )
+
+
+def _session(profile: str | None) -> AioSession:
+    """One of its own for each client: a session keeps credentials, which belong to a profile and to an event loop.
+
+    What it reads from botocore's data files is shared, since parsing them is most of what a client costs.
+    """
+    session = AioSession(profile=profile)
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    return session
+
+
+@cache
+def _loader(data_path: str | None) -> Loader:
+    """Keeps what it has parsed, for as long as the process lives. `data_path` may name files of the operator's own."""
+    return create_loader(data_path)
