@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
@@ -26,6 +26,15 @@ Response = Mapping[str, Any]
 """An answer as botocore parses it; its shape is the service's, not ours."""
 
 
+class Operation(Protocol):
+    """A method of one of botocore's clients, which bears the name of what it calls."""
+
+    @property
+    def __name__(self) -> str: ...
+
+    def __call__(self, **parameters: Any) -> Awaitable[Response]: ...
+
+
 class Caller:
     """Makes the calls of one source. The clock learns from every answer."""
 
@@ -35,31 +44,30 @@ class Caller:
         self._where = where
         self._telemetry = telemetry
 
-    async def call(self, client: Any, operation: str, **parameters: object) -> Response:
+    async def call(self, operation: Operation, **parameters: object) -> Response:
         """Repeats until the service gives a definite answer. Raises AwsRefusal when that is a refusal."""
+        return await self._repeated(operation, parameters, self._telemetry.source_failed)
 
-        return await self._repeated(client, operation, parameters, self._telemetry.source_failed)
-
-    async def probe(self, client: Any, operation: str, **parameters: object) -> Response:
+    async def probe(self, operation: Operation, **parameters: object) -> Response:
         """For the start: a few attempts. Raises ConfigurationError when the service cannot be used, AwsRefusal."""
         for attempt in range(1, PROBE_ATTEMPTS + 1):
             try:
-                return await self._once(client, operation, parameters)
+                return await self._once(operation, parameters)
             except (TransientError, ConfigurationError) as error:
                 if attempt == PROBE_ATTEMPTS:
                     raise configuration_error(self._where, error) from error
                 await anyio.sleep(0.2 * attempt)
         raise AssertionError("unreachable")
 
-    async def paid(self, client: Any, operation: str, **parameters: object) -> Response:
+    async def paid(self, operation: Operation, **parameters: object) -> Response:
         """As `call`, within the read budget, and charged to it."""
         parameters |= PRICED
-        return await self._charged(lambda: self._repeated(client, operation, parameters, self.paid_failed))
+        return await self._charged(lambda: self._repeated(operation, parameters, self.paid_failed))
 
-    async def paid_probe(self, client: Any, operation: str, **parameters: object) -> Response:
+    async def paid_probe(self, operation: Operation, **parameters: object) -> Response:
         """As `probe`, within the read budget, and charged to it."""
         parameters |= PRICED
-        return await self._charged(lambda: self.probe(client, operation, **parameters))
+        return await self._charged(lambda: self.probe(operation, **parameters))
 
     async def _charged(self, answered: Callable[[], Awaitable[Response]]) -> Response:
         async with self.budget.held():
@@ -70,26 +78,25 @@ class Caller:
         return answer
 
     async def _repeated(
-        self, client: Any, operation: str, parameters: Mapping[str, object], failed: Callable[[TransientError], None]
+        self, operation: Operation, parameters: Mapping[str, object], failed: Callable[[TransientError], None]
     ) -> Response:
         async def attempt() -> Response:
-            return await self._once(client, operation, parameters)
+            return await self._once(operation, parameters)
 
         return await retrying(attempt, failed)
 
-    async def _once(self, client: Any, operation: str, parameters: Mapping[str, object]) -> Response:
-        method: Callable[..., Any] = getattr(client, operation)
+    async def _once(self, operation: Operation, parameters: Mapping[str, object]) -> Response:
         sent = elapsed_s()
         try:
             with anyio.fail_after(CALL_TIMEOUT_S):
-                answer: Response = await method(**parameters)
+                answer = await operation(**parameters)
         except Exception as error:
-            translated = translate(operation, error)
+            translated = translate(operation.__name__, error)
             if translated is error:
                 raise
             raise translated from error
         if not answer.keys() - {"ResponseMetadata"}:
-            raise TransientError(f"{operation}: an answer without content, maybe not from the service")
+            raise TransientError(f"{operation.__name__}: an answer without content, maybe not from the service")
         self._observe(answer, sent)
         self._telemetry.source_answered(0.0)
         return answer

@@ -175,8 +175,10 @@ def _small_pages(source: DynamoDbSource) -> None:
     def limited(params: dict[str, Any], **_: object) -> dict[str, Any]:
         return {**params, "Limit": next(sizes)}
 
-    source._table_client.meta.events.register("provide-client-params.dynamodb.Scan", limited)
-    source._streams_client.meta.events.register("provide-client-params.dynamodb-streams.GetRecords", limited)
+    table: Any = source._table_client
+    streams: Any = source._streams_client
+    table.meta.events.register("provide-client-params.dynamodb.Scan", limited)
+    streams.meta.events.register("provide-client-params.dynamodb-streams.GetRecords", limited)
 
 
 @asynccontextmanager

@@ -188,8 +188,17 @@ class StreamedTable:
         return id_
 
 
+@dataclass(frozen=True)
+class Meta:
+    """What a client knows of itself."""
+
+    endpoint_url: str = "https://dynamodb.example"
+
+
 class ServiceClient:
     """What the fake clients have in common: they count calls, take time, err on request and tell the service's time."""
+
+    meta = Meta()
 
     def __init__(self, table: StreamedTable, *, latency_s: float = 0.0, fault: Fault = no_fault) -> None:
         self.calls: Counter[str] = Counter()

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any
 from urllib.parse import urlsplit
 
 from connectors.aws.calls import Caller
@@ -10,6 +9,7 @@ from connectors.aws.clients import open_client
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
 from connectors.aws.dynamodb.lookup import request_items
 from connectors.aws.dynamodb.records import row_change
+from connectors.aws.dynamodb.sdk import LambdaClient, StreamsClient, TableClient
 from connectors.aws.dynamodb.shards import ShardListing, shard_id
 from connectors.aws.dynamodb.table import Table
 from connectors.aws.errors import AwsRefusal
@@ -26,17 +26,22 @@ MOST_READERS = 2
 
 
 async def check_table(
-    caller: Caller, table_client: Any, streams: Any, config: DynamoDbSourceConfig, table: Table, where: str
+    caller: Caller,
+    table_client: TableClient,
+    streams: StreamsClient,
+    config: DynamoDbSourceConfig,
+    table: Table,
+    where: str,
 ) -> list[Finding]:
     """Called once connected, so the table exists, and its stream with the right view type. Without `streams` nothing
     is to be followed.
     """
 
     async def scan() -> None:
-        answer = await caller.paid_probe(table_client, "scan", TableName=table.name, Limit=1)
+        answer = await caller.paid_probe(table_client.scan, TableName=table.name, Limit=1)
         now = caller.clock.latest()
         keys = [row_change(item, table.shape, now).key for item in answer["Items"]] or [made_up_key(table)]
-        await caller.paid_probe(table_client, "batch_get_item", RequestItems=request_items(table.name, keys))
+        await caller.paid_probe(table_client.batch_get_item, RequestItems=request_items(table.name, keys))
 
     async def follow() -> None:
         await _read_one_page(caller, streams, table)
@@ -65,19 +70,18 @@ async def _tried(permission: str, where: str, attempt: Callable[[], Awaitable[No
     return Finding(Severity.OK, where, f"{permission} are permitted")
 
 
-async def _read_one_page(caller: Caller, streams: Any, table: Table) -> None:
+async def _read_one_page(caller: Caller, streams: StreamsClient, table: Table) -> None:
     assert table.stream_arn is not None  # noqa: S101 — required when connecting
-    await caller.probe(streams, "describe_stream", StreamArn=table.stream_arn, Limit=1)
+    await caller.probe(streams.describe_stream, StreamArn=table.stream_arn, Limit=1)
     shards = await ShardListing(caller, streams, table.stream_arn).partitions()
     for shard in shards[-1:]:
         iterator = await caller.probe(
-            streams,
-            "get_shard_iterator",
+            streams.get_shard_iterator,
             StreamArn=table.stream_arn,
             ShardId=shard_id(shard),
             ShardIteratorType="LATEST",
         )
-        await caller.probe(streams, "get_records", ShardIterator=iterator["ShardIterator"], Limit=1)
+        await caller.probe(streams.get_records, ShardIterator=iterator["ShardIterator"], Limit=1)
 
 
 def _expiry(table: Table, where: str) -> Finding:
@@ -95,9 +99,10 @@ def elsewhere(config: DynamoDbSourceConfig) -> DynamoDbSourceConfig:
 async def _readers(caller: Caller, config: DynamoDbSourceConfig, table: Table, where: str) -> Finding:
     """Lambda triggers are the only readers that can be counted from outside."""
     most = 1 if table.replicas else MOST_READERS
+    client: LambdaClient
     try:
         async with open_client("lambda", elsewhere(config), where) as client:
-            answer = await caller.probe(client, "list_event_source_mappings", EventSourceArn=table.stream_arn)
+            answer = await caller.probe(client.list_event_source_mappings, EventSourceArn=table.stream_arn)
     except (ConfigurationError, AwsRefusal) as error:
         others = "nobody else" if most == 1 else "at most one other"
         return Finding(

@@ -1,12 +1,12 @@
 """Single items, read consistently."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import anyio
 
 from connectors.aws.calls import Caller, Response, consumed
 from connectors.aws.dynamodb.records import TableShape, missing_change, row_change, wire_key
+from connectors.aws.dynamodb.sdk import ItemsClient
 from replicator.delivery import Backoff
 from replicator.documents import Document
 from replicator.errors import ThrottledError
@@ -20,7 +20,7 @@ UNITS_OF_FULL_ANSWER = 256
 
 
 async def lookup(
-    caller: Caller, client: Any, table: str, shape: TableShape, keys: Sequence[str]
+    caller: Caller, client: ItemsClient, table: str, shape: TableShape, keys: Sequence[str]
 ) -> dict[str, Change[Document]]:
     """What the table holds under these keys now; a delete for a key without an item."""
     found = {key: missing_change(key) for key in keys}
@@ -29,7 +29,7 @@ async def lookup(
         pending: object = request_items(table, distinct[start : start + MOST_KEYS])
         attempt = 0
         while pending:
-            answer = await caller.paid(client, "batch_get_item", RequestItems=pending)
+            answer = await caller.paid(client.batch_get_item, RequestItems=pending)
             found.update((change.key, change) for change in _rows(answer, table, shape, caller))
             pending = answer.get("UnprocessedKeys")
             if pending:

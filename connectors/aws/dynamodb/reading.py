@@ -8,6 +8,7 @@ import anyio
 
 from connectors.aws.calls import Caller
 from connectors.aws.dynamodb.records import TableShape, committed_at, stream_change
+from connectors.aws.dynamodb.sdk import StreamsClient
 from connectors.aws.dynamodb.shard_time import ShardTime
 from connectors.aws.dynamodb.shards import ShardListing, shard_id
 from connectors.aws.errors import AwsRefusal
@@ -46,7 +47,7 @@ class ShardReader:
     def __init__(
         self,
         caller: Caller,
-        client: Any,
+        client: StreamsClient,
         listing: ShardListing,
         partition: Partition,
         resume: Resume,
@@ -111,9 +112,7 @@ class ShardReader:
         """A page that was really read: a refusal proves nothing about time and is not handed out as an empty one."""
         while iterator:
             try:
-                answer = await self._caller.call(
-                    self._client, "get_records", ShardIterator=iterator, Limit=PAGE_RECORDS
-                )
+                answer = await self._caller.call(self._client.get_records, ShardIterator=iterator, Limit=PAGE_RECORDS)
             except AwsRefusal as refusal:
                 iterator = await self._recover(refusal)
             else:
@@ -172,8 +171,7 @@ class ShardReader:
         if not from_horizon:
             where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": str(self._position)}
         answer = await self._caller.call(
-            self._client,
-            "get_shard_iterator",
+            self._client.get_shard_iterator,
             StreamArn=self._partition.log,
             ShardId=shard_id(self._partition),
             **where,

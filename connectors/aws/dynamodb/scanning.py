@@ -5,11 +5,12 @@ the table nothing): whatever lists bounded partitions and reads them as rows.
 """
 
 from collections.abc import AsyncGenerator
-from typing import Any, Protocol
+from typing import Protocol
 
 from connectors.aws.calls import Caller
 from connectors.aws.dynamodb.attributes import read_item
 from connectors.aws.dynamodb.records import TableShape, row_change, wire_key
+from connectors.aws.dynamodb.sdk import TableClient
 from replicator.documents import Document, key_text
 from replicator.model import Batch, Partition, Resume
 
@@ -28,7 +29,7 @@ class SegmentScan:
     """Parallel scan, within the read budget."""
 
     def __init__(
-        self, caller: Caller, client: Any, table: str, shape: TableShape, *, segments: int, consistent: bool
+        self, caller: Caller, client: TableClient, table: str, shape: TableShape, *, segments: int, consistent: bool
     ) -> None:
         self._caller = caller
         self._client = client
@@ -48,8 +49,7 @@ class SegmentScan:
         while True:
             start = {"ExclusiveStartKey": wire_key(position)} if position else {}
             answer = await self._caller.paid(
-                self._client,
-                "scan",
+                self._client.scan,
                 TableName=self._table,
                 Segment=int(segment),
                 TotalSegments=int(segments),

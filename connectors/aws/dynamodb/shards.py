@@ -1,10 +1,9 @@
 """The shards of a stream: the complete listing, with parents."""
 
-from typing import Any
-
 import anyio
 
 from connectors.aws.calls import Caller
+from connectors.aws.dynamodb.sdk import StreamsClient
 from connectors.aws.errors import AwsRefusal
 from replicator.model import Partition
 
@@ -17,7 +16,7 @@ GONE = frozenset({"ResourceNotFoundException", "TrimmedDataAccessException"})
 class ShardListing:
     """Lists the shards of one stream."""
 
-    def __init__(self, caller: Caller, client: Any, stream_arn: str) -> None:
+    def __init__(self, caller: Caller, client: StreamsClient, stream_arn: str) -> None:
         self._caller = caller
         self._client = client
         self.stream_arn = stream_arn
@@ -58,8 +57,7 @@ class ShardListing:
         for orphan in {parent for parent in shards.values() if parent and parent not in shards} - self._gone:
             try:
                 await self._caller.call(
-                    self._client,
-                    "get_shard_iterator",
+                    self._client.get_shard_iterator,
                     StreamArn=self.stream_arn,
                     ShardId=orphan,
                     ShardIteratorType="TRIM_HORIZON",
@@ -77,7 +75,7 @@ class ShardListing:
         shards: dict[str, str | None] = {}
         page: dict[str, str] = {}
         while True:
-            answer = await self._caller.call(self._client, "describe_stream", StreamArn=self.stream_arn, **page)
+            answer = await self._caller.call(self._client.describe_stream, StreamArn=self.stream_arn, **page)
             description = answer["StreamDescription"]
             shards.update((shard["ShardId"], shard.get("ParentShardId")) for shard in description["Shards"])
             last = description.get("LastEvaluatedShardId")

@@ -14,6 +14,7 @@ from connectors.aws.dynamodb.lookup import lookup
 from connectors.aws.dynamodb.reading import RETENTION, ShardReader
 from connectors.aws.dynamodb.records import row_change
 from connectors.aws.dynamodb.scanning import SegmentScan
+from connectors.aws.dynamodb.sdk import StreamsClient, TableClient
 from connectors.aws.dynamodb.shards import ShardListing
 from connectors.aws.dynamodb.table import Table, describe, expiry_name, require_enabled, require_stream
 from connectors.aws.errors import AwsRefusal, configuration_error
@@ -27,7 +28,9 @@ from replicator.registry import SourceContext
 class DynamoDbSource:
     """See `replicator.ports.Source`. Usable once connected."""
 
-    def __init__(self, config: DynamoDbSourceConfig, context: SourceContext, table: Any, streams: Any) -> None:
+    def __init__(
+        self, config: DynamoDbSourceConfig, context: SourceContext, table: TableClient, streams: StreamsClient
+    ) -> None:
         self._config = config
         self._where = context.where
         self._follows = context.mode is not Mode.COPY
@@ -125,9 +128,7 @@ class DynamoDbSource:
 
     async def sample(self, count: int) -> list[Change[Document]]:
         try:
-            answer = await self._caller.paid_probe(
-                self._table_client, "scan", TableName=self._config.table, Limit=count
-            )
+            answer = await self._caller.paid_probe(self._table_client.scan, TableName=self._config.table, Limit=count)
         except AwsRefusal as refusal:
             raise configuration_error(self._where, refusal) from refusal
         now = self.clock.latest()
@@ -145,7 +146,7 @@ class DynamoDbSource:
 
     async def _describe(self) -> Mapping[str, Any]:
         with self._while_it_exists():
-            answer = await self._caller.call(self._table_client, "describe_table", TableName=self._config.table)
+            answer = await self._caller.call(self._table_client.describe_table, TableName=self._config.table)
         description: Mapping[str, Any] = answer["Table"]
         return description
 
@@ -155,7 +156,7 @@ class DynamoDbSource:
         if known is None:
             return
         with self._while_it_exists():
-            answer = await self._caller.call(self._table_client, "describe_time_to_live", TableName=self._config.table)
+            answer = await self._caller.call(self._table_client.describe_time_to_live, TableName=self._config.table)
         if expiry_name(answer) != known:
             raise PositionLostError(
                 f"the time to live of table {self._config.table} is no longer that of attribute {known}, by which "

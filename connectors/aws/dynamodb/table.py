@@ -7,6 +7,7 @@ from typing import Any
 from connectors.aws.calls import Caller
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
 from connectors.aws.dynamodb.records import TableShape
+from connectors.aws.dynamodb.sdk import StreamsClient, TableClient
 from connectors.aws.errors import AwsRefusal, configuration_error
 from replicator.errors import ConfigurationError
 
@@ -29,11 +30,11 @@ class Table:
     replicas: int
 
 
-async def describe(caller: Caller, client: Any, config: DynamoDbSourceConfig, where: str) -> Table:
+async def describe(caller: Caller, client: TableClient, config: DynamoDbSourceConfig, where: str) -> Table:
     """Raises ConfigurationError for a table that is missing or not ready, or a budget that is required and missing."""
     try:
-        answer = await caller.probe(client, "describe_table", TableName=config.table)
-        expiry = await caller.probe(client, "describe_time_to_live", TableName=config.table)
+        answer = await caller.probe(client.describe_table, TableName=config.table)
+        expiry = await caller.probe(client.describe_time_to_live, TableName=config.table)
     except AwsRefusal as refusal:
         raise _not_usable(refusal, config, where) from refusal
     description = answer["Table"]
@@ -70,10 +71,10 @@ def require_stream(table: Table, where: str) -> None:
         )
 
 
-async def require_enabled(caller: Caller, client: Any, table: Table, where: str) -> None:
+async def require_enabled(caller: Caller, client: StreamsClient, table: Table, where: str) -> None:
     """Raises ConfigurationError while the stream does not record yet, or no answer says what time it is."""
     try:
-        answer = await caller.probe(client, "describe_stream", StreamArn=table.stream_arn, Limit=1)
+        answer = await caller.probe(client.describe_stream, StreamArn=table.stream_arn, Limit=1)
     except AwsRefusal as refusal:
         raise configuration_error(where, refusal) from refusal
     status = answer["StreamDescription"]["StreamStatus"]

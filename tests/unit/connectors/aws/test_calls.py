@@ -24,7 +24,7 @@ def bench() -> tuple[TableClient, Caller]:
 
 
 def describe(caller: Caller, client: TableClient) -> Any:
-    return caller.call(client, "describe_table", TableName=TABLE_NAME)
+    return caller.call(client.describe_table, TableName=TABLE_NAME)
 
 
 @in_virtual_time
@@ -48,7 +48,7 @@ async def test_failures_are_repeated_for_ever_and_make_the_source_degraded() -> 
 async def test_a_refusal_is_handed_on_at_once() -> None:
     client, caller = bench()
     with pytest.raises(AwsRefusal):
-        await caller.call(client, "describe_table", TableName="other")
+        await caller.call(client.describe_table, TableName="other")
     assert client.calls["describe_table"] == 1
 
 
@@ -71,7 +71,7 @@ async def test_a_call_without_an_answer_is_given_up_and_repeated() -> None:
     _, caller = bench()
     client = SilentClient(2)
     began = elapsed_s()
-    await caller.call(client, "describe_table")
+    await caller.call(client.describe_table)
     assert client.calls == 3
     assert 2 * CALL_TIMEOUT_S <= elapsed_s() - began < 2 * CALL_TIMEOUT_S + 2
 
@@ -92,7 +92,7 @@ class EmptyClient:
 @in_virtual_time
 async def test_an_answer_without_content_is_repeated() -> None:
     _, caller = bench()
-    answer = await caller.call(EmptyClient(3), "get_records")
+    answer = await caller.call(EmptyClient(3).get_records)
     assert answer["Records"] == []
 
 
@@ -107,7 +107,7 @@ class TestProbe:
             client.fault = lambda operation: client_error(operation, code)
             began = elapsed_s()
             with pytest.raises(ConfigurationError, match=r"pipelines\.a\.source") as told:
-                await caller.probe(client, "describe_table", TableName=TABLE_NAME)
+                await caller.probe(client.describe_table, TableName=TABLE_NAME)
             assert code in str(told.value)
             assert client.calls["describe_table"] == PROBE_ATTEMPTS
             assert elapsed_s() - began < 2
@@ -119,7 +119,7 @@ class TestProbe:
         client, caller = bench()
         errors = iter([client_error("describe_table", "InternalServerError")])
         client.fault = lambda _: next(errors, None)
-        assert (await caller.probe(client, "describe_table", TableName=TABLE_NAME))["Table"]
+        assert (await caller.probe(client.describe_table, TableName=TABLE_NAME))["Table"]
 
 
 @in_virtual_time
@@ -142,5 +142,5 @@ async def test_paid_calls_give_way_when_throttled_others_do_not() -> None:
     await describe(caller, client)
     assert caller.budget.per_s == 10.0
     errors = iter([client_error("x", "ThrottlingException")] * 2)
-    await caller.paid(client, "scan", TableName=TABLE_NAME)
+    await caller.paid(client.scan, TableName=TABLE_NAME)
     assert caller.budget.per_s == pytest.approx(5.0, abs=0.1)

@@ -45,7 +45,7 @@ class Bench:
 
     async def connected(self) -> "Bench":
         """With the service's clock known, as it is once a source has connected."""
-        await self.caller.call(self.streams, "describe_stream", StreamArn=STREAM_ARN)
+        await self.caller.call(self.streams.describe_stream, StreamArn=STREAM_ARN)
         return self
 
     def reader(self, resume: Resume) -> ShardReader:

@@ -36,7 +36,7 @@ class Bench:
         )
 
     async def connected(self) -> "Bench":
-        await self.caller.call(self.client, "describe_table", TableName=TABLE_NAME)
+        await self.caller.call(self.client.describe_table, TableName=TABLE_NAME)
         return self
 
     async def read(self, partition: Partition, position: str | None = None) -> list[Batch[Document]]:
@@ -117,5 +117,5 @@ async def test_a_throttled_stream_does_not_slow_the_copy_down() -> None:
     throttles = iter([True] * 6)
     throttled = client_error("get_records", "LimitExceededException")
     streams.fault = lambda _: throttled if next(throttles, False) else None
-    await bench.caller.call(streams, "describe_stream", StreamArn="")
+    await bench.caller.call(streams.describe_stream, StreamArn="")
     assert bench.budget.per_s == 100.0
