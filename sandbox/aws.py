@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Self
 import anyio
 import anyio.to_thread
 
+from sandbox.lifeline import ends_with_parent
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -33,18 +35,17 @@ RESET_PATH = "/_ministack/reset"
 OUTPUT_TAIL_BYTES = 4_000
 POLL_S = 0.02
 
-# The server watches a pipe that only its parent holds: when the parent is gone, even by SIGKILL, the pipe
-# ends and so does the server. PR_SET_PDEATHSIG would fire when the *thread* that started it ends.
-_LAUNCHER = """
-import os, shutil, threading
-def watch():
-    os.read(0, 1)
-    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
-    os._exit(0)
-threading.Thread(target=watch, daemon=True).start()
+_LAUNCHER = ends_with_parent(
+    """
 from ministack.app import main
 main()
-"""
+""",
+    orphaned="""
+import shutil
+shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+os._exit(0)
+""",
+)
 
 
 class AwsServerError(Exception):

@@ -12,22 +12,25 @@ from typing import Self
 
 import anyio
 
+from sandbox.lifeline import ends_with_parent
+
 POLL_S = 0.02
 TAIL_BYTES = 4_000
 
-
-# Each program watches a pipe that only its parent holds: when the parent is gone, even by SIGKILL, the pipe ends and
-# the program stops as if it were asked to. SIGINT interrupts it even where a background shell has it ignored.
-_LAUNCHER = """
-import os, runpy, signal, sys, threading
-def watch():
-    os.read(0, 1)
-    os.kill(os.getpid(), signal.SIGTERM)
+# A program that has lost its parent stops as if it were asked to. SIGINT interrupts it even where a background shell
+# has it ignored.
+_LAUNCHER = ends_with_parent(
+    """
+import runpy, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-threading.Thread(target=watch, daemon=True).start()
 module = sys.argv.pop(1)
 runpy.run_module(module, run_name="__main__", alter_sys=True)
-"""
+""",
+    orphaned="""
+import signal
+os.kill(os.getpid(), signal.SIGTERM)
+""",
+)
 
 
 class ProgramError(Exception):
