@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from dataclasses import fields
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 PREFIX: Final = "/_sandbox/"
 
@@ -33,3 +38,11 @@ async def answered(
     if answer is None:
         return web.json_response({"error": f"no such command: {http.method} {http.path}"}, status=404)
     return web.json_response(answer)
+
+
+def parsed(kind: type[T], body: object) -> T:
+    """What JSON describes by its members. Raises ValueError for what is no good, or as `kind` does."""
+    members = {member.name for member in fields(kind)}
+    if not isinstance(body, dict) or body.keys() - members:
+        raise ValueError(f"a {kind.__name__} has the members {', '.join(sorted(members))}, not {body!r}")
+    return TypeAdapter(kind).validate_python(body)

@@ -15,13 +15,11 @@ Everything is JSON and needs no authorization:
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
-
-from sandbox.control import answered
+from sandbox.control import answered, parsed
 from sandbox.cosmos.errors import CosmosError
 from sandbox.cosmos.faults import Fault
 
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from sandbox.cosmos.server import CosmosServer
-
-_FAULT = TypeAdapter(Fault)
 
 
 async def control(server: CosmosServer, http: web.BaseRequest) -> web.Response:
@@ -47,7 +43,7 @@ def _perform(server: CosmosServer, command: str, argument: str, body: dict[str, 
         case "GET faults":
             return {str(number): asdict(fault) for number, fault in server.faults.rules().items()}
         case "POST faults":
-            return {"number": server.faults.add(_parse_fault(body))}
+            return {"number": server.faults.add(parsed(Fault, body))}
         case "DELETE faults":
             server.faults.remove(int(argument)) if argument else server.faults.clear()
         case "PUT budget":
@@ -59,13 +55,6 @@ def _perform(server: CosmosServer, command: str, argument: str, body: dict[str, 
         case _:
             return None
     return {"done": True}
-
-
-def _parse_fault(body: dict[str, object]) -> Fault:
-    unknown = body.keys() - {member.name for member in fields(Fault)}
-    if unknown:
-        raise ValueError(f"a fault has no members {sorted(unknown)}")
-    return _FAULT.validate_python(body)
 
 
 def _set_budget(server: CosmosServer, body: dict[str, object]) -> None:

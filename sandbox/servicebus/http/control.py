@@ -14,13 +14,13 @@ Everything is JSON and needs no authorization:
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from sandbox.control import answered
+from sandbox.control import answered, parsed
 from sandbox.servicebus.broker.errors import RefusedError
 from sandbox.servicebus.broker.settings import QueueSettings
 from sandbox.servicebus.faults import Fault
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from sandbox.servicebus.server import ServiceBusServer
 
-T = TypeVar("T", Fault, QueueSettings)
-
 
 async def control(server: ServiceBusServer, http: web.BaseRequest) -> web.Response:
     """Answer one control request."""
@@ -40,7 +38,7 @@ async def control(server: ServiceBusServer, http: web.BaseRequest) -> web.Respon
 
 def parse_queues(body: dict[str, object]) -> dict[str, QueueSettings]:
     """Settings by name, as JSON has them. Raises ValueError or RefusedError."""
-    return {name: _parse(QueueSettings, settings) for name, settings in body.items()}
+    return {name: parsed(QueueSettings, settings) for name, settings in body.items()}
 
 
 def _perform(
@@ -54,7 +52,7 @@ def _perform(
         case "GET faults":
             return {str(number): asdict(fault) for number, fault in server.faults.rules().items()}
         case "POST faults":
-            return {"number": server.faults.add(_parse(Fault, body))}
+            return {"number": server.faults.add(parsed(Fault, body))}
         case "DELETE faults":
             server.faults.remove(int(argument)) if argument else server.faults.clear()
         case "POST queues":
@@ -67,10 +65,3 @@ def _perform(
         case _:
             return None
     return {"done": True}
-
-
-def _parse(kind: type[T], body: object) -> T:
-    members = {member.name for member in fields(kind)}
-    if not isinstance(body, dict) or body.keys() - members:
-        raise ValueError(f"a {kind.__name__} has the members {', '.join(sorted(members))}, not {body!r}")
-    return TypeAdapter(kind).validate_python(body)
