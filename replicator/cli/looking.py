@@ -10,11 +10,11 @@ from connectors import registry
 from replicator.clocks import elapsed_s
 from replicator.config.models import MigrationConfig, PipelineConfig
 from replicator.delivery import Fence
-from replicator.engine.daemon import open_pipeline
+from replicator.engine.daemon import Shared, open_pipeline
 from replicator.engine.pipeline import Pipeline
 from replicator.ports import StateStore
 from replicator.state.sqlite import SqliteStore
-from replicator.telemetry import Metrics, PipelineTelemetry
+from replicator.telemetry import Metrics
 
 LONGEST_LOOK_S = 86_400.0
 
@@ -30,6 +30,5 @@ async def look_at(
         if store is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             store = await stack.enter_async_context(SqliteStore(Path(folder) / "unused.sqlite"))
-        telemetry = PipelineTelemetry(Metrics(), name)
-        opened = open_pipeline(name, config, migration, registry(), store=store, fence=fence, telemetry=telemetry)
-        yield await stack.enter_async_context(opened)
+        shared = Shared(migration.limits, registry(), store, fence, Metrics())
+        yield await stack.enter_async_context(open_pipeline(name, config, shared))

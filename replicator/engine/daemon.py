@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
 import structlog
 
 from replicator.clocks import elapsed_s
-from replicator.config.models import MigrationConfig, PipelineConfig
+from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.lease import DaemonLease
 from replicator.engine.ownership import Claim
@@ -36,10 +37,10 @@ class Daemon:
         self.metrics = metrics
         self.statuses: dict[str, PipelineStatus] = {}
         self.started = anyio.Event()
-        self._registry = registry
         self._store = store
         self._adopt = adopt
         self._fence = Fence(config.limits.request_lifetime_s)
+        self._shared = Shared(config.limits, registry, store, self._fence, metrics)
         self._lease = DaemonLease(store, config.limits.lease_s, self._fence)
         self._pipelines: dict[str, Pipeline[Any]] = {}
         self._sizes: dict[str, Size] = {}
@@ -92,7 +93,10 @@ class Daemon:
 
     async def _begin(self, stack: AsyncExitStack) -> None:
         """Looks at everything first and writes only when every pipeline may begin."""
-        opened = [await self._open(stack, name, config) for name, config in self.config.pipelines.items()]
+        opened = [
+            await stack.enter_async_context(open_pipeline(name, config, self._shared))
+            for name, config in self.config.pipelines.items()
+        ]
         claims: dict[str, Claim] = {}
         for pipeline in opened:
             await connect(pipeline)
@@ -107,14 +111,6 @@ class Daemon:
             else:
                 await pipeline.recall()
         self._pipelines = {pipeline.name: pipeline for pipeline in opened}
-
-    async def _open(self, stack: AsyncExitStack, name: str, config: PipelineConfig) -> Pipeline[Any]:
-        telemetry = PipelineTelemetry(self.metrics, name)
-        return await stack.enter_async_context(
-            open_pipeline(
-                name, config, self.config, self._registry, store=self._store, fence=self._fence, telemetry=telemetry
-            )
-        )
 
     async def _work(self) -> None:
         self.started.set()
@@ -166,27 +162,23 @@ class Daemon:
         return max(0.0, latest - elapsed_s())
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the pipelines of a migration have in common."""
+
+    limits: LimitsConfig
+    registry: Registry
+    store: StateStore
+    fence: Fence
+    metrics: Metrics
+
+
 @asynccontextmanager
-async def open_pipeline(
-    name: str,
-    config: PipelineConfig,
-    migration: MigrationConfig,
-    registry: Registry,
-    *,
-    store: StateStore,
-    fence: Fence,
-    telemetry: PipelineTelemetry,
-) -> AsyncIterator[Pipeline[Any]]:
-    """A pipeline with its source and target, not connected yet."""
-    limits = migration.limits
-    source_kind, target_kind = registry.pair(name, config.source.type, config.target.type)
-    delivery = Delivery(
-        limiter=AdaptiveLimiter(config.target.max_concurrency),
-        budget=RateBudget(config.target.max_request_units),
-        fence=fence,
-        timeout_s=limits.request_timeout_s,
-        telemetry=telemetry,
-    )
+async def open_pipeline(name: str, config: PipelineConfig, shared: Shared) -> AsyncIterator[Pipeline[Any]]:
+    """A pipeline with its source and target, not connected yet. Raises ConfigurationError where they do not match."""
+    source_kind, target_kind = shared.registry.pair(name, config.source.type, config.target.type)
+    telemetry = PipelineTelemetry(shared.metrics, name)
+    delivery = _delivery(config.target, shared, telemetry)
     where = f"pipelines.{name}"
     async with (
         source_kind.open(config.source, SourceContext(f"{where}.source", telemetry, Mode(config.mode))) as source,
@@ -197,17 +189,31 @@ async def open_pipeline(
             source=source,
             target=target,
             delivery=delivery,
-            store=store,
-            options=PipelineOptions(
-                lifetime_s=limits.request_lifetime_s,
-                beat_s=limits.marker_interval_s,
-                discover_s=config.discover_interval_s,
-                most_batches=limits.max_batches,
-                mode=Mode(config.mode),
-                remove_foreign=config.target.foreign == "remove",
-            ),
+            store=shared.store,
+            options=_options(config, shared.limits),
             telemetry=telemetry,
         )
+
+
+def _delivery(target: TargetConfig, shared: Shared, telemetry: PipelineTelemetry) -> Delivery:
+    return Delivery(
+        limiter=AdaptiveLimiter(target.max_concurrency),
+        budget=RateBudget(target.max_request_units),
+        fence=shared.fence,
+        timeout_s=shared.limits.request_timeout_s,
+        telemetry=telemetry,
+    )
+
+
+def _options(config: PipelineConfig, limits: LimitsConfig) -> PipelineOptions:
+    return PipelineOptions(
+        lifetime_s=limits.request_lifetime_s,
+        beat_s=limits.marker_interval_s,
+        discover_s=config.discover_interval_s,
+        most_batches=limits.max_batches,
+        mode=Mode(config.mode),
+        remove_foreign=config.target.foreign == "remove",
+    )
 
 
 async def connect(pipeline: Pipeline[Any]) -> None:
