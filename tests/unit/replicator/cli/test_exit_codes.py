@@ -28,6 +28,8 @@ SAMPLES: dict[str, errors.ReplicatorError] = {
     "TransientError": errors.TransientError("503"),
     "ThrottledError": errors.ThrottledError("429"),
     "AmbiguousError": errors.AmbiguousError("cut"),
+    "AccessError": errors.AccessError("403"),
+    "UnreachableError": errors.UnreachableError("refused"),
     "PositionLostError": errors.PositionLostError("a gap"),
 }
 
