@@ -1,7 +1,7 @@
 """The HTTP interface of a daemon: health, metrics, status, dead letters."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 from fastapi import FastAPI, HTTPException, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -25,6 +25,13 @@ class Running(Protocol):
     async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]: ...
 
     async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried: ...
+
+
+class Readiness(BaseModel):
+    """Whether nothing needs attention, or else what does, by pipeline."""
+
+    ready: bool
+    problems: dict[str, list[str]]
 
 
 class Letters(BaseModel):
@@ -52,12 +59,12 @@ def create_app(daemon: Running, registry: CollectorRegistry) -> FastAPI:
         return {"status": "alive"}
 
     @app.get("/readyz", summary="200 while nothing needs attention, 503 with the reasons otherwise")
-    async def readyz(response: Response) -> dict[str, Any]:
+    async def readyz(response: Response) -> Readiness:
         problems = {name: status.problems for name, status in daemon.statuses.items() if status.problems}
         if not daemon.statuses:
             problems = {daemon.config.migration: ["starting"]}
         response.status_code = 503 if problems else 200
-        return {"ready": not problems, "problems": problems}
+        return Readiness(ready=not problems, problems=problems)
 
     @app.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
     async def metrics() -> Response:

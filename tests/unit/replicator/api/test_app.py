@@ -78,3 +78,19 @@ def test_the_interface_describes_the_status_to_tools() -> None:
     members = described["components"]["schemas"]["PipelineStatus"]["properties"]
     assert members["copy_total"]["anyOf"] == [{"type": "integer"}, {"type": "null"}]
     assert members["replicated_through"]["anyOf"] == [{"type": "string", "format": "date-time"}, {"type": "null"}]
+
+
+async def test_readiness_is_what_the_pipelines_say() -> None:
+    daemon = Refusing(LeaseLostError("none of this"))
+    app = create_app(daemon, CollectorRegistry())
+    told: list[tuple[int, str]] = []
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daemon") as client:
+        for statuses in ({}, {"orders": FINE}, {"orders": FINE, "customers": but(FINE, problems=["busy"])}):
+            daemon.statuses = statuses
+            answer = await client.get("/readyz")
+            told.append((answer.status_code, answer.text))
+    assert told == [
+        (503, '{"ready":false,"problems":{"shop":["starting"]}}'),
+        (200, '{"ready":true,"problems":{}}'),
+        (503, '{"ready":false,"problems":{"customers":["busy"]}}'),
+    ]
