@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from urllib.parse import urlsplit
 
 from connectors.aws.calls import Caller
@@ -28,7 +29,7 @@ MOST_READERS = 2
 async def check_table(
     caller: Caller,
     table_client: TableClient,
-    streams: StreamsClient,
+    streams: StreamsClient | None,
     config: DynamoDbSourceConfig,
     table: Table,
     where: str,
@@ -43,12 +44,10 @@ async def check_table(
         keys = [row_change(item, table.shape, now).key for item in answer["Items"]] or [made_up_key(table)]
         await caller.paid_probe(table_client.batch_get_item, RequestItems=request_items(table.name, keys))
 
-    async def follow() -> None:
-        await _read_one_page(caller, streams, table)
-
     findings = [_expiry(table, where), await _tried("dynamodb:Scan and dynamodb:BatchGetItem", where, scan)]
     if streams is None:
         return findings
+    follow = partial(_read_one_page, caller, streams, table)
     return [
         Finding(Severity.OK, f"{where}.table", f"table {table.name} has a stream with view type {table.view_type}"),
         *findings,
