@@ -40,7 +40,10 @@ class Stage(Part):
 
 
 class Progress(Part):
-    """What has been done: rows of the copy over all runs, records and changes of this process. None is unknown."""
+    """What has been done: rows of the copy over all runs, records and changes of this process. None is unknown.
+
+    `relisted` counts the records looked at by the walk over everything that is under way, None where none is.
+    """
 
     copied: int
     copy_total: int | None
@@ -52,19 +55,39 @@ class Progress(Part):
     rejected: int
     late: int
     applied_per_s: float
+    copied_bytes: int | None = None
+    copy_total_bytes: int | None = None
+    relisted: int | None = None
 
 
 class Times(Part):
     """How far behind the target is. All times are the source's. None is unknown, and never to be read as good.
 
     `replicated_through` and `lag_s` are unknown while copying and are held back by open dead letters; `stream_lag_s` is
-    that of the followed partitions alone. `retention_headroom_s` is how long until something unread may be trimmed.
+    that of the followed partitions alone. `proven_through`: what was committed before it was seen at the target by a
+    walk over everything. `retention_headroom_s` is how long until something unread may be trimmed.
     """
 
     replicated_through: Instant | None
     lag_s: float | None
     stream_lag_s: float | None
     retention_headroom_s: float | None
+    proven_through: Instant | None = None
+
+
+class QueueDepth(Part):
+    """What waits at a source that is a queue. `held`: it is only watched, and not part of any lag."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+    oldest_age_s: float | None
+    held: bool
+
+    @property
+    def messages(self) -> int:
+        """All of them."""
+        return self.visible + self.in_flight + self.delayed
 
 
 class Health(Part):
@@ -80,6 +103,7 @@ class Health(Part):
     concurrency: int
     degraded: dict[str, str]
     problems: list[str]
+    queue: QueueDepth | None = None
 
 
 class PipelineStatus(Health, Times, Progress, Stage):

@@ -107,17 +107,34 @@ def copied_text(pipeline: PipelineStatus) -> str:
     """Copied of total, with a bar and the time left where both are known."""
     copied, total = pipeline.copied, pipeline.copy_total
     if pipeline.copy_stage != CopyStage.RUNNING:
-        return f"{copied:,} done"
+        return f"{copied:,} done{_bytes_text(pipeline)}"
     if not total:
-        return f"{copied:,} of ?"
+        return f"{copied:,} of ?{_bytes_text(pipeline)}"
     filled = round(10 * copied / total)
     eta = pipeline.copy_eta_s
     left = "" if eta is None else f" {duration_text(eta)} left"
-    return f"{'█' * filled}{'░' * (10 - filled)} {copied:,} of {total:,}{left}"
+    return f"{'█' * filled}{'░' * (10 - filled)} {copied:,} of {total:,}{_bytes_text(pipeline)}{left}"
+
+
+def _bytes_text(pipeline: PipelineStatus) -> str:
+    """What the copied records hold, where that is known."""
+    if pipeline.copied_bytes is None:
+        return ""
+    whole = pipeline.copy_total_bytes if pipeline.copy_stage == CopyStage.RUNNING else None
+    of = "" if whole is None else f" of {whole / 1e6:,.1f}"
+    return f" ({pipeline.copied_bytes / 1e6:,.1f}{of} MB)"
 
 
 def lag_text(pipeline: PipelineStatus) -> str:
-    """The lag; while copying, that of the stream alone."""
+    """The lag; while copying, that of the stream alone. What waits in a queue is named beside it."""
+    queue = pipeline.queue
+    if queue is None:
+        return _lag_text(pipeline)
+    waiting = f"{counted(queue.messages, 'message waits', 'messages wait')}"
+    return f"held, {waiting}" if queue.held else f"{_lag_text(pipeline)}, {waiting}"
+
+
+def _lag_text(pipeline: PipelineStatus) -> str:
     if pipeline.lag_s is not None:
         return duration_text(pipeline.lag_s)
     if pipeline.stream_lag_s is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -14,9 +14,9 @@ from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.lease import DaemonLease
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline, PipelineOptions
-from replicator.engine.status import Observer
+from replicator.engine.status import Measured, Observer
 from replicator.errors import ConfigurationError
-from replicator.model import DeadLetter, Mode, Phase, Retried, Size
+from replicator.model import DeadLetter, Mode, Phase, Retried
 from replicator.ports import StateStore
 from replicator.registry import Registry, SourceContext, TargetContext
 from replicator.status import PipelineStatus
@@ -25,6 +25,8 @@ from replicator.telemetry import Metrics, PipelineTelemetry
 OBSERVE_INTERVAL_S = 1.0
 
 SIZE_INTERVAL_S = 30.0
+
+DEPTH_INTERVAL_S = 5.0
 
 
 class Daemon:
@@ -43,7 +45,7 @@ class Daemon:
         self._shared = Shared(config.limits, registry, store, self._fence, metrics)
         self._lease = DaemonLease(store, config.limits.lease_s, self._fence)
         self._pipelines: dict[str, Pipeline[Any]] = {}
-        self._sizes: dict[str, Size] = {}
+        self._measured = {name: Measured() for name in config.pipelines}
         self._writing = False
         self._everything = anyio.CancelScope()
         self._stopping = anyio.Event()
@@ -63,7 +65,9 @@ class Daemon:
                     services.start_soon(self._lease.keep)
                     await self._begin(stack)
                     services.start_soon(self._observe)
-                    services.start_soon(self._measure)
+                    for pipeline in self._pipelines.values():
+                        services.start_soon(self._measure_size, pipeline)
+                        services.start_soon(self._measure_depth, pipeline)
                     await self._work()
                     drained = True
                     services.cancel_scope.cancel()
@@ -137,18 +141,26 @@ class Daemon:
         """Snapshots and gauges, every second."""
         observers = {name: Observer(p, self.metrics) for name, p in self._pipelines.items()}
         while True:
-            self.statuses = {
-                name: observer.observe(await self._store.dead_letter_summary(name), self._sizes.get(name, Size()))
-                for name, observer in observers.items()
-            }
+            statuses: dict[str, PipelineStatus] = {}
+            for name, observer in observers.items():
+                letters = await self._store.dead_letter_summary(name)
+                statuses[name] = observer.observe(letters, self._measured[name])
+            self.statuses = statuses
             await anyio.sleep(OBSERVE_INTERVAL_S)
 
-    async def _measure(self) -> None:
-        """The sources' sizes, now and then; a source that does not answer holds nothing else up."""
+    async def _measure_size(self, pipeline: Pipeline[Any]) -> None:
+        """Now and then; a source that does not answer holds nothing else up."""
         while True:
-            for name, pipeline in self._pipelines.items():
-                self._sizes[name] = await pipeline.source.size()
+            self._measure(pipeline, size=await pipeline.source.size())
             await anyio.sleep(SIZE_INTERVAL_S)
+
+    async def _measure_depth(self, pipeline: Pipeline[Any]) -> None:
+        while True:
+            self._measure(pipeline, depth=await pipeline.source.depth())
+            await anyio.sleep(DEPTH_INTERVAL_S)
+
+    def _measure(self, pipeline: Pipeline[Any], **found: Any) -> None:
+        self._measured[pipeline.name] = replace(self._measured[pipeline.name], **found)
 
     def _linger_s(self, *, drained: bool) -> float:
         """How long a request of ours may still take effect: not at all before the first one, and once drained as long

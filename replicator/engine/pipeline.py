@@ -146,6 +146,11 @@ class Pipeline(Generic[R]):
         claimed, proven = self.lineage.replicated_through(), self.state.proven_through
         return max(claimed, proven) if claimed and proven else claimed or proven
 
+    @property
+    def relisted(self) -> int | None:
+        """How many records the walk over everything that is under way has looked at; None while there is none."""
+        return None if self.state.relisting_since is None else self._walk.records
+
     async def judge(self, *, adopt: bool) -> Claim | None:
         """Whether this pipeline may begin; see `Ownership.judge`."""
         return await self._standing.judge(adopt=adopt)

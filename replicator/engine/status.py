@@ -3,12 +3,13 @@
 import math
 from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from replicator.clocks import elapsed_s
 from replicator.engine.pipeline import Pipeline
-from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Phase, PipelineState, R, Size
-from replicator.status import Health, PipelineStatus, Progress, Stage, Times
+from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Depth, Phase, PipelineState, R, Size
+from replicator.status import Health, PipelineStatus, Progress, QueueDepth, Stage, Times
 from replicator.telemetry import Metrics
 from replicator.wording import counted
 
@@ -31,6 +32,31 @@ class Rate:
         return (count - before) / (now - since) if now > since else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the source says of itself, asked now and then."""
+
+    size: Size = Size()  # noqa: RUF009 — frozen
+    depth: Depth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """How much of something is done, and how fast. No total is below what is done already."""
+
+    done: int
+    known_total: int | None
+    per_s: float
+
+    @property
+    def total(self) -> int | None:
+        return None if self.known_total is None else max(self.known_total, self.done)
+
+    @property
+    def left_s(self) -> float | None:
+        return None if self.total is None or self.per_s <= 0 else (self.total - self.done) / self.per_s
+
+
 class Observer:
     """Takes snapshots of one pipeline and sets its gauges."""
 
@@ -38,16 +64,17 @@ class Observer:
         self._pipeline = pipeline
         self._metrics = metrics
         self._copied = Rate()
+        self._copied_bytes = Rate()
         self._applied = Rate()
 
-    def observe(self, dead_letters: DeadLetterSummary, size: Size) -> PipelineStatus:
+    def observe(self, dead_letters: DeadLetterSummary, measured: Measured) -> PipelineStatus:
         """The pipeline as it is now."""
         state = self._pipeline.state
         status = PipelineStatus.of(
             self._stage(state),
-            self._progress(state, size),
-            self._times(state, dead_letters),
-            self._health(state, dead_letters),
+            self._progress(state, measured.size),
+            self._times(state, dead_letters, measured.depth),
+            self._health(state, dead_letters, measured.depth),
         )
         self._publish(status)
         return status
@@ -65,15 +92,17 @@ class Observer:
         )
 
     def _progress(self, state: PipelineState, size: Size) -> Progress:
-        totals = self._pipeline.telemetry.totals
-        copied = self._pipeline.copying.records
-        total = None if size.records is None else max(size.records, copied)
-        copied_per_s = self._copied.per_s(copied)
+        totals, copying = self._pipeline.telemetry.totals, self._pipeline.copying
+        records = Portion(copying.records, size.records, self._copied.per_s(copying.records))
+        bytes_ = Portion(copying.bytes, size.bytes if copying.bytes else None, self._copied_bytes.per_s(copying.bytes))
         return Progress(
-            copied=copied,
-            copy_total=total,
-            copied_per_s=copied_per_s,
-            copy_eta_s=_eta_s(state.copy_stage, copied, total, copied_per_s),
+            copied=records.done,
+            copy_total=records.total,
+            copied_per_s=records.per_s,
+            copy_eta_s=_eta_s(state.copy_stage, records, bytes_),
+            copied_bytes=copying.bytes or None,
+            copy_total_bytes=bytes_.total,
+            relisted=self._pipeline.relisted,
             read=totals.read,
             applied=totals.applied,
             coalesced=totals.coalesced,
@@ -82,7 +111,7 @@ class Observer:
             applied_per_s=self._applied.per_s(totals.applied),
         )
 
-    def _times(self, state: PipelineState, dead_letters: DeadLetterSummary) -> Times:
+    def _times(self, state: PipelineState, dead_letters: DeadLetterSummary, depth: Depth | None) -> Times:
         now = self._pipeline.source.clock.latest()
         stream_through = self._pipeline.replicated_through
         through = held_back(stream_through, dead_letters) if state.phase is Phase.FOLLOWING else None
@@ -90,10 +119,11 @@ class Observer:
             replicated_through=through,
             lag_s=_lag_s(now, through),
             stream_lag_s=_lag_s(now, stream_through),
-            retention_headroom_s=self._headroom_s(state, now),
+            retention_headroom_s=self._headroom_s(state, now, depth),
+            proven_through=state.proven_through,
         )
 
-    def _health(self, state: PipelineState, dead_letters: DeadLetterSummary) -> Health:
+    def _health(self, state: PipelineState, dead_letters: DeadLetterSummary, depth: Depth | None) -> Health:
         pipeline = self._pipeline
         degraded = {name: side.message for name, side in pipeline.telemetry.sides.items() if side.degraded}
         return Health(
@@ -103,14 +133,17 @@ class Observer:
             concurrency=pipeline.delivery.concurrency,
             degraded=degraded,
             problems=problems(state, degraded, dead_letters.count),
+            queue=None if depth is None else QueueDepth(**asdict(depth)),
         )
 
-    def _headroom_s(self, state: PipelineState, now: datetime) -> float | None:
-        """Counted from the oldest claim of any partition that is not finished."""
+    def _headroom_s(self, state: PipelineState, now: datetime, depth: Depth | None) -> float | None:
+        """Counted from the oldest claim of any partition that is not finished, or the oldest message that waits."""
         pipeline = self._pipeline
         retention = pipeline.source.retention
         if retention is None:
             return None
+        if depth is not None and depth.oldest_age_s is not None:
+            return retention.total_seconds() - depth.oldest_age_s
         floor = state.copy_started_at
         claims = [pipeline.lineage.claim(c) or floor for c in pipeline.lineage.checkpoints.values() if not c.finished]
         known = [claim for claim in claims if claim is not None]
@@ -124,6 +157,12 @@ class Observer:
         metrics.retention_headroom.labels(name).set(_or_nan(status.retention_headroom_s))
         metrics.copied.labels(name).set(status.copied)
         metrics.copy_total.labels(name).set(_or_nan(status.copy_total))
+        metrics.copied_bytes.labels(name).set(_or_nan(status.copied_bytes))
+        metrics.copy_total_bytes.labels(name).set(_or_nan(status.copy_total_bytes))
+        proven = status.proven_through
+        metrics.proven_through.labels(name).set(proven.timestamp() if proven else math.nan)
+        if status.queue is not None:
+            self._publish_queue(name, status.queue)
         metrics.dead_letters.labels(name).set(status.dead_letters)
         metrics.suspect_keys.labels(name).set(status.suspect_keys)
         metrics.target_concurrency.labels(name).set(status.concurrency)
@@ -131,6 +170,14 @@ class Observer:
             metrics.phase.labels(name, phase.value).set(phase.value == status.phase)
         for state, count in status.partitions.items():
             metrics.partitions.labels(name, state).set(count)
+
+    def _publish_queue(self, name: str, queue: QueueDepth) -> None:
+        metrics = self._metrics
+        metrics.queue_messages.labels(name, "visible").set(queue.visible)
+        metrics.queue_messages.labels(name, "in_flight").set(queue.in_flight)
+        metrics.queue_messages.labels(name, "delayed").set(queue.delayed)
+        metrics.queue_oldest_age.labels(name).set(_or_nan(queue.oldest_age_s))
+        metrics.queue_held.labels(name).set(queue.held)
 
 
 def held_back(watermark: datetime | None, dead_letters: DeadLetterSummary) -> datetime | None:
@@ -171,12 +218,11 @@ def _lag_s(now: datetime, through: datetime | None) -> float | None:
     return None if through is None else max(timedelta(0), now - through).total_seconds()
 
 
-def _eta_s(stage: CopyStage, copied: int, total: int | None, per_s: float) -> float | None:
+def _eta_s(stage: CopyStage, *portions: Portion) -> float | None:
+    """The longest of those that can be told."""
     if stage is not CopyStage.RUNNING:
         return 0.0
-    if total is None or per_s <= 0:
-        return None
-    return (total - copied) / per_s
+    return max((p.left_s for p in portions if p.left_s is not None), default=None)
 
 
 def _or_nan(value: float | None) -> float:

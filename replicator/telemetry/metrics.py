@@ -78,6 +78,25 @@ class Metrics:
         self.copy_total = self._gauge(
             "replicator_copy_total_records", "Records to copy as far as the source knows. NaN if it does not."
         )
+        self.copied_bytes = self._gauge(
+            "replicator_copied_bytes", "What the rows copied so far hold. NaN where the source does not say."
+        )
+        self.copy_total_bytes = self._gauge(
+            "replicator_copy_total_bytes", "Bytes to copy as far as the source knows. NaN if it does not."
+        )
+        self.proven_through = self._gauge(
+            "replicator_proven_through_timestamp_seconds",
+            "Unix time, by the source's clock, at which the last complete comparison of all listings began.",
+        )
+        self.queue_messages = self._gauge(
+            "replicator_queue_messages", "Messages at a source that is a queue: visible, in_flight or delayed.", "state"
+        )
+        self.queue_oldest_age = self._gauge(
+            "replicator_queue_oldest_age_seconds", "How long the oldest message there has waited. NaN if not known."
+        )
+        self.queue_held = self._gauge(
+            "replicator_queue_held", "1 while a queue is only watched, so that its messages count to no lag."
+        )
         self.phase = self._gauge("replicator_phase", "1 for the phase the pipeline is in, 0 for the others.", "phase")
         self.partitions = self._gauge("replicator_partitions", "Partitions of the source by state.", "state")
         self.dead_letters = self._gauge("replicator_dead_letters", "Dead letters that are open.")

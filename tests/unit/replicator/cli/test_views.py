@@ -38,6 +38,20 @@ def drawn(shown: MigrationStatus, width: int, *, terminal: bool) -> str:
     return console.file.getvalue()
 
 
+def test_bytes_are_shown_where_a_source_tells_them() -> None:
+    copying = but(FINE, copy_stage="running", copied=5, copy_total=10, copied_bytes=2_500_000, copy_eta_s=None)
+    assert copied_text(but(copying, copy_total_bytes=5_000_000)).endswith("5 of 10 (2.5 of 5.0 MB)")
+    assert copied_text(copying).endswith("5 of 10 (2.5 MB)")
+    assert copied_text(but(copying, copy_stage="swept")) == "5 done (2.5 MB)"
+    assert copied_text(but(FINE, copied=5)) == "5 done"
+
+
+def test_what_waits_in_a_queue_is_named_and_a_held_one_has_no_lag() -> None:
+    depth = {"visible": 3, "in_flight": 1, "delayed": 0, "oldest_age_s": None, "held": False}
+    assert lag_text(but(FINE, lag_s=3.0, queue=depth)) == "3.0 s, 4 messages wait"
+    assert lag_text(but(FINE, lag_s=None, queue={**depth, "held": True})) == "held, 4 messages wait"
+
+
 @given(st.floats(0, 1e8))
 def test_a_duration_is_never_less_than_it_is_and_hardly_more(seconds: float) -> None:
     amount, unit = duration_text(seconds).split()

@@ -13,9 +13,9 @@ from fakes.records import document, key_of
 from fakes.rig import LIFETIME_S, TIMEOUT_S, Rig, load
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
-from replicator.engine.status import Observer
+from replicator.engine.status import Measured, Observer
 from replicator.errors import ForeignOwnerError, ThrottledError
-from replicator.model import DeadLetterSummary, Size
+from replicator.model import DeadLetterSummary
 from replicator.telemetry import Metrics
 
 KEY = key_of("n0")
@@ -176,7 +176,7 @@ async def test_the_status_says_when_a_repair_begins() -> None:
             observer = Observer(pipeline, Metrics())
 
             def begins_in_s() -> float:
-                return observer.observe(DeadLetterSummary(), Size()).begins_in_s
+                return observer.observe(DeadLetterSummary(), Measured()).begins_in_s
 
             await anyio.sleep(1)
             assert begins_in_s() == pytest.approx(WAIT_S - 1, abs=0.2)
@@ -184,4 +184,4 @@ async def test_the_status_says_when_a_repair_begins() -> None:
             assert begins_in_s() == 0
         async with rig.running() as pipeline:
             await anyio.sleep(0.1)
-            assert Observer(pipeline, Metrics()).observe(DeadLetterSummary(), Size()).begins_in_s == 0
+            assert Observer(pipeline, Metrics()).observe(DeadLetterSummary(), Measured()).begins_in_s == 0
