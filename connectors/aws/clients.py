@@ -1,8 +1,10 @@
 """Clients of AWS services: credentials by the ordinary chain, retries left to us, every call bounded in time."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -13,11 +15,15 @@ from botocore.loaders import Loader, create_loader
 from connectors.aws.config import AwsSourceConfig
 from connectors.aws.damage import refuse_damaged
 from connectors.aws.errors import configuration_error
+from replicator.errors import ConfigurationError
 from replicator.tls import trusted_authorities
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 20
 MOST_CONNECTIONS = 50
+
+REGION_FIX = "Set it here, or AWS_DEFAULT_REGION, to a name like eu-central-1"
+PROFILE_FIX = "Name one of ~/.aws/config, or none"
 
 
 @asynccontextmanager
@@ -28,11 +34,16 @@ async def open_client(
 
     botocore builds clients from data files at run time, so they have no static type.
     """
-    if config.ca_bundle:
-        trusted_authorities(config.ca_bundle, where)  # botocore would read it with the first call, and stumble there
+    bundle = config.ca_bundle or os.environ.get("AWS_CA_BUNDLE")
+    if bundle:
+        trusted_authorities(Path(bundle), where)  # botocore would read it with the first call, and stumble there
     async with AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(_create(service, config, endpoint or config.endpoint))
+        except exceptions.InvalidRegionError as error:
+            raise ConfigurationError(f"{where}.region", "is no region", REGION_FIX) from error
+        except exceptions.ProfileNotFound as error:
+            raise ConfigurationError(f"{where}.profile", str(error), PROFILE_FIX) from error
         except (exceptions.BotoCoreError, ValueError) as error:
             raise configuration_error(where, error) from error
         client.meta.events.register("before-parse", refuse_damaged)

@@ -6,9 +6,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.loaders import JSONFileLoader
+from pydantic import ValidationError
 
 from connectors.aws.clients import open_client
 from connectors.aws.config import AwsSourceConfig
+from connectors.aws.dynamodb.config import DynamoDbSourceConfig
 from replicator.errors import ConfigurationError
 
 WHERE = "pipelines.orders.source"
@@ -49,17 +51,66 @@ async def identity(config: AwsSourceConfig) -> tuple[str, str]:
     return parse_qs(url.query)["X-Amz-Credential"][0].split("/")[0], f"{url.scheme}://{url.netloc}"
 
 
+@pytest.fixture(autouse=True)
+def nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+async def refusal(**fields: str) -> ConfigurationError:
+    config = AwsSourceConfig.model_validate({"type": "dynamodb", **fields})
+    with pytest.raises(ConfigurationError) as refused:
+        async with open_client("dynamodb", config, WHERE):
+            pass
+    return refused.value
+
+
+async def test_a_region_that_is_none_is_named() -> None:
+    refused = await refusal(region="not a region")
+    assert refused.where == f"{WHERE}.region"
+    assert "AWS_DEFAULT_REGION" in refused.fix
+    assert (await refusal()).where == f"{WHERE}.region"
+
+
+async def test_a_region_of_the_environment_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "not a region")
+    assert (await refusal()).where == f"{WHERE}.region"
+
+
+async def test_a_bundle_of_the_environment_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nowhere.pem")
+    refused = await refusal(region="eu-central-1")
+    assert refused.where == f"{WHERE}.ca_bundle"
+    assert "/nowhere.pem" in refused.problem
+
+
+async def test_a_profile_that_is_not_there_is_named() -> None:
+    refused = await refusal(region="eu-central-1", profile="nobody")
+    assert refused.where == f"{WHERE}.profile"
+    assert "nobody" in refused.problem
+
+
+@pytest.mark.parametrize("field", ["endpoint", "streams_endpoint"])
+@pytest.mark.parametrize("value", ["", "dynamodb", "dynamodb:8000", "ftp://dynamodb"])
+def test_an_endpoint_is_a_url(field: str, value: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        DynamoDbSourceConfig.model_validate({"type": "dynamodb", "table": "orders", field: value})
+    assert refused.value.errors()[0]["loc"] == (field,)
+
+
+@pytest.mark.parametrize("field", ["region", "profile"])
+def test_an_empty_text_is_none(field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        AwsSourceConfig.model_validate({"type": "dynamodb", field: ""})
+    assert refused.value.errors()[0]["loc"] == (field,)
+
+
 async def test_a_bundle_of_authorities_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     config = AwsSourceConfig(type="dynamodb", region="eu-central-1", ca_bundle=tmp_path / "nowhere.pem")
     with pytest.raises(ConfigurationError, match="nowhere") as refused:
         async with open_client("dynamodb", config, WHERE):
             pass
     assert refused.value.where == "pipelines.orders.source.ca_bundle"
-
-
-async def test_a_profile_that_is_not_there_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="nobody"):
-        await identity(CONFIG.model_copy(update={"profile": "nobody"}))
 
 
 async def test_the_description_of_a_service_is_read_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
