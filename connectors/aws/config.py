@@ -2,12 +2,16 @@
 
 from pydantic import Field
 
-from replicator.config import SourceConfig
+from replicator.config import SourceConfig, Url
 
 
 class AwsSourceConfig(SourceConfig):
     """Credentials come from the ordinary chain: environment, profile, web identity, container or instance role."""
 
-    region: str | None = Field(default=None, description="AWS region. Default: from the environment or the profile.")
-    profile: str | None = Field(default=None, description="Named profile of the shared config files. Default: none.")
-    endpoint: str | None = Field(default=None, description="URL of the service, for private endpoints. Default: AWS.")
+    region: str | None = Field(
+        default=None, min_length=1, description="AWS region. Default: from the environment or the profile."
+    )
+    profile: str | None = Field(
+        default=None, min_length=1, description="Named profile of the shared config files. Default: none."
+    )
+    endpoint: Url | None = Field(default=None, description="URL of the service, for private endpoints. Default: AWS.")

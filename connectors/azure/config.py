@@ -1,11 +1,11 @@
 """What every Azure connector may be told about credentials."""
 
-import binascii
 from base64 import b64decode
+from contextlib import suppress
 
 from pydantic import Field, SecretStr, field_validator
 
-from replicator.config import TargetConfig
+from replicator.config import TargetConfig, mistake
 
 
 class AzureTargetConfig(TargetConfig):
@@ -18,12 +18,17 @@ class AzureTargetConfig(TargetConfig):
 
     @field_validator("key")
     @classmethod
-    def _base64(cls, key: SecretStr | None) -> SecretStr | None:
+    def _is_account_key(cls, key: SecretStr | None) -> SecretStr | None:
         """The SDK would stumble over anything else with its first request."""
-        try:
-            decoded = b64decode(key.get_secret_value(), validate=True) if key is not None else None
-        except (binascii.Error, ValueError):
-            decoded = b""
-        if decoded == b"":
-            raise ValueError("is no account key: that is base64, without anything around it")
-        return key
+        if key is None:
+            return None
+        text = key.get_secret_value()
+        if not text:
+            raise mistake("is empty", "Set it to an account key, or leave the field out for DefaultAzureCredential")
+        with suppress(ValueError):
+            b64decode(text, validate=True)
+            return key
+        raise mistake(
+            "is no account key: only letters, digits, +, / and = occur in one",
+            "Copy the whole primary or secondary key from the Azure portal, without spaces or anything else around it",
+        )

@@ -2,6 +2,7 @@
 
 from replicator.config.models import (
     EndpointConfig,
+    Form,
     Frozen,
     HttpConfig,
     LimitsConfig,
@@ -12,10 +13,12 @@ from replicator.config.models import (
     StateConfig,
     TargetConfig,
     Url,
+    mistake,
 )
 
 __all__ = [
     "EndpointConfig",
+    "Form",
     "Frozen",
     "HttpConfig",
     "LimitsConfig",
@@ -26,4 +29,5 @@ __all__ = [
     "StateConfig",
     "TargetConfig",
     "Url",
+    "mistake",
 ]

@@ -53,7 +53,7 @@ def parse_config(
     try:
         tree = yaml.load(text, Loader=_Loader)  # noqa: S506 — it is a safe one
     except yaml.YAMLError as error:
-        raise _not_yaml(error, name) from error
+        raise _not_yaml(error, text, name) from error
     if not isinstance(tree, dict):
         raise ConfigurationError(name, "is empty or not a mapping", "Start from docs/config.example.yaml")
     model = _model(registry)
@@ -90,8 +90,22 @@ def _either(models: Sequence[type[BaseModel]]) -> Any:
     return Annotated[reduce(or_, models), Field(discriminator="type")]
 
 
+NO_VALUE = (ValueError, LookupError, AttributeError)
+"""What the library raises for `2001-99-99`, `!!bool x` and the like."""
+
+ECHO = re.compile(r""" (?:'(?!<|\\.')[^']*\w[^']*'|"[^"]*\w[^"]*")""")
+"""Something of the file in a parser's message; signs, and what is in angle brackets, are YAML's own."""
+
+
 class _Loader(yaml.SafeLoader):
     """Refuses what YAML leaves open: a field that is there twice, of which only the last one would count."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except NO_VALUE as error:
+            problem = "found a value that is not what it looks like"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -108,14 +122,24 @@ class DuplicateFieldError(yaml.MarkedYAMLError):
     """A mapping has a field twice."""
 
 
-def _not_yaml(error: yaml.YAMLError, name: str) -> ConfigurationError:
-    """Names the line and what is wrong with it, but none of its values: they may be secrets."""
-    marked = error if isinstance(error, yaml.MarkedYAMLError) else None
-    where = f"{name}:{marked.problem_mark.line + 1}" if marked and marked.problem_mark else name
+def _not_yaml(error: yaml.YAMLError, text: str, name: str) -> ConfigurationError:
+    """Names line and column and what is wrong there, but none of the values: they may be secrets."""
+    line, column, problem = _place(error, text)
     if isinstance(error, DuplicateFieldError):
-        return ConfigurationError(where, f"the field {error.problem} is there twice", "Keep one of them")
-    said = f" ({error.problem})" if isinstance(error, yaml.parser.ParserError | yaml.scanner.ScannerError) else ""
-    return ConfigurationError(where, f"is not valid YAML{said}", "Mend the syntax at that line")
+        return ConfigurationError(f"{name}:{line}", f"the field {problem} is there twice", "Keep one of them")
+    return ConfigurationError(
+        f"{name}:{line}:{column}",
+        f"is not valid YAML ({ECHO.sub('', problem)})",
+        "Mend the syntax there; a text with special characters must be in quotes",
+    )
+
+
+def _place(error: yaml.YAMLError, text: str) -> tuple[int, int, str]:
+    """Line and column, both from one, and what the parser says."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return error.problem_mark.line + 1, error.problem_mark.column + 1, error.problem or ""
+    before = text[: error.position] if isinstance(error, yaml.reader.ReaderError) else ""
+    return before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1, getattr(error, "reason", "")
 
 
 def one_of(name: str, mistakes: Sequence[ConfigurationError]) -> ConfigurationError:

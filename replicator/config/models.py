@@ -1,16 +1,59 @@
 """What a config file may say. Every field carries its unit, its default and what it is for."""
 
+import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
-LISTEN_PATTERN = r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):\d{1,5}$"
+MISTAKE = "mistake"
 
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+
+def mistake(problem: str, fix: str) -> PydanticCustomError:
+    """For a validator that knows the fix; one that does not raises ValueError. Neither may hold the value."""
+    return PydanticCustomError(MISTAKE, "{problem}. {fix}", {"problem": problem, "fix": fix})
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What all of a text must look like; `otherwise` is what is wrong with any other."""
+
+    pattern: str
+    otherwise: str
+
+    def check(self, text: str) -> str:
+        """The text as it is. Raises ValueError."""
+        if re.fullmatch(self.pattern, text):
+            return text
+        raise ValueError(self.otherwise)
+
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "pattern": self.pattern}
+
+
+Name = Annotated[
+    str,
+    Form(
+        r"^[a-z0-9][a-z0-9-]{0,62}$",
+        "is no name: lower-case letters, digits and hyphens, 63 at most, a letter or digit first",
+    ),
+]
 """Names become metric labels and parts of resource names: lower case letters, digits and hyphens."""
 
 
@@ -24,14 +67,23 @@ def _is_url(text: str) -> str:
     raise ValueError("is no URL like https://host:port")
 
 
-Url = Annotated[str, AfterValidator(_is_url)]
+Url = Annotated[str, AfterValidator(_is_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 """An address of a service or a proxy."""
 
 
 class Frozen(BaseModel):
-    """Base of every config model: unknown fields are refused, nothing changes after parsing."""
+    """Base of every config model: unknown fields are refused, numbers are finite, nothing changes after parsing."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, fields: object) -> object:
+        """Python would take `true` for 1; as a word it is refused as any other is."""
+        if not isinstance(fields, dict):
+            return fields
+        numbers = {n for n, f in cls.model_fields.items() if {f.annotation, *get_args(f.annotation)} & {int, float}}
+        return {name: str(v) if isinstance(v, bool) and name in numbers else v for name, v in fields.items()}
 
 
 class EndpointConfig(Frozen):
@@ -46,15 +98,15 @@ class EndpointConfig(Frozen):
 
 
 class SourceConfig(EndpointConfig):
-    """Base of every source's config; `type` names the connector."""
+    """Base of every source's config."""
 
-    type: str
+    type: str = Field(description="Names the connector.")
 
 
 class TargetConfig(EndpointConfig):
-    """Base of every target's config; `type` names the connector."""
+    """Base of every target's config."""
 
-    type: str
+    type: str = Field(description="Names the connector.")
     max_concurrency: int = Field(
         default=64, ge=1, le=1000, description="Requests under way at once, at most. How many is found out by trying."
     )
@@ -83,9 +135,8 @@ class StateConfig(Frozen):
 class HttpConfig(Frozen):
     """The daemon's HTTP interface."""
 
-    listen: str = Field(
+    listen: Annotated[str, Form(r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):\d{1,5}$", "must be host:port")] = Field(
         default="127.0.0.1:8080",
-        pattern=LISTEN_PATTERN,
         description="Address and port for health, metrics and status. Port 0 takes a free one.",
     )
 
@@ -156,18 +207,18 @@ class PipelineConfig(Frozen):
     discover_interval_s: float = Field(
         default=15.0, gt=0, le=600, description="How often the source's partitions are listed, in seconds."
     )
-    source: SourceConfig
-    target: TargetConfig
+    source: SourceConfig = Field(description="Where changes come from.")
+    target: TargetConfig = Field(description="Where changes go.")
 
 
 class MigrationConfig(Frozen):
     """The whole file: the pipelines that are cut over together."""
 
     migration: Name = Field(description="Name of the migration, for logs and reports.")
-    state: StateConfig = StateConfig()
-    http: HttpConfig = HttpConfig()
-    log: LogConfig = LogConfig()
-    limits: LimitsConfig = LimitsConfig()
+    state: StateConfig = Field(default=StateConfig(), description="Where positions and dead letters are kept.")
+    http: HttpConfig = Field(default=HttpConfig(), description="Where the daemon answers over HTTP.")
+    log: LogConfig = Field(default=LogConfig(), description="How the daemon logs, to standard error.")
+    limits: LimitsConfig = Field(default=LimitsConfig(), description="Times and sizes that keep every promise bounded.")
     pipelines: dict[Name, PipelineConfig] = Field(min_length=1, description="The pipelines by name.")
 
     @model_validator(mode="after")

@@ -5,14 +5,15 @@ from typing import Literal
 from pydantic import Field
 
 from connectors.aws.config import AwsSourceConfig
+from replicator.config import Url
 
 
 class DynamoDbSourceConfig(AwsSourceConfig):
     """A table and its stream."""
 
-    type: Literal["dynamodb"]
+    type: Literal["dynamodb"] = Field(description="Names the connector.")
     table: str = Field(min_length=1, max_length=255, description="Name of the table.")
-    streams_endpoint: str | None = Field(
+    streams_endpoint: Url | None = Field(
         default=None, description="URL of DynamoDB Streams where it differs. Default: `endpoint`, or else AWS."
     )
     segments: int = Field(default=4, ge=1, le=1000, description="Scan segments copied in parallel.")

@@ -3,15 +3,15 @@
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from connectors.azure.config import AzureTargetConfig
-from replicator.config import Url
+from replicator.config import Form, Url
 
 PORTS = {"http": 80, "https": 443}
 
-ResourceName = Annotated[str, StringConstraints(pattern=r"^[^/\\?#]{1,255}$")]
-Path = Annotated[str, StringConstraints(pattern=r"^/.+$")]
+ResourceName = Annotated[str, Form(r"^[^/\\?#]{1,255}$", "must have 1 to 255 characters, none of them / \\ ? #")]
+Path = Annotated[str, Form(r"^/.+$", "must begin with a slash, and name something")]
 
 
 def address(endpoint: str) -> tuple[str, int]:
@@ -23,8 +23,8 @@ def address(endpoint: str) -> tuple[str, int]:
 class CosmosTargetConfig(AzureTargetConfig):
     """A container of documents."""
 
-    type: Literal["cosmos"]
-    endpoint: Url = Field(pattern=r"^https?://", description="URL of the account.")
+    type: Literal["cosmos"] = Field(description="Names the connector.")
+    endpoint: Url = Field(description="URL of the account.")
     database: ResourceName = Field(description="Name of the database.")
     container: ResourceName = Field(description="Name of the container.")
     marker_container: ResourceName = Field(

@@ -1,15 +1,17 @@
 """Promises of the config: every mistake is named with its field and its fix, and no value ever shows."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 import yaml
 from pydantic import Field, ValidationError
 
-from replicator.config import MigrationConfig, SourceConfig, TargetConfig
+from replicator.config import LogConfig, MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
 from replicator.config.loading import json_schema, load_config, parse_config
 from replicator.errors import ConfigurationError
 from replicator.registry import Registry, SourceKind, TargetKind
@@ -18,19 +20,24 @@ SECRET = "s3cr3t-that-must-not-show"
 
 
 class TableConfig(SourceConfig):
-    type: Literal["table"]
+    type: Literal["table"] = Field(description="Names the connector.")
     name: str
     segments: int = 4
+    units: float | None = None
+    consistent: bool = False
+    code: str = Field(default="a", pattern="^a$")
+    when: date | None = None
+    paths: tuple[Annotated[str, Field(max_length=1)], ...] | None = Field(default=None, min_length=1)
 
 
 class BucketConfig(SourceConfig):
-    type: Literal["bucket"]
+    type: Literal["bucket"] = Field(description="Names the connector.")
     bucket: str
 
 
 class ContainerConfig(TargetConfig):
-    type: Literal["container"]
-    key: str
+    type: Literal["container"] = Field(description="Names the connector.")
+    key: str = Field(description="What opens it.")
     name: str = Field(default="", description="Which one.")
 
     @property
@@ -99,12 +106,71 @@ def test_nothing_changes_after_parsing() -> None:
         ({"target": {"type": "container", "key": "k", "max_request_units": 0}}, "max_request_units", "above 0"),
         ({"target": {"type": "container", "key": "k", "max_request_units": SECRET}}, "request_units", "be a number"),
         ({"mode": SECRET}, "pipelines.orders.mode", "must be 'async'"),
+        ({"discover_interval_s": 601}, "pipelines.orders.discover_interval_s", "must be at most 600."),
+        ({"source": {"type": "table", "name": "t", "code": SECRET}}, "orders.source.code", "has a form that is not"),
+        ({"source": {"type": "table", "name": "t", 3: SECRET}}, "orders.source.3", "must be a text; put it in quotes"),
+        ({"source": {"type": "table", "name": "t", "when": SECRET}}, "orders.source.when", "is of another kind"),
     ],
 )
 def test_every_mistake_is_named_with_its_field_and_its_fix(change: dict[str, Any], where: str, fix: str) -> None:
     message = refused(tree(**change))
     assert where in message
     assert fix in message
+
+
+@pytest.mark.parametrize("unknown", ["title", "propertys", "defaults", "typee", "max_batches", "tabl", "segmnets"])
+@pytest.mark.parametrize("buckets", [False, True])
+def test_only_fields_that_may_stand_there_are_suggested(unknown: str, buckets: bool) -> None:
+    """No word of the JSON Schema, and no field of another place or connector."""
+    source = {"type": "bucket", "bucket": "b"} if buckets else {"type": "table", "name": "t"}
+    model = BucketConfig if buckets else TableConfig
+    places = (
+        ({**tree(), unknown: 1}, MigrationConfig),
+        (tree(**{unknown: 1}), PipelineConfig),
+        (tree(source={**source, unknown: 1}), model),
+        ({**tree(), "log": {unknown: 1}}, LogConfig),
+    )
+    for config, there in places:
+        suggested = re.findall(r"Did you mean (\w+)\?", refused(config, buckets=buckets))
+        assert set(suggested) <= set(there.model_fields)
+
+
+def test_a_suggestion_is_made_at_every_level() -> None:
+    assert "Did you mean limits?" in refused({**tree(), "limit": {}})
+    assert "Did you mean level?" in refused({**tree(), "log": {"levl": "info"}})
+    assert "Did you mean bucket?" in refused(tree(source={"type": "bucket", "buckt": "b"}), buckets=True)
+
+
+def test_a_mistake_in_a_list_is_told_once() -> None:
+    """Not that the list were empty, too."""
+    message = refused(tree(source={"type": "table", "name": "t", "paths": ["aa"]}))
+    assert "source.paths.0: must have 1 characters at most" in message
+    assert "entry" not in message
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "inf", "true"])
+def test_a_number_is_a_finite_number(value: str) -> None:
+    """YAML knows others, and Python takes a truth value for one."""
+    config = yaml.safe_dump(tree(source={"type": "table", "name": "t", "units": "?"})).replace("'?'", value)
+    with pytest.raises(ConfigurationError, match=r"orders\.source\.units: must be a number"):
+        parse_config(config, registry())
+
+
+@pytest.mark.parametrize("place", ["source.segments", "target.max_concurrency"])
+def test_a_truth_value_is_no_whole_number(place: str) -> None:
+    config = tree()
+    side, field = place.split(".")
+    config["pipelines"]["orders"][side][field] = True
+    assert f"orders.{place}: must be a whole number" in refused(config)
+    assert "limits.lease_s: must be a number" in refused({**tree(), "limits": {"lease_s": True}})
+
+
+def test_truth_values_and_numbers_may_come_from_the_environment() -> None:
+    source = {"type": "table", "name": "t", "units": "${UNITS}", "consistent": "${CONSISTENT}"}
+    parsed = parse(tree(source=source), UNITS="2.5", CONSISTENT="true").pipelines["orders"].source
+    assert isinstance(parsed, TableConfig)
+    assert (parsed.units, parsed.consistent) == (2.5, True)
+    assert isinstance(parse(tree(source={**source, "units": 1, "consistent": True})), MigrationConfig)
 
 
 def test_several_mistakes_are_told_at_once() -> None:
@@ -200,6 +266,34 @@ def test_a_syntax_error_names_its_line_and_not_its_text() -> None:
     assert SECRET not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "where", "problem"),
+    [
+        ("a: [b\nc: d", "2:2", "expected ',' or ']', but got ':'"),
+        ("a: b: c", "1:5", "mapping values are not allowed here"),
+        ("a: b\n\tc: d", "2:1", "found character '\\t' that cannot start any token"),
+        (f"a: *{SECRET}", "1:4", "found undefined alias"),
+        (f"a: !{SECRET} b", "1:4", "could not determine a constructor for the tag"),
+        ("a: *x", "1:4", "found undefined alias"),
+        ('a: "\\q"', "1:6", "found unknown escape character"),
+        (f"a: !b!{SECRET} b", "1:4", "found undefined tag handle"),
+        (f"? [{SECRET}]\n: b", "1:3", "found unhashable key"),
+        (f"<<: {SECRET}", "1:5", "expected a mapping or list of mappings for merging, but found scalar"),
+        ("a: b\n--- c", "2:1", "but found another document"),
+        ("a: b\nc: \x00", "2:4", "special characters are not allowed"),
+        ("a: 2001-99-99", "1:4", "found a value that is not what it looks like"),
+        ("a: !!bool x", "1:4", "found a value that is not what it looks like"),
+        ("a: !!timestamp x", "1:4", "found a value that is not what it looks like"),
+    ],
+)
+def test_a_syntax_error_says_what_it_is_and_where(text: str, where: str, problem: str) -> None:
+    """With its column, and without what stands there."""
+    with pytest.raises(ConfigurationError) as raised:
+        parse_config(text, registry())
+    assert str(raised.value).startswith(f"config:{where}: is not valid YAML ({problem}). ")
+    assert SECRET not in str(raised.value)
+
+
 def test_environment_variables_are_put_in_with_defaults_and_escapes() -> None:
     source = {"type": "table", "name": "${TABLE}-${SUFFIX:-dev}$${TABLE}", "segments": "${SEGMENTS:-7}"}
     parsed = parse(tree(source=source), TABLE="orders").pipelines["orders"].source
@@ -258,10 +352,11 @@ def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path: Path) -> 
 def test_every_field_has_a_description_in_the_schema() -> None:
     schema = json_schema(registry(buckets=True))
     ours = {name: part for name, part in schema["$defs"].items() if name not in {"TableConfig", "BucketConfig"}}
+    assert len(ours) > 5
     for name, part in ours.items():
         for field, said in part.get("properties", {}).items():
-            known = field in {"type", "key", "source", "target"} or "description" in said
-            assert known, f"{name}.{field} says nothing"
+            assert "description" in said, f"{name}.{field} says nothing"
+    assert all("description" in said for said in schema["properties"].values())
 
 
 def test_records_of_one_kind_do_not_go_to_a_target_of_another() -> None:

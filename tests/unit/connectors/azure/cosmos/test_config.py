@@ -3,9 +3,15 @@
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
+from connectors import registry
 from connectors.azure.cosmos.config import CosmosTargetConfig
+from replicator.config.loading import parse_config
+from replicator.errors import ConfigurationError
+
+SECRET = "c2VjcmV0"
 
 LEAST = {"type": "cosmos", "endpoint": "https://shop.documents.azure.com", "database": "shop", "container": "orders"}
 
@@ -57,6 +63,38 @@ def test_what_cannot_work_is_refused_by_its_field(field: str, value: object) -> 
     with pytest.raises(ValidationError) as refused:
         made(**{field: value})
     assert refused.value.errors()[0]["loc"][0] == field
+
+
+@pytest.mark.parametrize(
+    ("key", "problem", "fix"),
+    [
+        ("", "is empty", "leave the field out for DefaultAzureCredential"),
+        (f"AccountKey={SECRET}==;", "is no account key", "Copy the whole primary or secondary key"),
+        (f"{SECRET}==\n", "is no account key", "without spaces or anything else around it"),
+        (f"{SECRET}abc", "is no account key", "Copy the whole primary or secondary key"),
+        ("ключ", "is no account key", "Copy the whole primary or secondary key"),
+    ],
+)
+def test_a_key_that_is_none_is_told_what_one_is(key: str, problem: str, fix: str) -> None:
+    message = refused(key="${KEY}", KEY=key)
+    assert f"config: pipelines.orders.target.key: {problem}" in message
+    assert fix in message
+    assert SECRET not in message
+    assert "base64" not in message
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "x" * 256])
+def test_a_name_is_told_what_one_is(name: str) -> None:
+    assert "target.database: must have 1 to 255 characters, none of them / \\ ? #" in refused(database=name)
+
+
+def refused(*, KEY: str = "", **fields: str) -> str:  # noqa: N803 — a variable of the environment
+    """What is said of a config with such a target."""
+    pipeline = {"source": {"type": "dynamodb", "table": "orders"}, "target": {**LEAST, **fields}}
+    text = yaml.safe_dump({"migration": "shop", "pipelines": {"orders": pipeline}})
+    with pytest.raises(ConfigurationError) as raised:
+        parse_config(text, registry(), {"KEY": KEY})
+    return str(raised.value)
 
 
 def test_one_throughput_alone() -> None:
