@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Protocol
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.measure import Measurement
 from rich.table import Table
@@ -39,7 +39,7 @@ class LiveView:
         self._live = live
 
     def say(self, text: str) -> None:
-        self._live.console.print(text, highlight=False, markup=False)
+        self._live.console.print(Text(text), soft_wrap=True)
 
     def show(self, status: MigrationStatus) -> None:
         self._live.update(render(status, self._live.console), refresh=True)
@@ -53,18 +53,18 @@ class PlainView:
         self._shown_at = float("-inf")
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(Text(text), soft_wrap=True)
 
     def show(self, status: MigrationStatus) -> None:
         if monotonic() - self._shown_at >= LINE_INTERVAL_S:
             self._shown_at = monotonic()
-            self._console.print(render(status, self._console))
+            self._console.print(render(status, self._console), soft_wrap=True)
 
 
 @contextmanager
 def open_view(*, to_stderr: bool) -> Iterator[View]:
     """The view that fits the terminal, or its absence."""
-    console = Console(stderr=to_stderr, soft_wrap=True)
+    console = Console(stderr=to_stderr)
     if not console.is_terminal:
         yield PlainView(console)
         return
@@ -80,26 +80,52 @@ def attention(status: MigrationStatus) -> list[str]:
 
 
 def render(status: MigrationStatus, console: Console) -> Group:
-    """A table of all pipelines where it fits, or else a line for each; what needs attention below."""
+    """A table of all pipelines on a terminal where it fits, or else a line for each, or else a few lines for each; what
+    needs attention below. Without a terminal always a line for each.
+    """
+    pipelines = status.pipelines.items()
     table = _table(status)
-    needed = Measurement.get(console, console.options.update(max_width=ANY_WIDTH), table).maximum
-    lines = [Text(line(name, pipeline)) for name, pipeline in status.pipelines.items()]
-    shown = [table] if lines and console.is_terminal and needed <= console.width else lines
+    shown: list[RenderableType] = [Text(line(name, pipeline)) for name, pipeline in pipelines]
+    if shown and console.is_terminal:
+        if _width(table, console) <= console.width:
+            shown = [table]
+        elif any(_width(text, console) > console.width for text in shown):
+            shown = [Text(block(name, pipeline)) for name, pipeline in pipelines]
     return Group(*shown, *(Text(text, style="red") for text in attention(status)))
+
+
+def _width(shown: RenderableType, console: Console) -> int:
+    """What it needs so that no line of it is broken."""
+    return Measurement.get(console, console.options.update(max_width=ANY_WIDTH), shown).maximum
 
 
 def line(name: str, pipeline: PipelineStatus) -> str:
     """One pipeline where there is no room for a table."""
+    phase, *parts = _parts(pipeline)
+    return f"{name}: {', '.join([phase, *parts])}"
+
+
+def block(name: str, pipeline: PipelineStatus) -> str:
+    """One pipeline where there is no room for its line."""
+    phase, *parts = _parts(pipeline)
+    return "\n  ".join([name, f"phase {phase}", *parts])
+
+
+def _parts(pipeline: PipelineStatus) -> list[str]:
     letters = pipeline.dead_letters
-    return (
-        f"{name}: {phase_text(pipeline)}, copied {copied_text(pipeline)}, applied {pipeline.applied:,} "
-        f"({pipeline.applied_per_s:,.0f}/s), lag {lag_text(pipeline)}"
-        + (f", {counted(letters, 'dead letter')}" if letters else "")
-    )
+    return [
+        phase_text(pipeline),
+        f"copied {copied_text(pipeline)}",
+        f"applied {pipeline.applied:,} ({pipeline.applied_per_s:,.0f}/s)",
+        f"lag {lag_text(pipeline)}",
+        *([counted(letters, "dead letter")] if letters else []),
+    ]
 
 
 def phase_text(pipeline: PipelineStatus) -> str:
-    """The phase, and whether it is a repair."""
+    """The phase, and whether it is a repair or waits for one to begin."""
+    if pipeline.begins_in_s:
+        return f"{pipeline.phase} (repair begins in {duration_text(pipeline.begins_in_s)})"
     return f"{pipeline.phase} (repairing)" if pipeline.repairing else pipeline.phase
 
 

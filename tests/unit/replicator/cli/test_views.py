@@ -1,5 +1,7 @@
 """Promises of what people see: numbers never better than they are, nothing cut, unknowns called unknown."""
 
+import re
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from fakes.statuses import FINE, but, told
-from replicator.cli.views import attention, copied_text, duration_text, lag_text, render
+from replicator.cli.views import attention, copied_text, duration_text, lag_text, open_view, phase_text, render
 from replicator.status import MigrationStatus
 
 UNITS = {"s": 1, "min": 60, "h": 3600}
@@ -97,6 +99,54 @@ def test_nothing_is_cut_however_narrow_it_is(width: int, terminal: bool) -> None
     assert f"{name}: 1 dead letter is open\n" in text
     assert f"{name}: target is failing: [429] busy\n" in text
     assert ("┃" in text) is (terminal and width == 400), "a table where it fits"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """Draws on a terminal of some width, and gives the lines that are on it at the end."""
+
+    def seen(width: int, shown: MigrationStatus, *said: str) -> list[str]:
+        for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": str(width), "LINES": "50"}.items():
+            monkeypatch.setenv(name, value)
+        with open_view(to_stderr=False) as view:
+            for text in said:
+                view.say(text)
+            view.show(shown)
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().out).splitlines()
+
+    return seen
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 400])
+def test_a_live_view_cuts_nothing_however_narrow_it_is(width: int, terminal: Callable[..., list[str]]) -> None:
+    """A line that does not fit is broken between words; what belongs to a pipeline stands below its name."""
+    lines = terminal(width, told(orders=PIPELINE, customers=but(PIPELINE, problems=[])))
+    assert max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    parts = ("copying (repairing)", "1,234,567 of 98,765,432", "66.7 min left", "unknown (stream 2.0 s)")
+    for part in (*parts, "orders: target is failing: [429] busy"):
+        assert part in text
+    if width < 100:
+        assert "orders" in lines
+        assert "  phase copying (repairing)" in lines
+
+
+def test_what_is_said_is_shown_as_it_is(
+    terminal: Callable[..., list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither markup nor emoji, and never broken: it may be a command to copy."""
+    said = f"[bold]replicator[/bold] :key: {'x' * 100}"
+    monkeypatch.setenv("COLUMNS", "40")
+    with open_view(to_stderr=False) as view:
+        view.say(said)
+    assert capsys.readouterr().out == f"{said}\n"
+    assert said in terminal(40, told(), said)
+
+
+def test_a_repair_that_has_not_begun_says_when_it_does() -> None:
+    assert phase_text(but(PIPELINE, begins_in_s=29.01)) == "copying (repair begins in 29.1 s)"
+    assert phase_text(PIPELINE) == "copying (repairing)"
+    assert phase_text(but(PIPELINE, repairing=False)) == "copying"
 
 
 def test_a_daemon_that_is_starting_needs_attention() -> None:
