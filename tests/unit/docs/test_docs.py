@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,18 @@ def test_the_readmes_two_commands_exist() -> None:
 def test_every_make_target_that_is_named_exists(page: Path) -> None:
     named = re.findall(r"(?:`|^    )make (?:[A-Z]+=\S+ )?([a-z]+)", page.read_text(), flags=re.MULTILINE)
     assert set(named) <= TARGETS
+
+
+def test_what_tools_leave_in_the_folder_is_cleaned_up(tmp_path: Path) -> None:
+    """Everything that is ignored, but for what lies anywhere or may be somebody's data."""
+    ignored = {pattern.rstrip("/") for pattern in text(".gitignore").split()}
+    left = {"__pycache__", "node_modules", "uv.lock", "*.sqlite", "*.sqlite-*"}
+    assert left < ignored
+    (tmp_path / "Makefile").write_text(text("Makefile"))
+    for pattern in ignored - left:
+        (tmp_path / pattern.replace("*", "replicator")).mkdir()
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)  # noqa: S607 — as people do
+    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
 
 
 def test_the_list_of_folders_is_complete_and_exists() -> None:
@@ -133,10 +146,11 @@ def test_every_block_of_json_is_valid() -> None:
 
 
 def test_every_message_that_is_explained_exists() -> None:
-    """Each is part of a text in the code."""
-    code = sources("replicator", "connectors")
-    literals = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
-    texts = "\n".join(value for value in literals if isinstance(value, str))
+    """Each is part of a text in the code, not of a docstring."""
+    nodes = list(ast.walk(ast.parse(sources("replicator", "connectors"))))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    literals = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings]
+    texts = "\n".join(node.value for node in literals if isinstance(node.value, str))
     explained = [quoted(row[0]) for row in rows(sections("docs/recovery.md")["What each message means"])]
     assert len(explained) > 20
     assert [q for quotes in explained for q in quotes if q not in texts] == []
