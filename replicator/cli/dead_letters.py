@@ -118,7 +118,8 @@ def _retry(url: str, pipeline: str, pages: Iterable[list[str]]) -> Retried:
                 told_at = monotonic()
                 typer.echo(f"{_summary(total)} so far", err=True)
     except BaseException:
-        typer.echo(f"{_summary(total)} when it was broken off", err=True)
+        if total != Retried(0, 0):
+            typer.echo(f"{_summary(total)} when it was broken off", err=True)
         raise
     return total
 

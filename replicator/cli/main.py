@@ -1,16 +1,14 @@
 """Commands and their options; what they do is in the modules beside this one."""
 
 import sys
-import traceback
-from collections.abc import Iterator
-from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from replicator.errors import ConfigurationError, ForeignOwnerError, LeaseLostError
+from replicator.cli.ending import Exit, say
+from replicator.cli.output import speak_plainly
 
 NAME = "replicator"
 
@@ -41,15 +39,6 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The migration's YAML file.")]
 Url = Annotated[str, typer.Option("--url", envvar="REPLICATOR_URL", help="Where the daemon's HTTP interface is.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines: one JSON document on standard output.")]
-
-
-class Exit(IntEnum):
-    """What the exit code says. ERROR also stands for a command line that makes no sense."""
-
-    OK = 0
-    NOT_OK = 1
-    ERROR = 2
-    BUG = 3
 
 
 def _print_version(wanted: bool) -> None:
@@ -88,7 +77,7 @@ def run(
     """
     from replicator.cli.run import run_daemon  # noqa: PLC0415 — each command loads only what it needs
 
-    raise typer.Exit(Exit.OK if run_daemon(config, adopt=adopt) else Exit.NOT_OK)
+    raise typer.Exit(run_daemon(config, adopt=adopt))
 
 
 @app.command(epilog="Example: replicator check migration.yaml --json")
@@ -208,27 +197,8 @@ def letters_retry(
 
 def main() -> None:
     """The entry point: what an operator can act on ends with one clear message, anything else is a bug."""
+    speak_plainly()
     try:
         app(prog_name=NAME)
     except Exception as error:  # noqa: BLE001 — whatever it is, the exit code must not be taken for another answer
-        sys.exit(_report(error))
-
-
-def _report(error: Exception) -> Exit:
-    """Says what has ended the process, and gives the code for it; see `replicator.errors`."""
-    found = list(_leaves(error))
-    if not all(isinstance(leaf, ConfigurationError | ForeignOwnerError | LeaseLostError) for leaf in found):
-        traceback.print_exception(error)
-        return Exit.BUG
-    for leaf in found:
-        typer.echo(f"replicator: {leaf}", err=True)
-    return Exit.NOT_OK if all(isinstance(leaf, LeaseLostError) for leaf in found) else Exit.ERROR
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors themselves, whatever task groups they came through."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
+        sys.exit(say(error))

@@ -4,6 +4,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -12,28 +13,34 @@ import structlog
 from connectors import registry
 from replicator.api.app import create_app
 from replicator.api.server import bind, serve, url_of
+from replicator.cli import ending
+from replicator.cli.ending import Exit
 from replicator.config.loading import load_config
-from replicator.config.models import LogConfig, MigrationConfig
+from replicator.config.models import MigrationConfig
 from replicator.engine.daemon import Daemon
 from replicator.state.sqlite import SqliteStore
 from replicator.telemetry import Metrics, configure_logging
 
 
-def run_daemon(path: Path, *, adopt: bool) -> bool:
-    """Returns True when everything read was finished and saved. Raises ConfigurationError."""
+def run_daemon(path: Path, *, adopt: bool) -> Exit:
+    """OK when everything read was finished and saved. What ends it otherwise is raised, unless the log is JSON: then
+    it is the log's last line, since whoever reads that finds plain text nowhere. A config that cannot be read is
+    raised in any case: it cannot say yet what the log is.
+    """
     config = load_config(path, registry())
-    set_up_logging(config.log)
-    with bind(config.http.listen) as listening:
-        return anyio.run(_run, config, listening, adopt)
+    as_json = config.log.format == "json" or (config.log.format == "auto" and not sys.stderr.isatty())
+    configure_logging(as_json=as_json, level=config.log.level)
+    try:
+        with bind(config.http.listen) as listening:
+            drained = anyio.run(partial(_run, config, listening, adopt=adopt))
+    except Exception as error:
+        if as_json:
+            return ending.log(error)
+        raise
+    return Exit.OK if drained else Exit.NOT_OK
 
 
-def set_up_logging(config: LogConfig) -> None:
-    """As the config says; `auto` looks at standard error."""
-    as_json = config.format == "json" or (config.format == "auto" and not sys.stderr.isatty())
-    configure_logging(as_json=as_json, level=config.level)
-
-
-async def _run(config: MigrationConfig, listening: socket.socket, adopt: bool) -> bool:
+async def _run(config: MigrationConfig, listening: socket.socket, *, adopt: bool) -> bool:
     metrics = Metrics()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:  # before anything that takes time
         async with SqliteStore(config.state.path) as store:

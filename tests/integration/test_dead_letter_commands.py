@@ -82,6 +82,7 @@ class TestRetry:
         for command in (["retry", "nope", "--all"], ["retry", "nope", "--key", "k"], ["list", "nope"]):
             _, error = place.said("dead-letters", *command, expect=2)
             assert "there is no pipeline nope" in error
+            assert len(error.splitlines()) == 1, "nothing was begun that could be broken off"
 
 
 class TestList:

@@ -1,13 +1,16 @@
 """Promise: a process ends with the exit code that the errors and the commands' page name, and says why in one line."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from unit.docs.pages import rows, sections
+import yaml
+from unit.docs.pages import rows, sections, text
 
+from fakes.served import run_command
 from replicator import errors
 from replicator.cli import main
 from replicator.cli import run as run_module
@@ -80,6 +83,61 @@ def test_an_error_without_a_group_is_the_same(name: str, monkeypatch: pytest.Mon
 def test_what_must_be_mended_counts_more_than_what_a_restart_heals(monkeypatch: pytest.MonkeyPatch) -> None:
     both = ExceptionGroup("tasks", [SAMPLES["LeaseLostError"], SAMPLES["ForeignOwnerError"]])
     assert exit_code_of(both, monkeypatch) == "2"
+
+
+def test_what_several_tasks_stumble_over_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of them notice that the lease is lost."""
+    lost = [errors.LeaseLostError("somebody else has it") for _ in range(3)]
+    assert exit_code_of(ExceptionGroup("tasks", [*lost, SAMPLES["ForeignOwnerError"]]), monkeypatch) == "2"
+    said = capsys.readouterr().err
+    assert said == "replicator: somebody else has it\nreplicator: somebody else has written\n"
+
+
+def run_until(
+    error: Exception, log_format: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str]:
+    """Exit code and standard error of a daemon that ends with this error, once its log is set up."""
+
+    async def ending(*_: object, **__: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(run_module, "_run", ending)
+    monkeypatch.setenv("COSMOS_KEY", "c2VjcmV0")
+    config = yaml.safe_load(text("docs/config.example.yaml"))
+    path = folder / "migration.yaml"
+    path.write_text(yaml.safe_dump({**config, "http": {"listen": "127.0.0.1:0"}, "log": {"format": log_format}}))
+    return run_command("run", str(path)), capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "code"), [("ConfigurationError", 2), ("LeaseLostError", 1)])
+def test_a_log_of_json_holds_the_last_error_too_and_nothing_else_is_said(
+    name: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, said = run_until(ExceptionGroup("tasks", [SAMPLES[name]] * 2), "json", tmp_path, monkeypatch, capsys)
+    (line,) = map(json.loads, said.splitlines())
+    assert ended == code
+    assert (line["event"], line["level"], line["exit_code"]) == ("ended by an error", "error", code)
+    assert line["error"] == str(SAMPLES[name])
+
+
+def test_a_log_of_json_holds_the_traceback_of_a_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, said = run_until(ZeroDivisionError("oh"), "json", tmp_path, monkeypatch, capsys)
+    (line,) = map(json.loads, said.splitlines())
+    assert ended == line["exit_code"] == int(BUG)
+    assert "ZeroDivisionError: oh" in line["exception"]
+    assert "Traceback" in line["exception"]
+
+
+def test_a_log_for_people_ends_with_a_plain_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, said = run_until(SAMPLES["ConfigurationError"], "console", tmp_path, monkeypatch, capsys)
+    assert ended == 2
+    assert said == f"replicator: {SAMPLES['ConfigurationError']}\n"
 
 
 @pytest.mark.parametrize("beside", [[], ["ConfigurationError"]])
