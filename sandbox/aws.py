@@ -19,10 +19,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import anyio.to_thread
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
 
 from sandbox.lifeline import ends_with_parent
 
@@ -74,6 +76,26 @@ class AwsServer:
     def endpoint(self) -> str:
         """Base URL of every service, without a trailing slash."""
         return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client of the ordinary credentials chain needs in its environment."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_DEFAULT_REGION": self.region,
+        }
+
+    def client(self, service: str, **config: Any) -> Any:
+        """`async with server.client("dynamodb") as client`, with these settings; botocore's have no static type."""
+        return AioSession().create_client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=self.region,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=AioConfig(**config),
+        )
 
     @property
     def pid(self) -> int | None:

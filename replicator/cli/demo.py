@@ -7,37 +7,35 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import anyio
-import anyio.to_thread
 import typer
-from aiobotocore.session import AioSession
 
 from connectors import registry
+from replicator.cli.demo_daemon import DemoDaemon
+from replicator.cli.invocation import own_command
 from replicator.cli.looking import look_at
 from replicator.cli.sandbox import LocalClouds, local_clouds
-from replicator.cli.status import fetch
 from replicator.cli.views import View, open_view
 from replicator.config.loading import load_config
 from replicator.engine.comparing import Comparing, Comparison
 from replicator.engine.daemon import connect
 from replicator.errors import ConfigurationError
-from replicator.model import CopyStage
-from replicator.status import MigrationStatus, PipelineStatus
+from replicator.status import PipelineStatus
 from replicator.telemetry import configure_logging
 from replicator.wording import counted
-from sandbox.processes import Program, ProgramError, replicator_program
+from sandbox.processes import Program, replicator_program
 from sandbox.workload import Writer, create_orders_table, seed
 
 FOLDER = Path(".demo")
+LOG = FOLDER / "daemon.log"
 LEFT_BEHIND = ("migration.yaml", "state.sqlite*", "*.log")
 PIPELINE = "orders"
 LONGEST_CATCH_UP_S = 120.0
-POLL_S = 0.25
 
 CONFIG = """\
 # Written by `replicator demo`. Credentials come from the environment.
@@ -73,14 +71,14 @@ pipelines:
 
 
 def run_demo(*, items: int, rate_per_s: float, seconds: float, as_json: bool, keep_running: bool) -> bool:
-    """True when both sides were equal at the end."""
+    """True when it has caught up and both sides were equal at the end."""
     configure_logging(as_json=True, level="error")
     demo = Demo(items=items, rate_per_s=rate_per_s, seconds=seconds, keep_running=keep_running)
     with room(), open_view(to_stderr=as_json) as view:
         outcome = anyio.run(demo.run, view)
     if as_json:
-        typer.echo(json.dumps(outcome))
-    return bool(outcome["equal"])
+        typer.echo(json.dumps(outcome.as_json()))
+    return outcome.is_good
 
 
 @contextmanager
@@ -115,6 +113,62 @@ def _lock(file: TextIO) -> None:
         ) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How the daemon kept up with `writes` changes: whether it caught up, after how long, and its last status."""
+
+    writes: int
+    caught_up: bool
+    catch_up_s: float
+    last: PipelineStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it went."""
+
+    followed: Followed
+    peak_resident_bytes: int
+    found: Comparison
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the daemon has done its job; the sides may be equal by chance before it has."""
+        return self.followed.caught_up and self.found.is_equal
+
+    @property
+    def verdict(self) -> list[str]:
+        """For people."""
+        found = self.found
+        same = counted(found.equal, "record is", "records are")
+        speed = f"Caught up in {self.followed.catch_up_s:.1f} s"
+        if not self.followed.caught_up:
+            speed = f"NOT CAUGHT UP within {LONGEST_CATCH_UP_S:g} s; the log is {LOG}"
+        first = (
+            f"{'EQUAL' if found.is_equal else 'NOT EQUAL'}: {same} the same on both sides; {found.different} "
+            f"different, {found.missing} missing, {found.extra} extra, {found.foreign} foreign. "
+            f"{speed}, daemon at most {self.peak_resident_bytes / 1e6:.0f} MB"
+        )
+        return [first, *(f"  {line}" for line in found.named)]
+
+    def as_json(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        last = self.followed.last
+        return {
+            "equal": self.found.is_equal,
+            "caught_up": self.followed.caught_up,
+            "peak_resident_bytes": self.peak_resident_bytes,
+            "pipelines": {
+                PIPELINE: {
+                    **asdict(self.found),
+                    "writes": self.followed.writes,
+                    **{name: getattr(last, name, None) for name in ("copied", "applied", "dead_letters")},
+                    "catch_up_s": round(self.followed.catch_up_s, 2),
+                }
+            },
+        }
+
+
 class Demo:
     """One run of the demo, in the folder `.demo`."""
 
@@ -125,19 +179,18 @@ class Demo:
         self._keep_running = keep_running
         self._path = FOLDER / "migration.yaml"
 
-    async def run(self, view: View) -> dict[str, Any]:
-        """What `--json` prints."""
+    async def run(self, view: View) -> Outcome:
+        """Everything, from empty clouds to the verdict."""
         async with local_clouds(FOLDER) as clouds:
             os.environ.update(clouds.environment)  # both the daemon and the comparison take credentials from there
             self._path.write_text(
-                CONFIG.format(aws_endpoint=clouds.aws_endpoint, cosmos_endpoint=clouds.cosmos_endpoint)
+                CONFIG.format(aws_endpoint=clouds.aws.endpoint, cosmos_endpoint=clouds.cosmos_endpoint)
             )
             view.say(f"config: {self._path}")
-            async with _dynamodb(clouds) as client:
+            async with clouds.aws.client("dynamodb") as client:
                 await self._fill(client, view)
-                async with replicator_program(FOLDER / "daemon.log", "run", str(self._path)) as daemon:
-                    outcome = await self._migrate(client, clouds, daemon, view)
-        return outcome
+                async with replicator_program(LOG, "run", str(self._path)) as program:
+                    return await self._migrate(client, clouds, program, view)
 
     async def _fill(self, client: Any, view: View) -> None:
         started = time.monotonic()
@@ -145,38 +198,29 @@ class Demo:
         count = await seed(client, PIPELINE, self._items)
         view.say(f"seeded {counted(count, 'item')} of every DynamoDB type in {time.monotonic() - started:.1f} s")
 
-    async def _migrate(self, client: Any, clouds: LocalClouds, daemon: Program, view: View) -> dict[str, Any]:
-        url = await _url(daemon)
-        view.say(f"daemon: {url}/v1/status, log {daemon.log}")
+    async def _migrate(self, client: Any, clouds: LocalClouds, program: Program, view: View) -> Outcome:
+        daemon = await DemoDaemon.answering(program)
+        view.say(f"daemon: {daemon.url}/v1/status, log {program.log}")
+        followed = await self._follow(client, daemon, view)
+        outcome = Outcome(followed, program.peak_resident_bytes(), await self._compare(view))
+        for line in outcome.verdict:
+            view.say(line)
+        if self._keep_running:
+            await _linger(clouds, daemon.url, view)
+        return outcome
+
+    async def _follow(self, client: Any, daemon: DemoDaemon, view: View) -> Followed:
+        """Writes for a while, and waits until all of it is at the target."""
         writer = Writer(client, PIPELINE, space="live", rate_per_s=self._rate_per_s)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_watch, url, view)
+            tasks.start_soon(daemon.watch, view)
             await writer.run(for_s=self._seconds)
             await writer.confirm()
-            stopped = time.monotonic()
-            view.say(f"the writer has stopped after {counted(writer.counts.operations, 'write')}; catching up")
-            last = await _caught_up(url, datetime.now(UTC), view)
-            catch_up_s = time.monotonic() - stopped
+            writes, stopped = writer.counts.operations, time.monotonic()
+            view.say(f"the writer has stopped after {counted(writes, 'write')}; catching up")
+            caught_up, last = await daemon.catch_up(PIPELINE, datetime.now(UTC), LONGEST_CATCH_UP_S)
             tasks.cancel_scope.cancel()
-        peak_bytes = daemon.peak_resident_bytes()
-        found = await self._compare(view)
-        _pronounce(found, catch_up_s, peak_bytes, view)
-        if self._keep_running:
-            await _linger(clouds, url, view)
-        return {
-            "equal": found.is_equal,
-            "peak_resident_bytes": peak_bytes,
-            "pipelines": {
-                PIPELINE: {
-                    **asdict(found),
-                    "writes": writer.counts.operations,
-                    "copied": last.copied if last else None,
-                    "applied": last.applied if last else None,
-                    "dead_letters": last.dead_letters if last else None,
-                    "catch_up_s": round(catch_up_s, 2),
-                }
-            },
-        }
+        return Followed(writes, caught_up, time.monotonic() - stopped, last)
 
     async def _compare(self, view: View) -> Comparison:
         view.say("comparing every item both ways")
@@ -186,71 +230,20 @@ class Demo:
             return await Comparing(pipeline.source, pipeline.target, lambda _: None).run()
 
 
-def _dynamodb(clouds: LocalClouds) -> Any:
-    return AioSession().create_client(
-        "dynamodb",
-        endpoint_url=clouds.aws_endpoint,
-        region_name=clouds.aws_region,
-        aws_access_key_id=clouds.aws_access_key,
-        aws_secret_access_key=clouds.aws_secret_key,
-    )
-
-
-async def _url(daemon: Program) -> str:
-    """Where a daemon that was started is, once it says so."""
-    try:
-        return str(json.loads(await daemon.line('"http interface"'))["url"])
-    except ProgramError as error:
-        raise ConfigurationError("demo", "the daemon does not start", f"Its log is {daemon.log}") from error
-
-
-async def _status(url: str) -> MigrationStatus:
-    try:
-        return await anyio.to_thread.run_sync(fetch, url)
-    except ConfigurationError as error:
-        raise ConfigurationError("demo", f"the daemon is gone ({error.problem})", f"Its log is in {FOLDER}") from error
-
-
-async def _watch(url: str, view: View) -> None:
-    while True:
-        view.show(await _status(url))
-        await anyio.sleep(POLL_S)
-
-
-async def _caught_up(url: str, moment: datetime, view: View) -> PipelineStatus | None:
-    """The status once everything committed before `moment` is through and the copy's traces are gone.
-
-    If that takes too long, the last one, None if there was none: the comparison will tell what is missing.
-    """
-    pipeline: PipelineStatus | None = None
-    with anyio.move_on_after(LONGEST_CATCH_UP_S):
-        while True:
-            pipeline = (await _status(url)).pipelines.get(PIPELINE)
-            through = pipeline.replicated_through if pipeline else None
-            if pipeline and through and through > moment and pipeline.copy_stage == CopyStage.SWEPT:
-                return pipeline
-            await anyio.sleep(POLL_S)
-    view.say(f"it has not caught up within {LONGEST_CATCH_UP_S:g} s")
-    return pipeline
-
-
-def _pronounce(found: Comparison, catch_up_s: float, peak_bytes: int, view: View) -> None:
-    verdict = "EQUAL" if found.is_equal else "NOT EQUAL"
-    same = counted(found.equal, "record is", "records are")
-    view.say(
-        f"{verdict}: {same} the same on both sides; {found.different} different, {found.missing} missing, "
-        f"{found.extra} extra, {found.foreign} foreign. "
-        f"Caught up in {catch_up_s:.1f} s, daemon at most {peak_bytes / 1e6:.0f} MB"
-    )
-    for line in found.named:
-        view.say(f"  {line}")
-
-
 async def _linger(clouds: LocalClouds, url: str, view: View) -> None:
     view.say("left running until interrupted; to look at it:")
-    view.say(f"  replicator status --watch --url {url}")
-    view.say(f"  aws dynamodb scan --table-name {PIPELINE} --endpoint-url {clouds.aws_endpoint}")
-    view.say(f"  Cosmos DB at {clouds.cosmos_endpoint}, database shop, container orders, key {clouds.cosmos_key}")
+    for line in ways_to_look(clouds, url):
+        view.say(f"  {line}")
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
             return
+
+
+def ways_to_look(clouds: LocalClouds, url: str) -> list[str]:
+    """Commands that work in another shell as they are, and where the target is."""
+    aws = " ".join(f"{name}={value}" for name, value in clouds.aws.environment.items())
+    return [
+        f"{own_command()} status --watch --url {url}",
+        f"{aws} aws dynamodb scan --table-name {PIPELINE} --endpoint-url {clouds.aws.endpoint}",
+        f"Cosmos DB at {clouds.cosmos_endpoint}, database shop, container orders, key {clouds.cosmos_key}",
+    ]

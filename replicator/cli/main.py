@@ -135,7 +135,8 @@ def demo(
 
     A daemon copies and follows it while it is written to; at the end both sides are compared.
 
-    Exit codes: 0 both sides are equal, 1 they are not, 2 the local clouds or the daemon did not start or ended.
+    Exit codes: 0 both sides are equal, 1 they are not, or the daemon did not catch up, 2 the local clouds or the daemon
+    did not start or ended.
     """
     from replicator.cli.demo import run_demo  # noqa: PLC0415
 

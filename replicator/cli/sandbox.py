@@ -34,10 +34,7 @@ LOOPBACK = "127.0.0.1,localhost"
 class LocalClouds:
     """Where the local clouds are, and the credentials they take."""
 
-    aws_endpoint: str
-    aws_region: str
-    aws_access_key: str
-    aws_secret_key: str
+    aws: AwsServer
     cosmos_endpoint: str
     cosmos_key: str
 
@@ -45,9 +42,7 @@ class LocalClouds:
     def environment(self) -> dict[str, str]:
         """What a daemon needs in its environment."""
         return {
-            "AWS_ACCESS_KEY_ID": self.aws_access_key,
-            "AWS_SECRET_ACCESS_KEY": self.aws_secret_key,
-            "AWS_DEFAULT_REGION": self.aws_region,
+            **self.aws.environment,
             "COSMOS_KEY": self.cosmos_key,
             "no_proxy": ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), LOOPBACK])),
         }
@@ -67,7 +62,7 @@ async def local_clouds(folder: Path, *, aws_port: int = 0, cosmos_port: int = 0)
         except (AwsServerError, ProgramError, OSError) as error:
             problem = f"the local clouds do not start ({error})"
             raise ConfigurationError("sandbox", problem, "Look whether something else is in their way") from error
-        yield LocalClouds(aws.endpoint, aws.region, aws.access_key, aws.secret_key, endpoint, EMULATOR_KEY)
+        yield LocalClouds(aws, endpoint, EMULATOR_KEY)
 
 
 def sandbox_up() -> None:
@@ -80,7 +75,7 @@ async def _up(folder: Path) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with local_clouds(folder) as clouds, servicebus_program(folder) as broker:
             where: dict[str, str] = json.loads(await broker.line("connection_string"))
-            typer.echo(f"DynamoDB and its streams: {clouds.aws_endpoint}")
+            typer.echo(f"DynamoDB and its streams: {clouds.aws.endpoint}")
             typer.echo(f"Cosmos DB:                {clouds.cosmos_endpoint}")
             typer.echo(f"Service Bus:              {where['http_endpoint']}_sandbox/")
             service_bus = {

@@ -1,6 +1,7 @@
 """The commands as a person or a script runs them."""
 
 import json
+import os
 import re
 import signal
 import sys
@@ -68,6 +69,10 @@ def _state(pid: int) -> list[str]:
         return []
 
 
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
 async def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
     """Neither the local clouds nor the daemon, which would try for ever to reach them."""
     async with _demo(tmp_path, "--items", "100") as demo:
@@ -79,6 +84,18 @@ async def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> N
     with anyio.fail_after(40):
         while any(map(_runs, started)):  # noqa: ASYNC110 -- who is not their parent is told of their end by nobody
             await anyio.sleep(0.05)
+
+
+async def test_a_demo_whose_daemon_dies_says_so_and_names_its_log(tmp_path: Path) -> None:
+    """In one line, however many of its tasks notice."""
+    async with _demo(tmp_path, "--items", "400") as demo:
+        await demo.line("copied ")
+        (daemon,) = [child for child in _children(demo.pid) if "migration.yaml" in _command(child)]
+        os.kill(daemon, signal.SIGKILL)
+        assert await demo.wait(30) == 2, demo.tail()
+    said = demo.text().splitlines()
+    assert said[-1] == "replicator: demo: the daemon has ended with code -9. Its log is .demo/daemon.log"
+    assert [line for line in said if line.startswith(("replicator: ", "Traceback"))] == said[-1:]
 
 
 async def test_status_speaks_to_people_and_to_machines(aws: AwsServer, tmp_path: Path) -> None:

@@ -20,8 +20,6 @@ from typing import Any
 import aiohttp
 import anyio
 import yaml
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from prometheus_client.parser import text_string_to_metric_families
 
 from connectors import registry
@@ -194,12 +192,7 @@ class World:
     @property
     def environment(self) -> dict[str, str]:
         """Credentials for the daemon."""
-        return {
-            "AWS_ACCESS_KEY_ID": self.aws.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.aws.secret_key,
-            "AWS_DEFAULT_REGION": self.aws.region,
-            "COSMOS_KEY": self.cosmos.key,
-        }
+        return {**self.aws.environment, "COSMOS_KEY": self.cosmos.key}
 
     def watch(self) -> None:
         """Lets the observer see the container, which must exist."""
@@ -256,7 +249,7 @@ async def world(
         cosmos_port = int(cosmos.endpoint.rstrip("/").rsplit(":", 1)[1])
         target_proxy = await stack.enter_async_context(FaultProxy("127.0.0.1", cosmos_port, rewrite_authority=True))
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)))
-        dynamodb = await stack.enter_async_context(_client(aws))
+        dynamodb = await stack.enter_async_context(aws.client("dynamodb", max_pool_connections=50))
         await create_orders_table(dynamodb, table, ttl_attribute=ttl_attribute)
         config = {
             "migration": "scenario",
@@ -316,14 +309,3 @@ async def running(daemon: Daemon) -> AsyncIterator[Daemon]:
     finally:
         with anyio.CancelScope(shield=True):
             await daemon.program.stop()
-
-
-def _client(aws: AwsServer) -> Any:
-    return get_session().create_client(
-        "dynamodb",
-        endpoint_url=aws.endpoint,
-        region_name=aws.region,
-        aws_access_key_id=aws.access_key,
-        aws_secret_access_key=aws.secret_key,
-        config=AioConfig(max_pool_connections=50),
-    )
