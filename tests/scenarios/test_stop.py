@@ -101,7 +101,7 @@ async def test_a_signal_before_anything_runs_ends_it(aws: AwsServer, tmp_path: P
         async with running(w.daemon()) as daemon:
             await daemon.program.line('"http interface"')
             daemon.program.send(signal.SIGTERM)
-            assert await daemon.program.wait(5) in {0, 1}
+            assert await daemon.program.wait(5) == 0, "nothing was read that could be cut off"
 
 
 def _without_budget(pipelines: dict[str, dict[str, dict[str, object]]]) -> object:
