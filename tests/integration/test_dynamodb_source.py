@@ -219,8 +219,7 @@ async def test_findings_of_a_table_that_is_fine(aws: AwsServer, aws_client: Clie
     [
         ({"table": "nowhere"}, "table", "there is no table nowhere"),
         ({"endpoint": "http://127.0.0.1:9"}, "", "cannot be reached"),
-        ({"endpoint": "no url"}, "endpoint", "Invalid endpoint"),
-        ({"profile": "nobody"}, "", "nobody"),
+        ({"profile": "nobody"}, "profile", "nobody"),
         ({"max_read_units": None}, "max_read_units", "on demand"),
     ],
 )
