@@ -2,14 +2,13 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from integration.test_status_command import FINE
 
 from fakes.served import Served, served
+from fakes.statuses import FINE, but
 from replicator.cli import demo_daemon
 from replicator.cli.demo_daemon import DemoDaemon, last_error
 from replicator.errors import ConfigurationError
@@ -70,7 +69,7 @@ def test_the_last_error_of_a_log(log: str, said: str) -> None:
 
 async def test_it_has_caught_up_once_everything_is_through_and_swept(place: Served, tmp_path: Path) -> None:
     daemon, moment = DemoDaemon(sleeping(tmp_path), place.url), datetime.now(UTC)
-    assert await daemon.catch_up("orders", moment, 0.1) == (False, {}), "no pipeline has begun"
+    assert await daemon.catch_up("orders", moment, 0.1) == (False, None), "no pipeline has begun"
     later, before = moment + timedelta(seconds=1), moment - timedelta(seconds=1)
     for through, stage, caught_up in (
         (None, "swept", False),
@@ -78,7 +77,8 @@ async def test_it_has_caught_up_once_everything_is_through_and_swept(place: Serv
         (later, "finished", False),
         (later, "swept", True),
     ):
-        place.daemon.statuses = {"orders": replace(FINE, replicated_through=through, copy_stage=stage)}
+        place.daemon.statuses = {"orders": but(FINE, replicated_through=through, copy_stage=stage)}
         found, last = await daemon.catch_up("orders", moment, 5 if caught_up else 0.1)
         assert found is caught_up
-        assert last["copy_stage"] == stage
+        assert last is not None
+        assert last.copy_stage == stage

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fakes.served import run_command
+from fakes.statuses import FINE, but
 from replicator.cli import demo, sandbox
 from replicator.engine.comparing import Comparison
 from sandbox.aws import AwsServer, AwsServerError
@@ -44,7 +45,7 @@ def test_the_exit_code_is_the_verdict(equal: bool, monkeypatch: pytest.MonkeyPat
 def outcome(*, caught_up: bool = True, **found: int) -> demo.Outcome:
     counts: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), **found}
     comparison = Comparison(**counts)
-    return demo.Outcome(demo.Followed(50, caught_up, 120.0, {"copied": 3}), 10_000_000, comparison)
+    return demo.Outcome(demo.Followed(50, caught_up, 120.0, but(FINE, copied=3)), 10_000_000, comparison)
 
 
 @pytest.mark.parametrize(
