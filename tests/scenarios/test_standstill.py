@@ -1,7 +1,9 @@
 """Promise: a daemon that stood still for longer than its lease is replaced, and spoils nothing when it goes on."""
 
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -24,7 +26,7 @@ async def test_a_stopped_daemon_is_replaced_and_spoils_nothing_when_it_goes_on(
             await first.until(lambda s: s["phase"] == "following" and s["applied"] > 50)
             w.watch()
             w.observer.begin()
-            first.program.send(signal.SIGSTOP)
+            await _stand_still(first, tmp_path / "replicator.sqlite")
             async with running(w.daemon()) as second:
                 await second.until(lambda s: s["applied"] > 50)
                 if successor_stops:
@@ -36,6 +38,21 @@ async def test_a_stopped_daemon_is_replaced_and_spoils_nothing_when_it_goes_on(
         async with running(w.daemon()) as third:
             await third.caught_up(time.time())
         await w.assert_equal()
+
+
+async def _stand_still(daemon: Daemon, state: Path) -> None:
+    """Anywhere but inside a transaction of its state store: whoever comes then is refused, and rightly so."""
+    with closing(sqlite3.connect(state, timeout=0, isolation_level=None)) as db:
+        while True:
+            daemon.program.send(signal.SIGSTOP)
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                daemon.program.send(signal.SIGCONT)
+                await anyio.sleep(0.003)
+            else:
+                db.execute("ROLLBACK")
+                return
 
 
 async def _goes_on_and_ends(daemon: Daemon) -> None:
