@@ -1,4 +1,4 @@
-"""Calls to AWS that only read: repeated while they fail, paid from a budget, timed by the service's own clock."""
+"""Calls to AWS: repeated while they fail, paid from a budget, timed by the service's own clock."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -18,6 +18,9 @@ CALL_TIMEOUT_S = 30.0
 
 PROBE_ATTEMPTS = 3
 """At the start a service that does not answer after so many tries is reported instead of waited for."""
+
+MAY_SAY_NOTHING = frozenset({"receive_message"})
+"""Operations that the service answers without content too; its answers carry a request id."""
 
 PRICED = {"ReturnConsumedCapacity": "TOTAL"}
 """Asks for the price of a call in its answer."""
@@ -52,7 +55,7 @@ class Caller:
         """For the start: a few attempts. Raises ConfigurationError when the service cannot be used, AwsRefusal."""
         for attempt in range(1, PROBE_ATTEMPTS + 1):
             try:
-                return await self._once(operation, parameters)
+                return await self.once(operation, parameters)
             except (TransientError, ConfigurationError) as error:
                 if attempt == PROBE_ATTEMPTS:
                     raise configuration_error(self._where, error) from error
@@ -81,21 +84,24 @@ class Caller:
         self, operation: Operation, parameters: Mapping[str, object], failed: Callable[[TransientError], None]
     ) -> Response:
         async def attempt() -> Response:
-            return await self._once(operation, parameters)
+            return await self.once(operation, parameters)
 
         return await retrying(attempt, failed)
 
-    async def _once(self, operation: Operation, parameters: Mapping[str, object]) -> Response:
+    async def once(
+        self, operation: Operation, parameters: Mapping[str, object], timeout_s: float = CALL_TIMEOUT_S
+    ) -> Response:
+        """A single attempt, for whoever repeats it in another way. Raises TransientError, AwsRefusal."""
         sent = elapsed_s()
         try:
-            with anyio.fail_after(CALL_TIMEOUT_S):
+            with anyio.fail_after(timeout_s):
                 answer = await operation(**parameters)
         except Exception as error:
             translated = translate(operation.__name__, error)
             if translated is error:
                 raise
             raise translated from error
-        if not answer.keys() - {"ResponseMetadata"}:
+        if not _says_something(operation.__name__, answer):
             raise TransientError(f"{operation.__name__}: an answer without content, maybe not from the service")
         self._observe(answer, sent)
         self._telemetry.source_answered(0.0)
@@ -114,6 +120,13 @@ class Caller:
         if isinstance(error, ThrottledError):
             self.budget.give_way()
         self._telemetry.source_failed(error)
+
+
+def _says_something(operation: str, answer: Response) -> bool:
+    """A page of a proxy is parsed as an answer without content."""
+    if answer.keys() - {"ResponseMetadata"}:
+        return True
+    return operation in MAY_SAY_NOTHING and "RequestId" in answer.get("ResponseMetadata", {})
 
 
 def consumed(answer: Response) -> float:

@@ -28,18 +28,26 @@ PROFILE_FIX = "Name one of ~/.aws/config, or none"
 
 @asynccontextmanager
 async def open_client(
-    service: str, config: AwsSourceConfig, where: str, endpoint: str | None = None
+    service: str,
+    config: AwsSourceConfig,
+    where: str,
+    endpoint: str | None = None,
+    *,
+    read_timeout_s: float = READ_TIMEOUT_S,
 ) -> AsyncIterator[Any]:
     """A low-level client, closed on leaving. Raises ConfigurationError where it cannot even be set up.
 
-    botocore builds clients from data files at run time, so they have no static type.
+    `read_timeout_s` is how long a connection may be silent. botocore builds clients from data files at run time, so
+    they have no static type.
     """
     bundle = config.ca_bundle or os.environ.get("AWS_CA_BUNDLE")
     if bundle:
         trusted_authorities(Path(bundle), where)  # botocore would read it with the first call, and stumble there
     async with AsyncExitStack() as stack:
         try:
-            client = await stack.enter_async_context(_create(service, config, endpoint or config.endpoint))
+            client = await stack.enter_async_context(
+                _create(service, config, endpoint or config.endpoint, read_timeout_s)
+            )
         except exceptions.InvalidRegionError as error:
             raise ConfigurationError(f"{where}.region", "is no region", REGION_FIX) from error
         except exceptions.ProfileNotFound as error:
@@ -50,7 +58,7 @@ async def open_client(
         yield client
 
 
-def _create(service: str, config: AwsSourceConfig, endpoint: str | None) -> Any:
+def _create(service: str, config: AwsSourceConfig, endpoint: str | None, read_timeout_s: float) -> Any:
     return _session(config.profile).create_client(
         service,
         region_name=config.region,
@@ -58,7 +66,7 @@ def _create(service: str, config: AwsSourceConfig, endpoint: str | None) -> Any:
         verify=str(config.ca_bundle) if config.ca_bundle else None,
         config=AioConfig(
             connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
+            read_timeout=read_timeout_s,
             max_pool_connections=MOST_CONNECTIONS,
             retries={"total_max_attempts": 1, "mode": "standard"},
             proxies={"http": config.proxy, "https": config.proxy} if config.proxy else None,

@@ -3,7 +3,7 @@
 throttling codes                               ThrottledError
 5xx, timeouts, lost or refused connections     TransientError
 answers cut short or damaged on the way        TransientError
-credentials and permissions                    TransientError while running (they may be mended),
+credentials, permissions, encryption keys      TransientError while running (they may be mended),
                                                ConfigurationError at the start
 everything else                                AwsRefusal, for the caller to act on
 """
@@ -33,6 +33,9 @@ THROTTLES = frozenset(
         "TooManyRequestsException",
         "RequestThrottled",
         "SlowDown",
+        "OverLimit",
+        "KMS.ThrottlingException",
+        "KmsThrottled",
     }
 )
 
@@ -50,6 +53,18 @@ ACCESS = frozenset(
         "NotAuthorized",
         "OptInRequired",
         "UnrecognizedClientException",
+        "KMS.AccessDeniedException",
+        "KMS.DisabledException",
+        "KMS.InvalidKeyUsageException",
+        "KMS.InvalidStateException",
+        "KMS.NotFoundException",
+        "KMS.OptInRequired",
+        "KmsAccessDenied",
+        "KmsDisabled",
+        "KmsInvalidKeyUsage",
+        "KmsInvalidState",
+        "KmsNotFound",
+        "KmsOptInRequired",
     }
 )
 

@@ -96,6 +96,27 @@ async def test_an_answer_without_content_is_repeated() -> None:
     assert answer["Records"] == []
 
 
+class EmptyQueueClient:
+    """Answers with a page of a proxy's at first, then as the service does that has no message."""
+
+    def __init__(self, pages: int) -> None:
+        self.calls = 0
+        self._pages = pages
+
+    async def receive_message(self, **_: Any) -> Answer:
+        self.calls += 1
+        metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}}
+        return {"ResponseMetadata": metadata if self.calls <= self._pages else {"RequestId": "r", **metadata}}
+
+
+@in_virtual_time
+async def test_an_empty_queues_answer_has_no_content_but_the_services_mark() -> None:
+    _, caller = bench()
+    client = EmptyQueueClient(3)
+    assert "Messages" not in await caller.call(client.receive_message)
+    assert client.calls == 4
+
+
 class TestProbe:
     """At the start nothing is waited for."""
 
