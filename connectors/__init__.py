@@ -2,16 +2,22 @@
 
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
 from connectors.aws.dynamodb.source import open_source
+from connectors.aws.sqs.config import SqsSourceConfig
+from connectors.aws.sqs.source import open_source as open_queue
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.target import open_target
 from replicator.registry import Registry, SourceKind, TargetKind
 
 DOCUMENT = "document"
+MESSAGE = "message"
 
 
 def registry() -> Registry:
     """Every connector there is, by the name that `type` has in a config."""
     return Registry(
-        sources={"dynamodb": SourceKind(DOCUMENT, DynamoDbSourceConfig, open_source)},
+        sources={
+            "dynamodb": SourceKind(DOCUMENT, DynamoDbSourceConfig, open_source),
+            "sqs": SourceKind(MESSAGE, SqsSourceConfig, open_queue),
+        },
         targets={"cosmos": TargetKind(DOCUMENT, CosmosTargetConfig, open_target)},
     )

@@ -16,12 +16,13 @@ from replicator.telemetry import PipelineTelemetry
 @dataclass(frozen=True, slots=True)
 class SourceContext:
     """What a source is given beside its config. `where` is its path in the config, for error messages; in mode copy
-    nothing will be followed.
+    nothing will be followed. `siblings` are the places of the sources of the migration's other pipelines.
     """
 
     where: str
     telemetry: PipelineTelemetry
     mode: Mode = Mode.ASYNC
+    siblings: frozenset[tuple[str, ...]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,11 @@ class SourceConfig(EndpointConfig):
 
     type: str = Field(description="Names the connector.")
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """What the source is, apart from how it is reached and read, so that sources of other pipelines know of it."""
+        return ()
+
 
 class TargetConfig(EndpointConfig):
     """Base of every target's config."""

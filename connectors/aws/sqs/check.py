@@ -1,0 +1,166 @@
+"""Findings about a queue: permissions by calls without effect, settings by reading. Nothing is received: that is to
+take.
+"""
+
+from datetime import timedelta
+
+from connectors.aws.calls import Caller, Operation
+from connectors.aws.errors import AwsRefusal
+from connectors.aws.sqs.config import SqsSourceConfig
+from connectors.aws.sqs.consumers import working_mappings
+from connectors.aws.sqs.queue import Queue, queue_name, queue_region
+from connectors.aws.sqs.receiving import OVER
+from connectors.aws.sqs.sdk import QueueClient
+from replicator.errors import ConfigurationError
+from replicator.model import Finding, Severity
+from replicator.registry import SourceContext
+from replicator.wording import counted
+
+NO_RECEIPT = "replicator-check"
+"""A receipt of nothing: whoever may use one is told that it is invalid."""
+
+FEW_RECEIVES = 5
+"""A crash, and each redelivery after it, is a receive."""
+
+SHORT_RETENTION = timedelta(days=1)
+
+POLICY = "See docs/connectors/sqs-to-servicebus.md for the policy"
+
+
+async def check_queue(
+    caller: Caller,
+    client: QueueClient,
+    config: SqsSourceConfig,
+    queue: Queue,
+    context: SourceContext,
+    *,
+    receives: bool,
+) -> list[Finding]:
+    """Called once connected, so the queue exists and may be looked at."""
+    where = context.where
+    findings = [_kind(queue, where), _retention(queue, where, receives=receives)]
+    findings += [
+        await _permission(caller, client.delete_message, queue, where, "sqs:DeleteMessage"),
+        await _permission(
+            caller,
+            client.change_message_visibility,
+            queue,
+            where,
+            "sqs:ChangeMessageVisibility",
+            VisibilityTimeout=0,
+        ),
+        Finding(
+            Severity.NOTE,
+            where,
+            "sqs:ReceiveMessage is not tried, since to receive is to take",
+            "Make sure that the policy permits it",
+        ),
+        *_redrive(queue, context),
+        await _mappings(Caller(where, context.telemetry, caller.budget), config, queue, where, receives=receives),
+    ]
+    if queue.key is not None:
+        findings.append(
+            Finding(
+                Severity.NOTE,
+                where,
+                f"messages are encrypted with key {queue.key}",
+                "Permit kms:Decrypt on it, or nothing can be received",
+            )
+        )
+    return findings
+
+
+def _kind(queue: Queue, where: str) -> Finding:
+    kind = "a FIFO queue: groups keep their order" if queue.ordered else "a standard queue: messages have no order"
+    return Finding(Severity.OK, f"{where}.queue", f"queue {queue.name} is {kind}")
+
+
+def _retention(queue: Queue, where: str, *, receives: bool) -> Finding:
+    """A message that nobody takes in time is deleted by the service."""
+    days = queue.retention / timedelta(days=1)
+    message = f"the queue deletes messages that nobody has taken after {days:.3g} days"
+    if queue.retention < SHORT_RETENTION:
+        return Finding(
+            Severity.WARNING,
+            where,
+            message,
+            "Raise MessageRetentionPeriod for the time of the migration: up to 14 days",
+        )
+    return Finding(Severity.OK if receives else Severity.NOTE, where, message)
+
+
+async def _permission(
+    caller: Caller, operation: Operation, queue: Queue, where: str, permission: str, **more: object
+) -> Finding:
+    """Tried with a receipt that settles nothing."""
+    try:
+        await caller.probe(operation, QueueUrl=queue.url, ReceiptHandle=NO_RECEIPT, **more)
+    except ConfigurationError as error:
+        return Finding(Severity.ERROR, where, f"{permission}: {error.problem}", POLICY)
+    except AwsRefusal as refusal:
+        if refusal.code not in OVER:
+            return Finding(Severity.ERROR, where, f"{permission}: {refusal}", POLICY)
+    return Finding(Severity.OK, where, f"{permission} is permitted")
+
+
+def _redrive(queue: Queue, context: SourceContext) -> list[Finding]:
+    """What goes to the dead-letter queue is not lost only if that is migrated too."""
+    where, redrive = context.where, queue.redrive
+    if redrive is None:
+        return [Finding(Severity.OK, where, "the queue has no dead-letter queue")]
+    name = queue_name(redrive.arn)
+    findings = []
+    if any(_is_same(place, redrive.arn) for place in context.siblings):
+        findings.append(Finding(Severity.OK, where, f"the dead-letter queue {name} is a pipeline of this migration"))
+    else:
+        findings.append(
+            Finding(
+                Severity.ERROR,
+                where,
+                f"messages that are received {redrive.most_receives} times go to queue {name}, which no pipeline of "
+                "this migration reads",
+                "Add a pipeline for it",
+            )
+        )
+    if redrive.most_receives < FEW_RECEIVES:
+        findings.append(
+            Finding(
+                Severity.WARNING,
+                where,
+                f"after {counted(redrive.most_receives, 'receive')} a message goes to the dead-letter queue; a crash "
+                "and every redelivery is one",
+                "Raise maxReceiveCount of the redrive policy for the time of the migration, for example to 100",
+            )
+        )
+    return findings
+
+
+def _is_same(place: tuple[str, ...], arn: str) -> bool:
+    """A dead-letter queue is in the account and region of its queue; a place without a region may be anywhere."""
+    match place:
+        case ("sqs", region, name):
+            return name == queue_name(arn) and region in {"", queue_region(arn)}
+    return False
+
+
+async def _mappings(caller: Caller, config: SqsSourceConfig, queue: Queue, where: str, *, receives: bool) -> Finding:
+    try:
+        functions = await working_mappings(caller, config, queue, where)
+    except (ConfigurationError, AwsRefusal) as error:
+        return Finding(
+            Severity.ERROR if receives else Severity.NOTE,
+            where,
+            f"it cannot be known which functions the queue triggers ({error})",
+            "Permit lambda:ListEventSourceMappings",
+        )
+    if not functions:
+        return Finding(Severity.OK, where, "the queue triggers no function")
+    triggered = f"the queue triggers {', '.join(sorted(functions))}"
+    if receives:
+        return Finding(
+            Severity.ERROR,
+            f"{where}.consume",
+            f"{triggered}, and each message would go to one of both",
+            "Disable the event source mapping, or use consume: hold",
+        )
+    return Finding(Severity.NOTE, where, f"{triggered}, and goes on doing so: nothing is received with consume: hold")

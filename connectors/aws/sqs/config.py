@@ -1,0 +1,54 @@
+"""What an SQS source may be told."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from connectors.aws.config import AwsSourceConfig
+from connectors.aws.sqs.queue import queue_name, queue_region
+
+
+class SqsSourceConfig(AwsSourceConfig):
+    """A queue, and how its messages may be taken."""
+
+    type: Literal["sqs"]
+    queue: str = Field(min_length=1, max_length=2048, description="Name, ARN or URL of the queue.")
+    consume: Literal["hold", "mirror", "forward"] = Field(
+        default="hold",
+        description="hold: receive nothing, only watch, until the migration drains. mirror: receive all the time from "
+        "a queue that nobody else consumes. forward: receive all the time instead of the functions, none of which may "
+        "be triggered by the queue.",
+    )
+    receivers: int = Field(default=4, ge=1, le=100, description="Receives under way at once.")
+    wait_s: int = Field(
+        default=5,
+        ge=1,
+        le=20,
+        description="A receive waits so many seconds for messages. A stop waits for the receives under way.",
+    )
+    visibility_timeout_s: int = Field(
+        default=60,
+        ge=3,
+        le=3600,
+        description="Seconds for which a message that was received stays invisible to others. Extended at a third of "
+        "it while the target has not confirmed the message; after a crash, messages come again when it is over.",
+    )
+    idle_margin_s: float = Field(
+        default=10.0,
+        ge=0,
+        le=600,
+        description="A message that can be received is taken to be received within so many seconds, and none to "
+        "overtake another by more; replicated_through trails by it.",
+    )
+    counts_lag_s: float = Field(
+        default=60.0,
+        ge=0,
+        le=600,
+        description="The queue's approximate counts are taken to be at most so many seconds old; replicated_through "
+        "trails by up to twice as much, and the queue is taken to be empty when it was found so for so long.",
+    )
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The region is empty where only the environment knows it."""
+        return ("sqs", queue_region(self.queue) or self.region or "", queue_name(self.queue))
