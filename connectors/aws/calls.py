@@ -19,7 +19,9 @@ CALL_TIMEOUT_S = 30.0
 PROBE_ATTEMPTS = 3
 """At the start a service that does not answer after so many tries is reported instead of waited for."""
 
-MAY_SAY_NOTHING = frozenset({"receive_message"})
+MAY_SAY_NOTHING = frozenset(
+    {"receive_message", "get_bucket_notification_configuration", "get_bucket_versioning", "head_bucket"}
+)
 """Operations that the service answers without content too; its answers carry a request id."""
 
 PRICED = {"ReturnConsumedCapacity": "TOTAL"}
@@ -28,6 +30,9 @@ PRICED = {"ReturnConsumedCapacity": "TOTAL"}
 Response = Mapping[str, Any]
 """An answer as botocore parses it; its shape is the service's, not ours."""
 
+Translate = Callable[[str, Exception], Exception]
+"""The engine's error for what an operation has raised."""
+
 
 class Operation(Protocol):
     """A method of one of botocore's clients, which bears the name of what it calls."""
@@ -35,17 +40,20 @@ class Operation(Protocol):
     @property
     def __name__(self) -> str: ...
 
-    def __call__(self, **parameters: Any) -> Awaitable[Response]: ...
+    def __call__(self, *_: Any, **parameters: Any) -> Awaitable[Response]: ...
 
 
 class Caller:
     """Makes the calls of one source. The clock learns from every answer."""
 
-    def __init__(self, where: str, telemetry: PipelineTelemetry, budget: YieldingBudget) -> None:
+    def __init__(
+        self, where: str, telemetry: PipelineTelemetry, budget: YieldingBudget, translated: Translate = translate
+    ) -> None:
         self.clock = ServiceClock()
         self.budget = budget
         self._where = where
         self._telemetry = telemetry
+        self._translated = translated
 
     async def call(self, operation: Operation, **parameters: object) -> Response:
         """Repeats until the service gives a definite answer. Raises AwsRefusal when that is a refusal."""
@@ -72,6 +80,29 @@ class Caller:
         parameters |= PRICED
         return await self._charged(lambda: self.probe(operation, **parameters))
 
+    async def counted(self, operation: Operation, **parameters: object) -> Response:
+        """As `call`, within a budget of requests, of which this is one."""
+        await self._pay_a_request()
+        answer = await self._repeated(operation, parameters, self.paid_failed)
+        self._telemetry.source_answered(1.0)
+        return answer
+
+    async def counted_once(self, operation: Operation, **parameters: object) -> Response:
+        """As `counted`, but not repeated: raises TransientError as well, of which the budget has been told."""
+        await self._pay_a_request()
+        try:
+            answer = await self.once(operation, parameters)
+        except TransientError as error:
+            self.paid_failed(error)
+            raise
+        self._telemetry.source_answered(1.0)
+        return answer
+
+    async def _pay_a_request(self) -> None:
+        """Beforehand, since its price is known."""
+        async with self.budget.held():
+            self.budget.charge(1.0)
+
     async def _charged(self, answered: Callable[[], Awaitable[Response]]) -> Response:
         async with self.budget.held():
             answer = await answered()
@@ -97,7 +128,7 @@ class Caller:
             with anyio.fail_after(timeout_s):
                 answer = await operation(**parameters)
         except Exception as error:
-            translated = translate(operation.__name__, error)
+            translated = self._translated(operation.__name__, error)
             if translated is error:
                 raise
             raise translated from error

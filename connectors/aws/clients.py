@@ -1,7 +1,7 @@
 """Clients of AWS services: credentials by the ordinary chain, retries left to us, every call bounded in time."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -34,20 +34,20 @@ async def open_client(
     endpoint: str | None = None,
     *,
     read_timeout_s: float = READ_TIMEOUT_S,
+    settings: Mapping[str, object] | None = None,
 ) -> AsyncIterator[Any]:
     """A low-level client, closed on leaving. Raises ConfigurationError where it cannot even be set up.
 
-    `read_timeout_s` is how long a connection may be silent. botocore builds clients from data files at run time, so
-    they have no static type.
+    `read_timeout_s` is how long a connection may be silent; `settings` are botocore's own, of this service alone.
+    botocore builds clients from data files at run time, so they have no static type.
     """
     bundle = config.ca_bundle or os.environ.get("AWS_CA_BUNDLE")
     if bundle:
         trusted_authorities(Path(bundle), where)  # botocore would read it with the first call, and stumble there
     async with AsyncExitStack() as stack:
         try:
-            client = await stack.enter_async_context(
-                _create(service, config, endpoint or config.endpoint, read_timeout_s)
-            )
+            special = {"read_timeout": read_timeout_s, **(settings or {})}
+            client = await stack.enter_async_context(_create(service, config, endpoint or config.endpoint, special))
         except exceptions.InvalidRegionError as error:
             raise ConfigurationError(f"{where}.region", "is no region", REGION_FIX) from error
         except exceptions.ProfileNotFound as error:
@@ -58,19 +58,21 @@ async def open_client(
         yield client
 
 
-def _create(service: str, config: AwsSourceConfig, endpoint: str | None, read_timeout_s: float) -> Any:
+def _create(service: str, config: AwsSourceConfig, endpoint: str | None, settings: Mapping[str, object]) -> Any:
     return _session(config.profile).create_client(
         service,
         region_name=config.region,
         endpoint_url=endpoint,
         verify=str(config.ca_bundle) if config.ca_bundle else None,
         config=AioConfig(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=read_timeout_s,
-            max_pool_connections=MOST_CONNECTIONS,
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            proxies={"http": config.proxy, "https": config.proxy} if config.proxy else None,
-            user_agent_extra="replicator",
+            **{
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "max_pool_connections": MOST_CONNECTIONS,
+                "retries": {"total_max_attempts": 1, "mode": "standard"},
+                "proxies": {"http": config.proxy, "https": config.proxy} if config.proxy else None,
+                "user_agent_extra": "replicator",
+                **settings,
+            }
         ),
     )
 

@@ -9,7 +9,9 @@ everything else                                AwsRefusal, for the caller to act
 """
 
 import asyncio
+import re
 
+from aiohttp import ClientResponseError
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
@@ -89,6 +91,9 @@ DAMAGED_ANSWERS = (
     ResponseParserError,
 )
 
+ADDRESS = re.compile(r"(https?://[^/?\s'\"]+)[^\s'\"]*")
+"""A URL; what comes behind its host is no part of the group."""
+
 CREDENTIALS_FIX = "Give credentials by the environment, a profile or a role, and see docs/permissions.md for the policy"
 
 
@@ -102,6 +107,10 @@ class AwsRefusal(Exception):  # noqa: N818 — not a fault but an answer
         self.message = message
 
 
+class UnreadableAnswerError(TransientError):
+    """The client cannot read the head of an answer: more headers, or longer ones, than it takes."""
+
+
 def translate(operation: str, error: Exception) -> Exception:
     """The engine's error for one of botocore's or of the connection."""
     if isinstance(error, exceptions.ClientError):
@@ -110,9 +119,16 @@ def translate(operation: str, error: Exception) -> Exception:
         return AccessError(f"{operation}: {error}")
     if isinstance(error, DAMAGED_ANSWERS):
         return TransientError(f"{operation}: {type(error).__name__}")
+    if isinstance(error, exceptions.HTTPClientError) and isinstance(error.kwargs.get("error"), ClientResponseError):
+        return UnreadableAnswerError(f"{operation}: the head of the answer cannot be read")
     if isinstance(error, CONNECTION_ERRORS):
-        return UnreachableError(f"{operation}: {error or type(error).__name__}")
+        return UnreachableError(f"{operation}: {_without_paths(str(error)) or type(error).__name__}")
     return error
+
+
+def _without_paths(text: str) -> str:
+    """An address that was called may name a record behind its host."""
+    return ADDRESS.sub(r"\1", text)
 
 
 def _translate_answer(operation: str, error: exceptions.ClientError) -> Exception:

@@ -11,11 +11,11 @@ from connectors.aws.budget import YieldingBudget
 from connectors.aws.calls import CALL_TIMEOUT_S, PROBE_ATTEMPTS, Caller
 from connectors.aws.errors import AwsRefusal
 from fakes.follower import telemetry
-from fakes.streams import TABLE_NAME, Answer, StreamedTable, client_error
+from fakes.streams import TABLE_NAME, Answer, StreamedTable, client_error, no_fault
 from fakes.tables import TableClient
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
-from replicator.errors import ConfigurationError
+from replicator.errors import ConfigurationError, ThrottledError
 from replicator.telemetry import SOURCE
 
 
@@ -165,3 +165,28 @@ async def test_paid_calls_give_way_when_throttled_others_do_not() -> None:
     errors = iter([client_error("x", "ThrottlingException")] * 2)
     await caller.paid(client.scan, TableName=TABLE_NAME)
     assert caller.budget.per_s == pytest.approx(5.0, abs=0.1)
+
+
+@in_virtual_time
+async def test_counted_calls_keep_to_their_rate_and_give_way_when_throttled() -> None:
+    client, caller = bench()
+    began = elapsed_s()
+    for _ in range(40):
+        await caller.counted(client.describe_table, TableName=TABLE_NAME)
+    assert 2.5 < elapsed_s() - began < 3.5, "ten a second, one second's worth of which was saved up"
+    errors = iter([client_error("x", "ThrottlingException")])
+    client.fault = lambda _: next(errors, None)
+    await caller.counted(client.describe_table, TableName=TABLE_NAME)
+    assert (caller.budget.per_s or 0.0) < 6.0
+
+
+@in_virtual_time
+async def test_a_call_that_is_counted_once_is_not_repeated() -> None:
+    client, caller = bench()
+    client.fault = lambda operation: client_error(operation, "ThrottlingException")
+    with pytest.raises(ThrottledError):
+        await caller.counted_once(client.describe_table, TableName=TABLE_NAME)
+    assert client.calls["describe_table"] == 1
+    assert caller.budget.per_s == pytest.approx(5.0, abs=0.1)
+    client.fault = no_fault
+    assert (await caller.counted_once(client.describe_table, TableName=TABLE_NAME))["Table"]

@@ -12,6 +12,7 @@ from connectors.aws.errors import (
     ACCESS,
     THROTTLES,
     AwsRefusal,
+    UnreadableAnswerError,
     configuration_error,
     translate,
 )
@@ -162,3 +163,19 @@ def test_a_configuration_error_stays_as_it_is() -> None:
 def test_what_is_decided_about_exists() -> None:
     """The list above names no class that botocore does not have."""
     assert {c.__name__ for c in botocore_errors()} >= AT_THE_START
+
+
+def test_an_address_that_was_called_is_told_without_what_it_names() -> None:
+    url = "https://media.s3.eu-west-1.amazonaws.com/customers/ann?versionId=1"
+    error = translate("head_object", exceptions.EndpointConnectionError(endpoint_url=url))
+    assert isinstance(error, UnreachableError)
+    assert "https://media.s3.eu-west-1.amazonaws.com" in str(error)
+    assert "ann" not in str(error)
+
+
+def test_the_head_of_an_answer_that_cannot_be_read_is_not_shown() -> None:
+    request = aiohttp.RequestInfo(url=None, method="HEAD", headers=None, real_url=None)  # type: ignore[arg-type]
+    cause = aiohttp.ClientResponseError(request, (), status=400, message="Got more than 8190 bytes: b'secret'")
+    error = translate("head_object", exceptions.HTTPClientError(error=cause))
+    assert isinstance(error, UnreadableAnswerError)
+    assert "secret" not in str(error)
