@@ -30,5 +30,5 @@ async def look_at(
         if store is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             store = await stack.enter_async_context(SqliteStore(Path(folder) / "unused.sqlite"))
-        shared = Shared(migration.limits, registry(), store, fence, Metrics())
+        shared = Shared(migration, registry(), store, fence, Metrics())
         yield await stack.enter_async_context(open_pipeline(name, config, shared))

@@ -42,7 +42,7 @@ class Daemon:
         self._store = store
         self._adopt = adopt
         self._fence = Fence(config.limits.request_lifetime_s)
-        self._shared = Shared(config.limits, registry, store, self._fence, metrics)
+        self._shared = Shared(config, registry, store, self._fence, metrics)
         self._lease = DaemonLease(store, config.limits.lease_s, self._fence)
         self._pipelines: dict[str, Pipeline[Any]] = {}
         self._measured = {name: Measured() for name in config.pipelines}
@@ -178,7 +178,7 @@ class Daemon:
 class Shared:
     """What the pipelines of a migration have in common."""
 
-    limits: LimitsConfig
+    config: MigrationConfig
     registry: Registry
     store: StateStore
     fence: Fence
@@ -192,8 +192,9 @@ async def open_pipeline(name: str, config: PipelineConfig, shared: Shared) -> As
     telemetry = PipelineTelemetry(shared.metrics, name)
     delivery = _delivery(config.target, shared, telemetry)
     where = f"pipelines.{name}"
+    seen = SourceContext(f"{where}.source", telemetry, Mode(config.mode), _siblings(name, shared.config))
     async with (
-        source_kind.open(config.source, SourceContext(f"{where}.source", telemetry, Mode(config.mode))) as source,
+        source_kind.open(config.source, seen) as source,
         target_kind.open(config.target, TargetContext(f"{where}.target", telemetry, delivery)) as target,
     ):
         yield Pipeline(
@@ -202,7 +203,7 @@ async def open_pipeline(name: str, config: PipelineConfig, shared: Shared) -> As
             target=target,
             delivery=delivery,
             store=shared.store,
-            options=_options(config, shared.limits),
+            options=_options(config, shared.config.limits),
             telemetry=telemetry,
         )
 
@@ -212,7 +213,7 @@ def _delivery(target: TargetConfig, shared: Shared, telemetry: PipelineTelemetry
         limiter=AdaptiveLimiter(target.max_concurrency),
         budget=RateBudget(target.max_request_units),
         fence=shared.fence,
-        timeout_s=shared.limits.request_timeout_s,
+        timeout_s=shared.config.limits.request_timeout_s,
         telemetry=telemetry,
     )
 
@@ -226,6 +227,11 @@ def _options(config: PipelineConfig, limits: LimitsConfig) -> PipelineOptions:
         mode=Mode(config.mode),
         remove_foreign=config.target.foreign == "remove",
     )
+
+
+def _siblings(name: str, migration: MigrationConfig) -> frozenset[tuple[str, ...]]:
+    """The places of the other pipelines' sources."""
+    return frozenset(p.source.place for other, p in migration.pipelines.items() if other != name and p.source.place)
 
 
 async def connect(pipeline: Pipeline[Any]) -> None:
