@@ -2,6 +2,8 @@
 
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
 from connectors.aws.dynamodb.source import open_source
+from connectors.aws.s3.config import S3SourceConfig
+from connectors.aws.s3.source import open_source as open_bucket
 from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.source import open_source as open_queue
 from connectors.azure.cosmos.config import CosmosTargetConfig
@@ -9,6 +11,7 @@ from connectors.azure.cosmos.target import open_target
 from replicator.registry import Registry, SourceKind, TargetKind
 
 DOCUMENT = "document"
+OBJECT = "object"
 MESSAGE = "message"
 
 
@@ -17,6 +20,7 @@ def registry() -> Registry:
     return Registry(
         sources={
             "dynamodb": SourceKind(DOCUMENT, DynamoDbSourceConfig, open_source),
+            "s3": SourceKind(OBJECT, S3SourceConfig, open_bucket),
             "sqs": SourceKind(MESSAGE, SqsSourceConfig, open_queue),
         },
         targets={"cosmos": TargetKind(DOCUMENT, CosmosTargetConfig, open_target)},

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from connectors.aws.calls import Caller
 from connectors.aws.clients import open_client
+from connectors.aws.config import AwsSourceConfig
 from connectors.aws.errors import AwsRefusal
 from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.queue import Queue
@@ -28,13 +29,13 @@ METRIC_WINDOW = timedelta(minutes=10)
 METRIC_TIMEOUT_S = 5.0
 
 
-def elsewhere(config: SqsSourceConfig) -> SqsSourceConfig:
+def elsewhere(config: AwsSourceConfig) -> AwsSourceConfig:
     """For another service of the same cloud."""
     host = urlsplit(config.endpoint or "").hostname or ""
     return config.model_copy(update={"endpoint": None}) if "sqs" in host else config
 
 
-async def working_mappings(caller: Caller, config: SqsSourceConfig, queue: Queue, where: str) -> list[str]:
+async def working_mappings(caller: Caller, config: AwsSourceConfig, queue: Queue, where: str) -> list[str]:
     """The functions that the queue triggers. Raises ConfigurationError, AwsRefusal where that cannot be known."""
     async with open_client("lambda", elsewhere(config), where) as opened:
         client: FunctionsClient = opened

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from botocore import xform_name
+from botocore.session import get_session
 from unit.docs.pages import PAGES, ROOT, anchors, blocks, links, quoted, rows, sections, sources, text
 
 from connectors import registry
+from connectors.aws.s3.check_queue import permits_senders
+from connectors.aws.s3.coverage import missing_kinds
 from replicator.config.loading import json_schema, parse_config
 
 ENVIRONMENT = {"COSMOS_KEY": "c2VjcmV0"}
@@ -157,6 +161,48 @@ def _operations(code: str) -> set[str]:
         for arg in call.args
         if isinstance(arg, ast.Attribute) and "client" in ast.unparse(arg.value)
     }
+
+
+S3_ACTIONS = {
+    "list_objects_v2": "s3:ListBucket",
+    "head_bucket": "s3:ListBucket",
+    "head_object": "s3:GetObject",
+    "get_object": "s3:GetObject",
+    "get_object_tagging": "s3:GetObjectTagging",
+    "get_bucket_notification_configuration": "s3:GetBucketNotification",
+    "get_bucket_versioning": "s3:GetBucketVersioning",
+    "get_object_lock_configuration": "s3:GetBucketObjectLockConfiguration",
+    "get_bucket_replication": "s3:GetReplicationConfiguration",
+    "list_multipart_uploads": "s3:ListBucketMultipartUploads",
+    "get_queue_attributes": "sqs:GetQueueAttributes",
+}
+"""S3 names permissions in its own way."""
+
+
+def test_the_policy_of_a_bucket_permits_exactly_what_is_called() -> None:
+    """Of the queue's connector it uses the receiving, and asks who else is triggered."""
+    model = get_session().get_service_model
+    operations = {xform_name(name) for service in ("s3", "sqs") for name in model(service).operation_names}
+    nodes = [n for n in ast.walk(ast.parse(sources("connectors/aws/s3"))) if isinstance(n, ast.Attribute)]
+    named = {n.attr for n in nodes if "client" in ast.unparse(n.value)}
+    assert named & operations == set(S3_ACTIONS)
+    receiving = ["ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueUrl"]
+    permitted = {
+        action
+        for statement in json.loads(blocks("docs/connectors/s3-source.md", "json")[0])["Statement"]
+        for action in (statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]])
+    }
+    called = {*S3_ACTIONS.values(), *(f"sqs:{name}" for name in receiving), "lambda:ListEventSourceMappings"}
+    assert permitted == called
+
+
+def test_the_notifications_that_are_shown_lack_nothing() -> None:
+    shown = [json.loads(block) for block in blocks("docs/connectors/s3-source.md", "json")]
+    (arn,) = {entry["QueueArn"] for block in shown for entry in block.get("QueueConfigurations", ())}
+    (configuration,) = (block for block in shown if "QueueConfigurations" in block)
+    assert missing_kinds(configuration, arn, "") == []
+    (queue,) = (block for block in shown if "Policy" in block)
+    assert permits_senders(queue["Policy"])
 
 
 def test_every_block_of_json_is_valid() -> None:

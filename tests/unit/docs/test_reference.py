@@ -92,6 +92,7 @@ PLACES = {
     "`limits`": SCHEMA["$defs"]["LimitsConfig"],
     "`pipelines.<name>`": SCHEMA["$defs"]["PipelineConfig"],
     "`pipelines.<name>.source` with `type: dynamodb`": SCHEMA["$defs"]["DynamoDbSourceConfig"],
+    "`pipelines.<name>.source` with `type: s3`": SCHEMA["$defs"]["S3SourceConfig"],
     "`pipelines.<name>.source` with `type: sqs`": SCHEMA["$defs"]["SqsSourceConfig"],
     "`pipelines.<name>.target` with `type: cosmos`": SCHEMA["$defs"]["CosmosTargetConfig"],
 }

@@ -1,0 +1,93 @@
+"""Which events of a bucket reach a queue, by the bucket's notification configuration. Pure."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote_plus
+
+KINDS = {
+    "s3:ObjectCreated:*": ("Put", "Post", "Copy", "CompleteMultipartUpload"),
+    "s3:ObjectRemoved:*": ("Delete", "DeleteMarkerCreated"),
+    "s3:LifecycleExpiration:*": ("Delete", "DeleteMarkerCreated"),
+    "s3:ObjectTagging:*": ("Put", "Delete"),
+    "s3:ObjectRestore:*": ("Completed",),
+    "s3:LifecycleTransition": (),
+}
+"""What must be notified, and the single events that each stands for."""
+
+CHANGES = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
+"""Without these next to nothing is noticed."""
+
+TAGGING = "s3:ObjectTagging:*"
+
+PLACES = ("QueueConfigurations", "TopicConfigurations", "LambdaFunctionConfigurations")
+
+Configuration = Mapping[str, Any]
+"""An answer to GetBucketNotificationConfiguration."""
+
+
+def missing_kinds(configuration: Configuration, queue_arn: str, prefix: str) -> list[str]:
+    """The kinds of events that do not all come to the queue from every key that begins with `prefix`."""
+    told = {
+        event
+        for entry in configuration.get("QueueConfigurations", ())
+        if entry["QueueArn"] == queue_arn and _covers(entry, prefix)
+        for event in entry["Events"]
+    }
+    return [kind for kind, single in KINDS.items() if not _is_told(kind, single, told)]
+
+
+def narrower_filters(configuration: Configuration, queue_arn: str, prefix: str) -> list[str]:
+    """The names of notifications to the queue that leave some of these keys out."""
+    return [
+        str(entry.get("Id", "without a name"))
+        for entry in configuration.get("QueueConfigurations", ())
+        if entry["QueueArn"] == queue_arn and not _covers(entry, prefix)
+    ]
+
+
+def with_kinds(configuration: Configuration, queue_arn: str, prefix: str, kinds: Sequence[str]) -> str:
+    """The whole configuration as it must be put, as JSON: what is put replaces all there was."""
+    rules = [{"Name": "prefix", "Value": prefix}] if prefix else []
+    ours: dict[str, object] = {"Id": "replicator", "QueueArn": queue_arn, "Events": list(kinds)}
+    ours |= {"Filter": {"Key": {"FilterRules": rules}}} if rules else {}
+    kept = {name: configuration[name] for name in (*PLACES, "EventBridgeConfiguration") if name in configuration}
+    queues = [entry for entry in kept.get("QueueConfigurations", ()) if entry.get("Id") != "replicator"]
+    return json.dumps({**kept, "QueueConfigurations": [*queues, ours]})
+
+
+def taken_elsewhere(configuration: Configuration, queue_arn: str, kinds: Sequence[str]) -> list[str]:
+    """Those of these kinds that are notified to something else already: S3 sends no event to two of them."""
+    others = {
+        _family(event)
+        for place in PLACES
+        for entry in configuration.get(place, ())
+        if entry.get("QueueArn") != queue_arn
+        for event in entry["Events"]
+    }
+    return [kind for kind in kinds if _family(kind) in others]
+
+
+def goes_by_another_way(configuration: Configuration) -> bool:
+    """Whether events may come by EventBridge or a topic, which this configuration does not show."""
+    return "EventBridgeConfiguration" in configuration or bool(configuration.get("TopicConfigurations"))
+
+
+def _is_told(kind: str, single: Sequence[str], told: set[str]) -> bool:
+    family = kind.removesuffix("*")
+    return kind in told or (bool(single) and all(family + one in told for one in single))
+
+
+def _family(event: str) -> str:
+    return ":".join(event.split(":")[:2])
+
+
+def _covers(entry: Mapping[str, Any], prefix: str) -> bool:
+    rules = entry.get("Filter", {}).get("Key", {}).get("FilterRules", ())
+    for rule in rules:
+        value = unquote_plus(rule.get("Value", ""))
+        if rule["Name"].lower() == "prefix" and prefix.startswith((value, rule.get("Value", ""))):
+            continue
+        if value:
+            return False
+    return True
