@@ -16,6 +16,8 @@ from replicator.telemetry import PipelineTelemetry
 
 T = TypeVar("T")
 
+Ready = Callable[[], Awaitable[None]]
+
 
 class Delivery:
     """Carries the requests of one target.
@@ -41,14 +43,15 @@ class Delivery:
         self._telemetry = telemetry
         self._backoff = backoff
 
-    async def write(self, keys: Sequence[str], send: Callable[[], Awaitable[T]]) -> T:
+    async def write(self, keys: Sequence[str], send: Callable[[], Awaitable[T]], ready: Ready | None = None) -> T:
         """Sends an unconditional write until its outcome is known.
 
         Waits first until nothing earlier can still change these keys. After an unknown outcome the same write is
-        repeated at once, and the keys stay suspect for as long as the earlier request may live.
+        repeated at once, and the keys stay suspect for as long as the earlier request may live. `ready` makes before
+        each attempt what it needs, such as a connection: without effect, so when it takes too long there is no doubt.
         """
         await self.suspects.clear(keys)
-        return await retrying(lambda: self._attempt(send, keys), self._failed, self._backoff)
+        return await retrying(lambda: self._attempt(send, keys, ready), self._failed, self._backoff)
 
     async def write_once(self, keys: Sequence[str], send: Callable[[], Awaitable[T]]) -> T:
         """Sends a conditional write, repeated only after failures that surely had no effect.
@@ -83,12 +86,16 @@ class Delivery:
         """Books what a request has cost against the budget."""
         self._budget.charge(units)
 
-    async def _attempt(self, send: Callable[[], Awaitable[T]], keys: Sequence[str] | None = None) -> T:
+    async def _attempt(
+        self, send: Callable[[], Awaitable[T]], keys: Sequence[str] | None = None, ready: Ready | None = None
+    ) -> T:
         """One request; where nobody knows what becomes of it, be it only cancelled, its keys are suspect.
 
         `keys` is None for a request without effect; a write may concern no key at all.
         """
         async with self._limiter.slot(), self._budget.held():
+            if ready is not None:
+                await self._made(ready)
             await self._fence.passed()
             started = elapsed_s()
             try:
@@ -102,6 +109,13 @@ class Delivery:
                 raise
             self._telemetry.request_done(elapsed_s() - started, self._limiter.size)
             return result
+
+    async def _made(self, ready: Ready) -> None:
+        try:
+            with anyio.fail_after(self.timeout_s):
+                await ready()
+        except TimeoutError as error:
+            raise TransientError(f"no connection within {self.timeout_s:g} s") from error
 
     def _suspect(self, keys: Sequence[str] | None) -> None:
         if keys is not None:

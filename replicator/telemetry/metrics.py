@@ -56,6 +56,9 @@ class Metrics:
         self.target_throttles = self._counter(
             "replicator_target_throttles_total", "Requests the target refused as too many."
         )
+        self.possible_duplicates = self._counter(
+            "replicator_possible_duplicates_total", "Messages that may have been sent before, unnoticed by the target."
+        )
         self.request_charge = self._counter(
             "replicator_request_charge_total", "What the target charged for requests, in its own units."
         )

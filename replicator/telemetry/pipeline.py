@@ -53,6 +53,7 @@ class PipelineTelemetry:
         self._concurrency = metrics.target_concurrency.labels(pipeline)
         self._charge = metrics.request_charge.labels(pipeline)
         self._units = metrics.source_units.labels(pipeline)
+        self._duplicates = metrics.possible_duplicates.labels(pipeline)
         self._late = metrics.late_records.labels(pipeline)  # there from the start: an increase from nothing is not seen
         self._rejected = metrics.changes_rejected.labels(pipeline)
 
@@ -72,6 +73,10 @@ class PipelineTelemetry:
     def request_charged(self, units: float) -> None:
         """The target charged so many of its units."""
         self._charge.inc(units)
+
+    def possibly_duplicated(self, messages: int) -> None:
+        """So many messages may have been sent before, and the target cannot tell."""
+        self._duplicates.inc(messages)
 
     def source_failed(self, error: TransientError) -> None:
         """A call to the source failed and will be repeated."""

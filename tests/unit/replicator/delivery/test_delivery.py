@@ -195,3 +195,30 @@ async def test_what_is_no_transient_error_passes_through_at_once() -> None:
     with pytest.raises(ZeroDivisionError):
         await bench.delivery.write(["k"], bench.request("w", ZeroDivisionError()))
     assert bench.names == ["w"]
+
+
+@in_virtual_time
+async def test_what_a_write_needs_is_made_before_each_attempt_and_bounded_without_doubt() -> None:
+    bench = Bench()
+    made: list[float] = []
+
+    async def ready() -> None:
+        made.append(anyio.current_time())
+        await anyio.sleep(2 * TIMEOUT_S if len(made) == 1 else TIMEOUT_S * 0.9)
+
+    request = bench.request("w", TransientError("503"), takes_s=TIMEOUT_S * 0.9)
+    assert await bench.delivery.write(["k"], request, ready) == "w"
+    assert (len(made), bench.names) == (3, ["w", "w"])
+    assert len(bench.delivery.suspects) == 0
+
+
+@in_virtual_time
+async def test_the_fence_is_passed_after_what_a_write_needs_was_made() -> None:
+    bench = Bench()
+
+    async def ready() -> None:
+        bench.fence.extend(float("-inf"))
+
+    with anyio.move_on_after(5):
+        await bench.delivery.write(["k"], bench.request("w"), ready)
+    assert bench.names == []
