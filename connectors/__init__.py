@@ -8,6 +8,8 @@ from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.source import open_source as open_queue
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.target import open_target
+from connectors.azure.servicebus.config import ServiceBusTargetConfig
+from connectors.azure.servicebus.target import open_target as open_service_bus
 from replicator.registry import Registry, SourceKind, TargetKind
 
 DOCUMENT = "document"
@@ -23,5 +25,8 @@ def registry() -> Registry:
             "s3": SourceKind(OBJECT, S3SourceConfig, open_bucket),
             "sqs": SourceKind(MESSAGE, SqsSourceConfig, open_queue),
         },
-        targets={"cosmos": TargetKind(DOCUMENT, CosmosTargetConfig, open_target)},
+        targets={
+            "cosmos": TargetKind(DOCUMENT, CosmosTargetConfig, open_target),
+            "servicebus": TargetKind(MESSAGE, ServiceBusTargetConfig, open_service_bus),
+        },
     )

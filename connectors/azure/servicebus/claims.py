@@ -1,0 +1,151 @@
+"""The blobs that hold bodies too large for the queue: one for each message, named by its id, so safe to write again."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final, Protocol
+
+import aiohttp
+from azure.core.exceptions import AzureError
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.identity.aio import DefaultAzureCredential
+from azure.storage.blob import ContentSettings
+from azure.storage.blob.aio import ContainerClient
+
+from connectors.azure.errors import AzureRefusal, configuration_error, translate
+from connectors.azure.servicebus.config import ClaimCheckConfig
+from connectors.azure.servicebus.mapping import MessageRefusedError, Outgoing, short_id
+from connectors.azure.servicebus.pointers import claim_check
+from connectors.azure.servicebus.starting import probed
+from replicator.config import EndpointConfig
+from replicator.delivery import Delivery
+from replicator.errors import ConfigurationError, TransientError
+from replicator.tls import trusted_authorities
+
+CONNECT_TIMEOUT_S: Final = 5.0
+
+READ_TIMEOUT_S: Final = 120.0
+"""Beyond our own deadlines, which come first."""
+
+PASSING: Final = frozenset({"ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled", "AccountBeingCreated"})
+"""Refusals that end when somebody mends the container."""
+
+
+class Claims(Protocol):
+    """Where bodies are left."""
+
+    async def leave(self, outgoing: Outgoing) -> Outgoing:
+        """Returns what is to be sent instead, when the body is durable. Raises MessageRefusedError."""
+
+    async def connect(self) -> None:
+        """Looks at the container. Raises ConfigurationError where it is missing and may not be made, or forbidden."""
+
+    async def create(self) -> None:
+        """Makes the container where it is missing."""
+
+
+class BlobClaims:
+    """See Claims. `where` is the path of the section in the config."""
+
+    def __init__(
+        self, container: ContainerClient, delivery: Delivery, config: ClaimCheckConfig, where: str, *, create: bool
+    ) -> None:
+        self._container = container
+        self._delivery = delivery
+        self._prefix = config.prefix or ""
+        self._where = where
+        self._create = create
+        self._missing = False
+
+    async def leave(self, outgoing: Outgoing) -> Outgoing:
+        blob = self._container.get_blob_client(blob_name(self._prefix, outgoing.message_id))
+        pointer = claim_check(outgoing, blob.url.partition("?")[0])
+        settings = ContentSettings(content_type=outgoing.content_type)
+
+        async def upload() -> None:
+            await _sent(blob.upload_blob(outgoing.body, overwrite=True, content_settings=settings))
+
+        try:
+            await self._delivery.write((), upload)
+        except AzureRefusal as refusal:
+            raise MessageRefusedError(f"Blob Storage refuses the body: {refusal}") from refusal
+        return pointer
+
+    async def connect(self) -> None:
+        async def look() -> None:
+            await _sent(self._container.get_container_properties())
+
+        try:
+            await probed(self._where, look)
+        except AzureRefusal as refusal:
+            raise configuration_error(self._where, refusal) from refusal
+        except ConfigurationError as error:
+            if not isinstance(error.__cause__, MissingError):
+                raise
+            if not self._create:
+                problem = f"there is no container {self._container.container_name}"
+                raise ConfigurationError(self._where, problem, "Create it, or set create: true") from error
+            self._missing = True
+
+    async def create(self) -> None:
+        if not self._missing:
+            return
+
+        async def make() -> None:
+            await _sent(self._container.create_container())
+
+        try:
+            await probed(self._where, make)
+        except AzureRefusal as refusal:
+            if refusal.status != 409:
+                raise configuration_error(self._where, refusal) from refusal
+        self._missing = False
+
+
+class MissingError(TransientError):
+    """The container is not there, or not usable now."""
+
+
+def blob_name(prefix: str, message_id: str) -> str:
+    """Always the same for a message. Ids that are no plain name are replaced by a hash of theirs."""
+    plain = message_id.isascii() and message_id.replace("-", "").replace("_", "").isalnum()
+    return f"{prefix}{message_id if plain else short_id(message_id).replace('~', '-')}"
+
+
+async def _sent(request: Any) -> None:
+    try:
+        await request
+    except AzureError as error:
+        if getattr(error, "error_code", None) in PASSING:
+            raise MissingError("the container for claim checks is missing or not usable") from error
+        raise translate(error) from error
+
+
+@asynccontextmanager
+async def open_claims(
+    config: ClaimCheckConfig, network: EndpointConfig, delivery: Delivery, where: str, *, create: bool
+) -> AsyncIterator[BlobClaims]:
+    """A client of its own, closed on leaving; nothing is sent here. Proxy and authorities are those of `network`."""
+    async with AsyncExitStack() as stack:
+        credential: Any
+        if config.key is not None:
+            credential = config.key.get_secret_value()
+        else:
+            credential = await stack.enter_async_context(DefaultAzureCredential())
+        # With a bundle of authorities for a private namespace the blob service is private, too.
+        connector = aiohttp.TCPConnector(ssl=trusted_authorities(network.ca_bundle, where), limit=0)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=connector, trust_env=False, auto_decompress=False)
+        )
+        container = await stack.enter_async_context(
+            ContainerClient(
+                config.endpoint,
+                config.container,
+                credential,
+                transport=AioHttpTransport(session=session, session_owner=False, use_env_settings=False),
+                proxies={"http": network.proxy, "https": network.proxy} if network.proxy else {},
+                connection_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=READ_TIMEOUT_S,
+                retry_total=0,
+            )
+        )
+        yield BlobClaims(container, delivery, config, where, create=create)
