@@ -77,6 +77,13 @@ class Delivery:
         """Sends a request without effect until it succeeds."""
         return await retrying(lambda: self._attempt(send), self._failed, self._backoff)
 
+    async def stage(self, send: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+        """Sends a request until it succeeds whose effect counts for nothing before a later write takes it up.
+
+        So no key is suspect on its account, and it may have a deadline of its own, beyond a request's lifetime.
+        """
+        return await retrying(lambda: self._attempt(send, timeout_s=timeout_s), self._failed, self._backoff)
+
     @property
     def concurrency(self) -> int:
         """How many requests may be under way now."""
@@ -87,23 +94,28 @@ class Delivery:
         self._budget.charge(units)
 
     async def _attempt(
-        self, send: Callable[[], Awaitable[T]], keys: Sequence[str] | None = None, ready: Ready | None = None
+        self,
+        send: Callable[[], Awaitable[T]],
+        keys: Sequence[str] | None = None,
+        ready: Ready | None = None,
+        timeout_s: float | None = None,
     ) -> T:
         """One request; where nobody knows what becomes of it, be it only cancelled, its keys are suspect.
 
         `keys` is None for a request without effect; a write may concern no key at all.
         """
+        limit_s = self.timeout_s if timeout_s is None else timeout_s
         async with self._limiter.slot(), self._budget.held():
             if ready is not None:
                 await self._made(ready)
             await self._fence.passed()
             started = elapsed_s()
             try:
-                with anyio.fail_after(self.timeout_s):
+                with anyio.fail_after(limit_s):
                     result = await send()
             except TimeoutError as error:
                 self._suspect(keys)
-                raise AmbiguousError(f"no answer within {self.timeout_s:g} s") from error
+                raise AmbiguousError(f"no answer within {limit_s:g} s") from error
             except (AmbiguousError, anyio.get_cancelled_exc_class()):
                 self._suspect(keys)
                 raise

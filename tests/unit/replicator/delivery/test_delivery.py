@@ -222,3 +222,22 @@ async def test_the_fence_is_passed_after_what_a_write_needs_was_made() -> None:
     with anyio.move_on_after(5):
         await bench.delivery.write(["k"], bench.request("w"), ready)
     assert bench.names == []
+
+
+@in_virtual_time
+async def test_what_is_staged_has_a_deadline_of_its_own_and_leaves_nothing_suspect() -> None:
+    bench = Bench()
+    begun = anyio.current_time()
+    slow = bench.request("block", AmbiguousError("cut"), takes_s=TIMEOUT_S * 20)
+    assert await bench.delivery.stage(slow, TIMEOUT_S * 30) == "block"
+    assert bench.names == ["block"] * 2
+    assert bench.delivery.suspects.latest == float("-inf")
+    assert anyio.current_time() - begun < TIMEOUT_S * 41
+
+
+@in_virtual_time
+async def test_what_is_staged_is_given_up_at_its_deadline_and_repeated() -> None:
+    bench = Bench()
+    with anyio.move_on_after(TIMEOUT_S * 10):
+        await bench.delivery.stage(bench.request("block", takes_s=TIMEOUT_S * 3), TIMEOUT_S * 2)
+    assert len(bench.names) >= 4
