@@ -1,11 +1,20 @@
-"""What every Azure connector may be told about credentials."""
+"""What every Azure connector may be told about credentials, and how endpoints are compared."""
 
 from base64 import b64decode
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
 from replicator.config import TargetConfig, mistake
+
+PORTS = {"http": 80, "https": 443}
+
+
+def address(endpoint: str) -> tuple[str, int]:
+    """Host and port of an endpoint, however it is written."""
+    parts = urlsplit(endpoint)
+    return (parts.hostname or "").lower(), parts.port or PORTS.get(parts.scheme, 0)
 
 
 class AzureTargetConfig(TargetConfig):

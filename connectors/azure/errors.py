@@ -1,6 +1,6 @@
 """Azure SDK errors in the engine's words, translated once, at the edge.
 
-429                                            ThrottledError
+429, a storage account that is busy            ThrottledError
 449, 410, a failover, a session not there yet  TransientError: surely without effect
 no connection made                             UnreachableError, one of these
 a certificate that is not accepted             UntrustedError, one of those
@@ -10,7 +10,7 @@ everything else                                AmbiguousError: 408, 5xx, a conne
                                                not come from the service, such as a proxy's page
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 import aiohttp
@@ -27,8 +27,10 @@ from replicator.errors import (
     cannot_be_reached,
 )
 
-RETRY_AFTER_HEADER = "x-ms-retry-after-ms"
+RETRY_AFTER_MS_HEADER = "x-ms-retry-after-ms"
+RETRY_AFTER_HEADER = "retry-after"
 SUB_STATUS_HEADER = "x-ms-substatus"
+CODE_HEADER = "x-ms-error-code"
 
 REFUSALS = frozenset({400, 404, 409, 412, 413, 424})
 """What the service answers to a request that it will never take as it is."""
@@ -38,6 +40,12 @@ PARTITION_FULL = (403, 1014)
 
 PASSING = frozenset({(403, 3), (403, 1008), (404, 1002)})
 """The write region is changing; or no replica has caught up yet with what this session has seen."""
+
+BUSY = "ServerBusy"
+"""A storage account answers so, with 503, to what is too much for it."""
+
+COPY_REFUSALS = frozenset({"CannotVerifyCopySource", "APINotImplemented"})
+"""The service cannot fetch bytes from elsewhere; with whatever status it was answered there itself."""
 
 NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError)
 """The second: the proxy would not open a tunnel."""
@@ -55,13 +63,22 @@ TRUST_FIX = (
 
 
 class AzureRefusal(Exception):  # noqa: N818 — not a fault but an answer
-    """A definite answer of the service, told by its status."""
+    """A definite answer of the service, told by its status, and by a code where the service gives one."""
 
-    def __init__(self, status: int, sub_status: int, message: str) -> None:
-        super().__init__(f"status {status}/{sub_status}: {message}")
+    def __init__(self, status: int, sub_status: int, message: str, code: str = "") -> None:
+        super().__init__(f"status {status}/{code or sub_status}: {message}")
         self.status = status
         self.sub_status = sub_status
+        self.code = code
         self.message = message
+
+
+class OwnerMissingError(TransientError):
+    """Somebody has deleted the container; it may be made again while we wait."""
+
+    def __init__(self, message: str, sub_status: int = 0) -> None:
+        super().__init__(message)
+        self.sub_status = sub_status
 
 
 class UntrustedError(UnreachableError):
@@ -70,6 +87,8 @@ class UntrustedError(UnreachableError):
 
 def translate(error: Exception) -> Exception:
     """The engine's error for one of the SDK's; other exceptions are given back as they are."""
+    if isinstance(error, exceptions.HttpResponseError) and answer_headers(error).get(CODE_HEADER) in COPY_REFUSALS:
+        return _translate_answer(error)
     if isinstance(error, exceptions.ClientAuthenticationError):
         return AccessError(_first_line(error))
     if isinstance(error, exceptions.HttpResponseError):
@@ -87,10 +106,12 @@ def translate(error: Exception) -> Exception:
 def _translate_answer(error: exceptions.HttpResponseError) -> Exception:
     headers = answer_headers(error)
     status, sub_status = error.status_code or 0, int(_number(headers.get(SUB_STATUS_HEADER)) or 0)
-    text = f"status {status}/{sub_status}"
-    retry_after_ms = _number(headers.get(RETRY_AFTER_HEADER))
-    retry_after_s = None if retry_after_ms is None else retry_after_ms / 1000
-    if status == 429:
+    code = headers.get(CODE_HEADER, "")
+    text = f"status {status}/{code or sub_status}"
+    retry_after_s = _retry_after_s(headers)
+    if code in COPY_REFUSALS:
+        return AzureRefusal(status, sub_status, _first_line(error), code)
+    if status == 429 or (status, code) == (503, BUSY):
         return ThrottledError(text, retry_after_s=retry_after_s)
     if status in {410, 449} or (status, sub_status) in PASSING:
         return TransientError(text, retry_after_s=retry_after_s)
@@ -101,7 +122,7 @@ def _translate_answer(error: exceptions.HttpResponseError) -> Exception:
     if not from_service(headers):
         return AmbiguousError(f"{text} from something that is not the service")
     if status in REFUSALS and not isinstance(error, exceptions.DecodeError):
-        return AzureRefusal(status, sub_status, _first_line(error))
+        return AzureRefusal(status, sub_status, _first_line(error), code)
     return AmbiguousError(text, retry_after_s=retry_after_s)
 
 
@@ -112,7 +133,7 @@ def answer_headers(error: exceptions.HttpResponseError) -> dict[str, str]:
 
 
 def from_service(headers: Iterable[str]) -> bool:
-    """Whether an answer with these headers comes from Cosmos DB and not from something on the way."""
+    """Whether an answer with these headers comes from an Azure service and not from something on the way."""
     return any(name.lower().startswith("x-ms-") for name in headers)
 
 
@@ -130,6 +151,12 @@ def configuration_error(where: str, error: Exception) -> ConfigurationError:
     if isinstance(error, AzureRefusal):
         return ConfigurationError(where, str(error), "Check endpoint, database and container")
     return cannot_be_reached(where, error, check="endpoint")
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """In milliseconds or seconds, by the service; a date, which HTTP knows too, none of them gives."""
+    after_ms = _number(headers.get(RETRY_AFTER_MS_HEADER))
+    return _number(headers.get(RETRY_AFTER_HEADER)) if after_ms is None else after_ms / 1000
 
 
 def _number(text: str | None) -> float | None:

@@ -86,7 +86,7 @@ async def test_credentials_have_more_time_than_the_connection(
     credential: Credential, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The default credential asks one place after the other."""
-    monkeypatch.setattr("connectors.azure.cosmos.calls.CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("connectors.azure.probing.CONNECT_TIMEOUT_S", 0.2)
     credential.delay_s = 0.5
     authority = CertificateAuthority(tmp_path)
     async with CosmosServer(tls=authority.serving(HOST)) as server:

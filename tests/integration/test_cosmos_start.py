@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from connectors.azure.cosmos import calls
+from connectors.azure import probing
 from connectors.azure.cosmos.target import open_target
 from fakes.targets import WHERE, cosmos_config, open_delivery, target_context
 from replicator.errors import ConfigurationError
@@ -19,7 +19,7 @@ PATIENCE_S = 1.0
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "CONNECT_TIMEOUT_S", PATIENCE_S)
+    monkeypatch.setattr(probing, "CONNECT_TIMEOUT_S", PATIENCE_S)
 
 
 async def start(endpoint: str) -> None:
@@ -72,7 +72,7 @@ async def test_a_service_that_never_answers() -> None:
 @pytest.mark.parametrize("fault", [Fault(status=503), Fault(cut=True), Fault(status=429, retry_after_ms=10)])
 async def test_a_service_that_is_down_is_asked_a_few_times(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     """By us alone: the SDK would ask four times for each of ours."""
-    monkeypatch.setattr(calls, "CONNECT_TIMEOUT_S", 5)
+    monkeypatch.setattr(probing, "CONNECT_TIMEOUT_S", 5)
     async with CosmosServer() as server:
         server.faults.add(fault)
         begun = time.monotonic()
@@ -80,13 +80,13 @@ async def test_a_service_that_is_down_is_asked_a_few_times(fault: Fault, monkeyp
             await start(server.endpoint)
         assert time.monotonic() - begun < 2
         (answers,) = server.stats()["operations"].values()
-        assert sum(answers.values()) == calls.PROBE_ATTEMPTS
+        assert sum(answers.values()) == probing.PROBE_ATTEMPTS
 
 
 @pytest.mark.parametrize("operation", ["account.read", "container.read"])
 async def test_a_passing_fault_does_not_stop_a_start(operation: str) -> None:
     async with CosmosServer() as server:
-        server.faults.add(Fault(operation=operation, status=503, count=calls.PROBE_ATTEMPTS - 1))
+        server.faults.add(Fault(operation=operation, status=503, count=probing.PROBE_ATTEMPTS - 1))
         await start(server.endpoint)
 
 

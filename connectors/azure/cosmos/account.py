@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from azure.cosmos.aio import CosmosClient
 from azure.cosmos.documents import DatabaseAccount
 
+from connectors.azure.config import address
 from connectors.azure.cosmos.calls import Calls, Hook
-from connectors.azure.cosmos.config import CosmosTargetConfig, address
+from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.errors import AzureRefusal, configuration_error
+from connectors.azure.probing import TOKEN_TIMEOUT_S
 from replicator.errors import ConfigurationError
-
-TOKEN_TIMEOUT_S = 30.0
-"""DefaultAzureCredential asks one place after the other before the first token is there."""
 
 READS_OWN_WRITES = frozenset({"Strong", "BoundedStaleness", "Session"})
 """Levels at which a client that carries the session's token never reads what was there before its own writes."""

@@ -6,32 +6,18 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-import anyio
 from azure.core.exceptions import HttpResponseError
 
-from connectors.azure.errors import (
-    AzureRefusal,
-    UntrustedError,
-    answer_headers,
-    configuration_error,
-    is_batch_failure,
-    translate,
-)
+from connectors.azure.errors import AzureRefusal, OwnerMissingError, answer_headers, is_batch_failure, translate
+from connectors.azure.probing import probed
 from replicator.clocks import ServiceClock, elapsed_s
 from replicator.delivery import Delivery
-from replicator.errors import AccessError, ForeignOwnerError, TransientError, UnreachableError
+from replicator.errors import ForeignOwnerError
 from replicator.telemetry import PipelineTelemetry
 
 T = TypeVar("T")
 
 CHARGE_HEADER = "x-ms-request-charge"
-
-CONNECT_TIMEOUT_S = 5.0
-"""At the start a service that does not answer within this is reported instead of waited for."""
-
-PROBE_ATTEMPTS = 3
-
-PROBE_PAUSE_S = 0.2
 
 OWNER_MISSING = 1003
 """Sub status of a 404 that speaks of the container, not of the document."""
@@ -55,10 +41,6 @@ def container_replaced(where: str, name: str) -> ForeignOwnerError:
 
 class BatchRefusal(Exception):  # noqa: N818 — not a fault but an answer
     """A transactional batch had no effect because one of its operations was refused."""
-
-
-class OwnerMissingError(TransientError):
-    """Somebody has deleted the container; it may be made again while we wait."""
 
 
 class Calls:
@@ -105,24 +87,7 @@ class Calls:
 
         Raises ConfigurationError when the service cannot be used, AzureRefusal.
         """
-        limit_s = CONNECT_TIMEOUT_S if timeout_s is None else timeout_s
-        last_begin = anyio.current_time() + CONNECT_TIMEOUT_S
-        failure: TransientError = UnreachableError(f"no answer within {limit_s:g} s")
-        with anyio.move_on_after(limit_s):
-            for attempt in range(1, PROBE_ATTEMPTS + 1):
-                try:
-                    return await self._sent(send)
-                except OwnerMissingError as error:
-                    raise AzureRefusal(404, OWNER_MISSING, str(error)) from error
-                except (AccessError, UntrustedError) as error:
-                    raise configuration_error(where, error) from error
-                except TransientError as error:
-                    failure = error
-                pause_s = failure.retry_after_s or PROBE_PAUSE_S * attempt
-                if attempt == PROBE_ATTEMPTS or anyio.current_time() + pause_s > last_begin:
-                    break
-                await anyio.sleep(pause_s)
-        raise configuration_error(where, failure) from failure
+        return await probed(where, lambda: self._sent(send), timeout_s)
 
     async def _sent(self, send: Send[T]) -> T:
         sent = elapsed_s()
@@ -145,7 +110,7 @@ class Calls:
         translated = translate(error)
         if isinstance(translated, AzureRefusal):
             if (translated.status, translated.sub_status) in OWNER_GONE:
-                return OwnerMissingError("the database or container is missing")
+                return OwnerMissingError("the database or container is missing", OWNER_MISSING)
             if is_batch_failure(error):
                 return BatchRefusal(str(translated))
         return translated

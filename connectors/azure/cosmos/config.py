@@ -1,23 +1,14 @@
 """What a Cosmos DB target may be told."""
 
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from connectors.azure.config import AzureTargetConfig
+from connectors.azure.config import AzureTargetConfig, address
 from replicator.config import Form, Url
-
-PORTS = {"http": 80, "https": 443}
 
 ResourceName = Annotated[str, Form(r"^[^/\\?#]{1,255}$", "must have 1 to 255 characters, none of them / \\ ? #")]
 Path = Annotated[str, Form(r"^/.+$", "must begin with a slash, and name something")]
-
-
-def address(endpoint: str) -> tuple[str, int]:
-    """Host and port of an endpoint, however it is written."""
-    parts = urlsplit(endpoint)
-    return (parts.hostname or "").lower(), parts.port or PORTS.get(parts.scheme, 0)
 
 
 class CosmosTargetConfig(AzureTargetConfig):

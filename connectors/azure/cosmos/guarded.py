@@ -1,10 +1,9 @@
 """Reading documents with their ETags, and writing on the condition that they have not changed."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import anyio
 from azure.core import MatchConditions
 
 from connectors.azure.cosmos.calls import Calls, Hook
@@ -13,6 +12,7 @@ from connectors.azure.cosmos.sdk import Container
 from connectors.azure.cosmos.sidecar import is_tombstone, sidecar
 from connectors.azure.cosmos.writing import Action, Write, as_write
 from connectors.azure.errors import AzureRefusal
+from connectors.azure.parallel import in_parallel
 from replicator.documents import Document, digest, parse_key
 from replicator.errors import AmbiguousError
 from replicator.model import ABSENT, Change, GuardedResult, Observed, Rejection, Rule
@@ -111,13 +111,6 @@ class Guarded:
             await self._container.delete_item(document.id, document.partition_key, **condition)
         else:
             await self._container.replace_item(document.id, body, **condition)
-
-
-async def in_parallel(run: Callable[[str], Coroutine[Any, Any, None]], keys: Sequence[str]) -> None:
-    """Runs for every key; how many are under way is the delivery's business."""
-    async with anyio.create_task_group() as tasks:
-        for key in keys:
-            tasks.start_soon(run, key)
 
 
 def fingerprint(body: Mapping[str, object]) -> str | None:

@@ -10,11 +10,12 @@ from typing import Any
 from azure.core import MatchConditions
 
 from connectors.azure.cosmos.calls import Calls, Hook
-from connectors.azure.cosmos.guarded import CONFLICTS, in_parallel
+from connectors.azure.cosmos.guarded import CONFLICTS
 from connectors.azure.cosmos.mapping import MappingRules, from_cosmos, matches_digest, tombstone, ttl_s
 from connectors.azure.cosmos.sdk import Container
 from connectors.azure.cosmos.sidecar import SIDECAR, Sidecar, is_ours, is_tombstone, sidecar
 from connectors.azure.errors import AzureRefusal
+from connectors.azure.parallel import in_parallel
 from replicator.documents import Document, key_text
 from replicator.errors import AmbiguousError
 from replicator.model import Listed

@@ -14,11 +14,12 @@ from connectors.azure.cosmos.check import Looked, findings
 from connectors.azure.cosmos.client import open_client
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.containers import Containers, Existing, mapping_rules
-from connectors.azure.cosmos.guarded import Guarded, fingerprint, in_parallel
+from connectors.azure.cosmos.guarded import Guarded, fingerprint
 from connectors.azure.cosmos.mapping import MappingRules, matches_digest
 from connectors.azure.cosmos.marker import MarkerDocument, Subject
 from connectors.azure.cosmos.scanning import Scanner
 from connectors.azure.cosmos.writing import Action, Write, Writer, as_write
+from connectors.azure.parallel import in_parallel
 from replicator.documents import Document
 from replicator.errors import ConfigurationError
 from replicator.model import Change, Finding, GuardedResult, Listed, Marker, Observed, Rejection, Rule

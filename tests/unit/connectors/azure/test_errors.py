@@ -260,3 +260,32 @@ def test_what_an_operator_is_told_at_the_start(error: Exception, where: str, sai
     told = configuration_error("target", error)
     assert told.where == where
     assert said in str(told)
+
+
+def of_storage(status: int, code: str, **headers: str) -> HttpResponseError:
+    """The SDK's error for an answer of a storage account."""
+    made: Callable[..., Any] = core.ClientAuthenticationError if status == 401 else HttpResponseError
+    given = {"x-ms-request-id": "r", "x-ms-error-code": code, **headers}
+    error: HttpResponseError = made(message="text", response=_response(status, given))
+    return error
+
+
+def test_a_busy_storage_account_throttles_and_says_for_how_long() -> None:
+    translated = translate(of_storage(503, "ServerBusy", **{"Retry-After": "7"}))
+    assert isinstance(translated, ThrottledError)
+    assert translated.retry_after_s == 7
+    assert type(translate(of_storage(503, "InternalError"))) is AmbiguousError
+
+
+def test_a_refusal_of_storage_is_told_by_its_code() -> None:
+    translated = translate(of_storage(412, "ConditionNotMet"))
+    assert isinstance(translated, AzureRefusal)
+    assert (translated.code, str(translated)) == ("ConditionNotMet", "status 412/ConditionNotMet: text")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 501, 503])
+def test_bytes_that_the_service_cannot_fetch_are_refused_whatever_the_status(status: int) -> None:
+    """It passes the status on with which it was answered: that is not about our own rights."""
+    translated = translate(of_storage(status, "CannotVerifyCopySource"))
+    assert isinstance(translated, AzureRefusal)
+    assert translated.code == "CannotVerifyCopySource"

@@ -4,7 +4,7 @@ import anyio
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from connectors.azure.cosmos import calls as module
+from connectors.azure import probing as module
 from connectors.azure.cosmos.calls import Hook
 from connectors.azure.errors import AzureRefusal
 from fakes.calls_bench import CallsBench, hangs, virtually
