@@ -6,6 +6,8 @@ from connectors.aws.s3.config import S3SourceConfig
 from connectors.aws.s3.source import open_source as open_bucket
 from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.source import open_source as open_queue
+from connectors.azure.blob.config import BlobTargetConfig
+from connectors.azure.blob.target import open_target as open_blob_target
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.target import open_target
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
@@ -26,6 +28,7 @@ def registry() -> Registry:
             "sqs": SourceKind(MESSAGE, SqsSourceConfig, open_queue),
         },
         targets={
+            "blob": TargetKind(OBJECT, BlobTargetConfig, open_blob_target),
             "cosmos": TargetKind(DOCUMENT, CosmosTargetConfig, open_target),
             "servicebus": TargetKind(MESSAGE, ServiceBusTargetConfig, open_service_bus),
         },

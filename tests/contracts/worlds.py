@@ -1,7 +1,8 @@
 """How the contract suites are given the sources and targets they are run against.
 
-A factory is an async context manager that is given the local AWS, started for the first that asks for it. To run the
-suites against another source or target, add its factory to `SOURCES` or `TARGETS`, by a name for the test's id.
+A factory is an async context manager that is given the local AWS, or Azurite, started for the first that asks for it.
+To run the suites against another source or target, add its factory to `SOURCES` or `TARGETS`, by a name for the test's
+id.
 
 Records are documents with the key attribute `id` (text) and a `number`. What a world cannot do is None: the tests that
 need it are skipped and say so. Durations are small where the thing is a fake; a real service may need `patience_s`.
@@ -15,10 +16,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from aiobotocore.session import get_session
+from anyio.from_thread import start_blocking_portal
 
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
 from connectors.aws.dynamodb.source import DynamoDbSource, open_source
+from fakes import blobs as blob_fakes
 from fakes import cosmos as cosmos_fakes
+from fakes.as_objects import AsObjects, as_document
 from fakes.memory import Entry, Fate, MemoryService, MemoryTarget, lost
 from fakes.records import document, upsert
 from fakes.scripted import ScriptedSource, ScriptedTable
@@ -30,8 +34,11 @@ from replicator.ports import Source, Target
 from replicator.registry import SourceContext
 from replicator.telemetry import Metrics, PipelineTelemetry
 from sandbox.aws import AwsServer
+from sandbox.azurite import Azurite
 from sandbox.cosmos import CosmosServer, Fault, Settings
 from sandbox.cosmos.wire import JsonObject
+from sandbox.faults import FaultProxy
+from sandbox.faults.rules import CutBefore, HoldDelivery
 
 
 @dataclass
@@ -56,7 +63,8 @@ class TargetWorld:
 
     `held` is what a reader finds; `put_foreign` writes an entry that is not ours, `put_leftover` a record of ours where
     it does not belong; `lose_next` makes the answer to the next write disappear: it takes effect after `lands_s`, or
-    never (None). `refused` is a change it can never take.
+    never (None). `refused` is a change it can never take. `holds_off`: records may expire, and while copying a delete
+    leaves a tombstone.
     """
 
     target: Target[Document]
@@ -66,11 +74,13 @@ class TargetWorld:
     lose_next: Callable[[float | None], None] | None = None
     refused: Change[Document] | None = None
     lifetime_s: float = 0.05
+    holds_off: bool = True
 
 
 LocalAws: TypeAlias = Callable[[], AwsServer]
 SourceFactory: TypeAlias = Callable[[LocalAws], AbstractAsyncContextManager[SourceWorld]]
-TargetFactory: TypeAlias = Callable[[], AbstractAsyncContextManager[TargetWorld]]
+LocalBlobs: TypeAlias = Callable[[], Azurite]
+TargetFactory: TypeAlias = Callable[[LocalBlobs], AbstractAsyncContextManager[TargetWorld]]
 
 
 @asynccontextmanager
@@ -98,7 +108,7 @@ async def scripted(_: LocalAws) -> AsyncIterator[SourceWorld]:
 
 
 @asynccontextmanager
-async def memory() -> AsyncIterator[TargetWorld]:
+async def memory(_: LocalBlobs) -> AsyncIterator[TargetWorld]:
     """The fake target."""
     fates: list[Fate] = []
     service = MemoryService(epoch_s=utc_now().timestamp() - elapsed_s())
@@ -182,7 +192,7 @@ def _small_pages(source: DynamoDbSource) -> None:
 
 
 @asynccontextmanager
-async def cosmos() -> AsyncIterator[TargetWorld]:
+async def cosmos(_: LocalBlobs) -> AsyncIterator[TargetWorld]:
     """The real target and the real SDK, on a server of its own."""
     lifetime_s = 0.5
     async with (
@@ -212,4 +222,43 @@ async def cosmos() -> AsyncIterator[TargetWorld]:
 
 
 SOURCES: dict[str, SourceFactory] = {"scripted": scripted, "dynamodb": dynamodb}
-TARGETS: dict[str, TargetFactory] = {"memory": memory, "cosmos": cosmos}
+
+
+@asynccontextmanager
+async def blob(blobs: LocalBlobs) -> AsyncIterator[TargetWorld]:
+    """The real target of objects and the real SDK, on a container of its own in Azurite; see `fakes.as_objects`."""
+    server, lifetime_s = blobs(), 0.5
+    proxied = FaultProxy("127.0.0.1", server.port)  # in a thread: only the task that has entered it may leave it
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(proxied) as proxy:
+        to = f"{proxy.endpoint}/{server.account_name}"
+        async with blob_fakes.bench(server, to=to, lifetime_s=lifetime_s) as bench:
+            yield _blob_world(bench, proxy, lifetime_s)
+
+
+def _blob_world(bench: blob_fakes.Bench, proxy: FaultProxy, lifetime_s: float) -> TargetWorld:
+    async def held() -> dict[str, Document]:
+        found = await bench.held()
+        return {name: as_document(name, content) for name, content in found.items() if name.startswith("{")}
+
+    async def put_foreign(name: str) -> None:
+        await bench.container.upload_blob(name, b"theirs", overwrite=True)
+
+    def lose_next(lands_s: float | None) -> None:
+        for method in ("PUT", "DELETE"):
+            proxy.inject(CutBefore() if lands_s is None else HoldDelivery(seconds=lands_s), method=method, count=1)
+
+    refused = upsert("refused", 1)
+    refused.record["text"] = "x" * 9000
+    return TargetWorld(
+        AsObjects(bench.target),
+        held,
+        put_foreign,
+        None,
+        lose_next,
+        refused=refused,
+        lifetime_s=lifetime_s,
+        holds_off=False,
+    )
+
+
+TARGETS: dict[str, TargetFactory] = {"memory": memory, "cosmos": cosmos, "blob": blob}

@@ -12,6 +12,9 @@ from starlette.routing import Route
 from unit.docs.pages import PAGES, quoted, rows, sections, text
 
 from connectors import registry
+from connectors.azure.blob import label
+from connectors.azure.blob.containers import INCARNATION
+from connectors.azure.blob.metadata import RESERVED
 from connectors.azure.servicebus.properties import OURS, PREFIX
 from replicator.api.app import create_app
 from replicator.cli.main import app
@@ -95,6 +98,7 @@ PLACES = {
     "`pipelines.<name>.source` with `type: dynamodb`": SCHEMA["$defs"]["DynamoDbSourceConfig"],
     "`pipelines.<name>.source` with `type: s3`": SCHEMA["$defs"]["S3SourceConfig"],
     "`pipelines.<name>.source` with `type: sqs`": SCHEMA["$defs"]["SqsSourceConfig"],
+    "`pipelines.<name>.target` with `type: blob`": SCHEMA["$defs"]["BlobTargetConfig"],
     "`pipelines.<name>.target` with `type: cosmos`": SCHEMA["$defs"]["CosmosTargetConfig"],
     "`pipelines.<name>.target` with `type: servicebus`": SCHEMA["$defs"]["ServiceBusTargetConfig"],
     "`claim_check`": SCHEMA["$defs"]["ClaimCheckConfig"],
@@ -171,10 +175,21 @@ def test_every_metric_is_documented_with_type_and_labels() -> None:
 def test_no_page_names_a_metric_that_does_not_exist() -> None:
     families = _families(Metrics().registry)
     suffixes = [f"{name}{suffix}" for name, m in families.items() if m.type == "histogram" for suffix in _SAMPLES]
-    known = {*families, *suffixes, *OURS, PREFIX}
+    known = {*families, *suffixes, *OURS, PREFIX, *NOTES}
     for page in PAGES:
         named = set(re.findall(r"(?<![\w/.])replicator_[a-z_0-9]*", page.read_text()))
         assert named <= known, page.name
+
+
+_OURS = [value for value in vars(label).values() if isinstance(value, str) and value.startswith(RESERVED)]
+
+NOTES = {INCARNATION, RESERVED, *_OURS}
+"""Names of metadata that look like those of metrics."""
+
+
+def test_every_entry_of_ours_in_the_metadata_of_blobs_is_documented() -> None:
+    named = {q for row in rows(sections("docs/connectors/blob-target.md")["What is written"]) for q in quoted(row[0])}
+    assert {name for name in NOTES if name not in named} == {INCARNATION, RESERVED}
 
 
 _SAMPLES = ("_bucket", "_sum", "_count")

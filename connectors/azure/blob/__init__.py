@@ -1,0 +1,1 @@
+"""Blob Storage as a target of objects."""
