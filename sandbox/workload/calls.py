@@ -1,4 +1,4 @@
-"""The DynamoDB calls a workload makes, and which of their failures are worth another try."""
+"""The calls a workload makes to AWS, and which of their failures are worth another try."""
 
 from __future__ import annotations
 
@@ -21,17 +21,30 @@ FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
 RETRYABLE_CODES = frozenset(
     {
+        "InternalError",
         "InternalServerError",
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestTimeout",
         "ServiceUnavailable",
+        "SlowDown",
         "ThrottlingException",
         "TransactionConflictException",
         "TransactionInProgressException",
     }
 )
-REFUSED_CODES = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
+REFUSED_CODES = frozenset(
+    {
+        "ConditionalCheckFailedException",
+        "ConditionalRequestConflict",
+        "NoSuchKey",
+        "PreconditionFailed",
+        "TransactionCanceledException",
+    }
+)
+"""What says that the state was not the one that the call depends on."""
 
 
 class WorkloadError(Exception):
@@ -52,12 +65,40 @@ class DynamoDb(Protocol):
     async def update_time_to_live(self, **parameters: object) -> Mapping[str, Any]: ...
 
 
+class S3(Protocol):
+    """What a workload needs of an aiobotocore S3 client."""
+
+    async def complete_multipart_upload(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def copy_object(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def create_bucket(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def create_multipart_upload(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def delete_object(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def delete_object_tagging(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def get_object(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def get_object_tagging(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def list_objects_v2(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def put_bucket_notification_configuration(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def put_object(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def put_object_tagging(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def upload_part(self, **parameters: object) -> Mapping[str, Any]: ...
+
+
+class Sqs(Protocol):
+    """What a workload needs of an aiobotocore SQS client."""
+
+    async def create_queue(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def get_queue_attributes(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def send_message(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def send_message_batch(self, **parameters: object) -> Mapping[str, Any]: ...
+    async def set_queue_attributes(self, **parameters: object) -> Mapping[str, Any]: ...
+
+
 # What a call may raise for a reason that lies outside the workload.
 CallFailure = (BotoCoreError, ClientError, aiohttp.ClientError, OSError)
 
 
 def error_code(error: BaseException) -> str:
-    """DynamoDB's code of an error response, "" for anything else."""
+    """The service's code of an error response, "" for anything else."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 

@@ -6,7 +6,7 @@ Every write is conditional on the state before it, so that a request which lands
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sandbox.workload.orders import STATUSES, order
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sandbox.workload.calls import Item, Key
 
+K = TypeVar("K")
 Kind = Literal["put", "update", "delete"]
 CALLS: dict[Kind, str] = {"put": "Put", "update": "Update", "delete": "Delete"}
 HOT_SHARE = 0.1  # of the keys …
@@ -56,7 +57,7 @@ def plan(chance: random.Random, keys: list[Key], truth: Mapping[Key, Entry], wri
     count = chance.randint(2, 3) if chance.random() < TRANSACTION_SHARE else 1
     picked: dict[Key, None] = {}
     while len(picked) < min(count, len(keys)):
-        picked[_pick(chance, keys)] = None
+        picked[pick(chance, keys)] = None
     return [_change(chance, key, truth.get(key, Entry()), written_at_ms) for key in picked]
 
 
@@ -92,7 +93,8 @@ def key_item(key: Key) -> Item:
     return {"customer": {"S": key[0]}, "order_id": {"S": key[1]}}
 
 
-def _pick(chance: random.Random, keys: list[Key]) -> Key:
+def pick(chance: random.Random, keys: list[K]) -> K:
+    """One of the keys, more often one of the first."""
     hot = max(1, int(len(keys) * HOT_SHARE))
     return keys[chance.randrange(hot if chance.random() < HOT_WRITES else len(keys))]
 

@@ -9,18 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import anyio
-
 from sandbox.workload.calls import REFUSED_CODES, Backoff, CallFailure, error_code, is_retryable
 from sandbox.workload.changes import CALLS, Entry, key_item, key_space, parameters, plan
+from sandbox.workload.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sandbox.workload.calls import DynamoDb, Key
     from sandbox.workload.changes import Change
-
-LONGEST_BURST_S = 1.0
 
 
 @dataclass(slots=True)
@@ -65,14 +62,13 @@ class Writer:
         self._client = client
         self._table = table
         self._keys = key_space(space, keys)
-        self._rate_per_s = rate_per_s
+        self._pace = Pace(rate_per_s)
         self._chance = random.Random(f"{seed}:{space}")
         self._jitter = random.Random(0)  # of its own: errors must not change what is written
         self._retry_for_s = retry_for_s
         self._clock = clock
         self._entries: dict[Key, Entry] = {}
         self._in_doubt: set[Key] = set()
-        self._stopping = anyio.Event()
 
     def truth(self) -> dict[Key, int | None]:
         """The stored version of every key ever written, None for the deleted. Await confirm() first."""
@@ -80,7 +76,7 @@ class Writer:
 
     def stop(self) -> None:
         """Let run() return after the operation in hand."""
-        self._stopping.set()
+        self._pace.stop()
 
     async def run(self, *, for_s: float = math.inf, operations: float = math.inf) -> None:
         """Write at the rate until the time or the number is used up, or stop() is called.
@@ -88,17 +84,7 @@ class Writer:
         When the endpoint is too slow the writer falls behind, and catches up for at most a second's worth.
         Raises WorkloadError when the endpoint fails for longer than `retry_for_s`; it may be run again.
         """
-        started = due = time.monotonic()
-        done = 0
-        while done < operations and due - started < for_s:
-            if (early_s := due - time.monotonic()) > 0:
-                with anyio.move_on_after(early_s):
-                    await self._stopping.wait()
-            if self._stopping.is_set():
-                return
-            await self._operate()
-            done += 1
-            due = max(due + 1 / self._rate_per_s, time.monotonic() - LONGEST_BURST_S)
+        await self._pace.repeat(self._operate, for_s=for_s, operations=operations)
 
     async def confirm(self) -> int:
         """Re-read, consistently, the keys an ambiguous call touched; returns how many differed from the truth.
