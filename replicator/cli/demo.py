@@ -20,6 +20,7 @@ from replicator.cli.demo_daemon import DemoDaemon
 from replicator.cli.invocation import own_command
 from replicator.cli.looking import look_at
 from replicator.cli.sandbox import LocalClouds, local_clouds
+from replicator.cli.services import Service
 from replicator.cli.views import View, open_view
 from replicator.config.loading import load_config
 from replicator.engine.comparing import Comparing, Comparison
@@ -33,7 +34,7 @@ from sandbox.workload import Writer, create_orders_table, seed
 
 FOLDER = Path(".demo")
 LOG = FOLDER / "daemon.log"
-LEFT_BEHIND = ("migration.yaml", "state.sqlite*", "*.log")
+LEFT_BEHIND = ("migration.yaml", "state.sqlite*", "*.log", "*.pem")
 PIPELINE = "orders"
 LONGEST_CATCH_UP_S = 120.0
 
@@ -181,7 +182,7 @@ class Demo:
 
     async def run(self, view: View) -> Outcome:
         """Everything, from empty clouds to the verdict."""
-        async with local_clouds(FOLDER) as clouds:
+        async with local_clouds(FOLDER, without={Service.BLOB, Service.SERVICEBUS}) as clouds:
             os.environ.update(clouds.environment)  # both the daemon and the comparison take credentials from there
             self._path.write_text(
                 CONFIG.format(aws_endpoint=clouds.aws.endpoint, cosmos_endpoint=clouds.cosmos_endpoint)

@@ -9,6 +9,7 @@ import typer
 
 from replicator.cli.ending import Exit, say
 from replicator.cli.output import speak_plainly
+from replicator.cli.services import Service
 
 NAME = "replicator"
 
@@ -145,7 +146,12 @@ def demo(
 
 
 @sandbox_app.command("up", epilog="Example: replicator sandbox up")
-def sandbox_up() -> None:
+def sandbox_up(
+    without: Annotated[
+        list[Service] | None,
+        typer.Option("--without", help="A service that is not wanted; may be repeated."),
+    ] = None,
+) -> None:
     """Start the local clouds. They are up until interrupted.
 
     Their endpoints and the environment variables a client of theirs needs are printed.
@@ -154,7 +160,7 @@ def sandbox_up() -> None:
     """
     from replicator.cli.sandbox import sandbox_up as up  # noqa: PLC0415
 
-    up()
+    up(without or ())
 
 
 @letters_app.command("list", epilog="Example: replicator dead-letters list orders --json")

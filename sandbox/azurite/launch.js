@@ -1,5 +1,6 @@
 // Runs Azurite's blob service until its parent is gone, even if that was killed: then it ends and takes its log along.
-// Arguments: the folder Azurite is installed in, the parent's process id, the folder of the log, then Azurite's own.
+// Arguments: the folder Azurite is installed in, the parent's process id, the folder of the log (empty where the log is
+// to stay), then Azurite's own.
 
 const fs = require("node:fs");
 const path = require("node:path");
@@ -10,7 +11,7 @@ const [installed, parent, logs] = process.argv.splice(2, 3);
 
 function endWithParent() {
   if (process.ppid !== Number(parent)) {
-    fs.rmSync(logs, { recursive: true, force: true });
+    if (logs) fs.rmSync(logs, { recursive: true, force: true });
     process.exit(0);
   }
 }

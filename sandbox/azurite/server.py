@@ -31,8 +31,9 @@ class Azurite:
 
     Without `location` everything is in memory, at most `memory_limit_mb` of blob content (MB), and gone afterwards;
     content of deleted blobs counts until it is collected, up to ten minutes later. With it everything is kept in that
-    folder: an orderly end loses nothing, SIGKILL loses acknowledged writes of the last seconds. `port` 0 takes a free
-    one. Entering it installs Azurite if needed and raises InstallError, NodeMissingError or ProgramError.
+    folder: an orderly end loses nothing, SIGKILL loses acknowledged writes of the last seconds. What it prints goes to
+    `log`, and without that to a file that is gone afterwards. `port` 0 takes a free one. Entering it installs Azurite
+    if needed and raises InstallError, NodeMissingError or ProgramError.
     """
 
     account_name = EMULATOR_ACCOUNT
@@ -43,6 +44,7 @@ class Azurite:
         port: int = 0,
         *,
         location: Path | None = None,
+        log: Path | None = None,
         memory_limit_mb: int = 1024,
         start_deadline_s: float = 30,
         stop_deadline_s: float = 10,
@@ -53,6 +55,7 @@ class Azurite:
             if location
             else ["--inMemoryPersistence", "--extentMemoryLimit", str(memory_limit_mb)]
         )
+        self._log = log
         self._start_deadline_s = start_deadline_s
         self._stop_deadline_s = stop_deadline_s
         self._folder: TemporaryDirectory[str] | None = None
@@ -81,11 +84,12 @@ class Azurite:
         """Returns once it answers on `port`."""
         node = await anyio.to_thread.run_sync(find_node)
         folder = await anyio.to_thread.run_sync(installed, node.npm)
-        self._folder = TemporaryDirectory(prefix="sandbox-azurite-")
-        self._program = self._described(node, folder, Path(self._folder.name))
+        self._program = self._described(node, folder)
+        log = self._program.log
+        said_before = log.stat().st_size if log.exists() else 0
         try:
             self._program.start()
-            listening = await self._program.line(LISTENING, self._start_deadline_s)
+            listening = await self._program.line(LISTENING, self._start_deadline_s, since=said_before)
         except BaseException:
             with anyio.CancelScope(shield=True):  # bounded by the stop deadline
                 await self.stop()
@@ -111,15 +115,18 @@ class Azurite:
         with anyio.CancelScope(shield=True):  # bounded by the stop deadline
             await self.stop()
 
-    def _described(self, node: Node, folder: Path, logs: Path) -> Program:
+    def _described(self, node: Node, folder: Path) -> Program:
+        if self._log is None:
+            self._folder = TemporaryDirectory(prefix="sandbox-azurite-")
+        fleeting = self._folder.name if self._folder else ""
         return Program(
             [
-                *(str(node.program), str(LAUNCHER), str(folder), str(os.getpid()), str(logs)),
+                *(str(node.program), str(LAUNCHER), str(folder), str(os.getpid()), fleeting),
                 *("--blobHost", LOOPBACK, "--blobPort", str(self.port)),
                 *("--silent", "--disableTelemetry", "--skipApiVersionCheck"),
                 *self._persistence,
             ],
-            logs / "output.log",
+            self._log or Path(fleeting) / "output.log",
             {
                 "AZURITE_ACCOUNTS": f"{self.account_name}:{self.account_key}",
                 "NODE_COMPILE_CACHE": str(folder / "compiled"),

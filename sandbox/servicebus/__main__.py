@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import sys
+from pathlib import Path
 
 import anyio
 
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--management-port", type=int, default=0, help="port for Atom over TLS; 0 takes a free one")
     parser.add_argument("--http-port", type=int, default=0, help="port for plain HTTP; 0 takes a free one")
     parser.add_argument("--key", default=EMULATOR_KEY, help="the namespace's key; default: the emulator's")
+    parser.add_argument("--certificate", type=Path, help="file for the certificate of TLS; default: a temporary one")
     parser.add_argument("--queues", default="{}", help='queues to begin with: {"orders": {"sessions": true}}')
     arguments = parser.parse_args()
     try:
@@ -36,6 +38,7 @@ def main() -> None:
         management_port=arguments.management_port,
         http_port=arguments.http_port,
         key=arguments.key,
+        certificate=arguments.certificate,
     )
     anyio.run(_serve, server)
 

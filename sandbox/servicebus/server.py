@@ -54,7 +54,8 @@ class ServiceBusServer:
             client = ServiceBusClient.from_connection_string(server.connection_string)
 
     Everything is in memory. Ports 0 take free ones. `port` is for AMQP, `management_port` for Atom over TLS, and
-    `http_port` for Atom and the control path in plain HTTP. Leaving it drops every connection.
+    `http_port` for Atom and the control path in plain HTTP. `certificate` is the file that the certificate for TLS is
+    written to; without it that is a temporary one. Leaving it drops every connection.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class ServiceBusServer:
         management_port: int = 0,
         http_port: int = 0,
         key: str = EMULATOR_KEY,
+        certificate: Path | None = None,
         clock: Clock | None = None,
         seed: int = 0,
     ) -> None:
@@ -75,7 +77,8 @@ class ServiceBusServer:
         self.http_port = http_port
         self.clock = clock or Clock()
         self.faults = Faults(seed)
-        self.certificate = Path()
+        self.certificate = certificate or Path()
+        self._kept_certificate = certificate
         self._alarm = Alarm(self.clock, self._catch_up)
         self.namespace = Namespace(self.clock, self._alarm.set)
         self._authority = Authority(key)
@@ -108,6 +111,7 @@ class ServiceBusServer:
         return {
             "connection_string": self.connection_string,
             "management_connection_string": self.management_connection_string,
+            "management_endpoint": f"https://{self.host}:{self.management_port}/",
             "certificate": str(self.certificate),
             "http_endpoint": self.http_endpoint,
         }
@@ -188,7 +192,7 @@ class ServiceBusServer:
         self._running.callback(server.close)
         self.port = _port(amqp)
         folder = Path(self._running.enter_context(tempfile.TemporaryDirectory(prefix="servicebus-sandbox-")))
-        context, self.certificate = server_context(folder, self.host)
+        context, self.certificate = server_context(folder, self.host, self._kept_certificate)
         runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_SHUTDOWN_S)
         self._running.push_async_callback(runner.cleanup)
         await runner.setup()

@@ -128,14 +128,17 @@ async def test_the_schema_is_json_schema(tmp_path: Path) -> None:
     assert "DynamoDbSourceConfig" in schema["$defs"]
 
 
+ADDRESSES = ("AWS:", "Cosmos DB:", "Blob Storage:", "Service Bus:")
+
+
 async def test_the_sandbox_is_up_until_it_is_interrupted(tmp_path: Path) -> None:
     """And leaves no process behind."""
     async with replicator_program(tmp_path / "sandbox.log", "sandbox", "up") as program:
         await program.line("Up until interrupted")
         lines = program.log.read_text().splitlines()
-        named = [line for line in lines if line.startswith(("Cosmos DB:", "Service Bus:", "export SERVICEBUS_CONN"))]
+        named = [line for line in lines if line.startswith((*ADDRESSES, "export SERVICEBUS_CONN"))]
         ports = [int(found[1]) for line in named if (found := re.search(r"127\.0\.0\.1:(\d+)", line))]
-        assert len(ports) == 3
+        assert len(ports) == len(ADDRESSES) + 1
         for port in ports:
             await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
         program.send(signal.SIGINT)
@@ -143,3 +146,43 @@ async def test_the_sandbox_is_up_until_it_is_interrupted(tmp_path: Path) -> None
     for port in ports:
         with pytest.raises(OSError, match="connect"):
             await anyio.connect_tcp("127.0.0.1", port)
+
+
+async def test_a_sandbox_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
+    async with replicator_program(tmp_path / "sandbox.log", "sandbox", "up") as program:
+        await program.line("Up until interrupted")
+        started = _children(program.pid)
+        assert len(started) == len(ADDRESSES)
+        program.send(signal.SIGKILL)
+        await program.wait()
+    with anyio.fail_after(20):
+        while any(map(_runs, started)):  # noqa: ASYNC110 -- who is not their parent is told of their end by nobody
+            await anyio.sleep(0.05)
+
+
+async def test_a_sandbox_is_ended_while_it_starts(tmp_path: Path) -> None:
+    async with replicator_program(tmp_path / "sandbox.log", "sandbox", "up") as program:
+        await program.line(" is up after ")
+        program.send(signal.SIGTERM)
+        assert await program.wait(15) == 0
+    assert "Up until" not in program.text()
+
+
+async def test_a_sandbox_without_what_cannot_be_installed(tmp_path: Path) -> None:
+    """Without npm's registry, or a folder to install into, the rest can still be had."""
+    nowhere = {"REPLICATOR_SANDBOX_CACHE": "/proc/nowhere"}
+    log = tmp_path / "sandbox.log"
+    async with replicator_program(log, "sandbox", "up", environment=nowhere) as program:
+        assert await program.wait(30) == 2
+    assert "the local Blob Storage does not start: Azurite cannot be kept in /proc/nowhere" in program.text()
+    assert "Without it: replicator sandbox up --without blob" in program.text()
+    assert "Traceback" not in program.text()
+    options = ("--without", "blob", "--without", "aws")
+    async with replicator_program(_fresh(log), "sandbox", "up", *options, environment=nowhere) as program:
+        await program.line("Up until interrupted")
+        assert len(_children(program.pid)) == 2
+        program.send(signal.SIGINT)
+        assert await program.wait(15) == 0
+    lines = program.text().splitlines()
+    assert [line.partition(":")[0] for line in lines if "http://" in line] == ["Cosmos DB", "Service Bus"]
+    assert not [line for line in lines if line.startswith(("export AWS", "export BLOB"))]

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 VALID_FOR: Final = timedelta(days=30)
 
 
-def server_context(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:
-    """What a server needs for TLS, and the file of the certificate that clients are to trust; both in `folder`."""
+def server_context(folder: Path, host: str, public: Path | None = None) -> tuple[ssl.SSLContext, Path]:
+    """What a server needs for TLS, and the file of the certificate that clients are to trust.
+
+    That file is `public`, or one in `folder`, where the private key is in any case.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certificate(key, host)
-    public, private = folder / "certificate.pem", folder / "key.pem"
+    public, private = public or folder / "certificate.pem", folder / "key.pem"
     public.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     private.touch(mode=0o600)
     private.write_bytes(

@@ -32,7 +32,7 @@ def test_clouds_that_do_not_start_are_named(
     monkeypatch.setattr(sandbox, "AwsServer", Unwilling)
     assert run_command(*command) == 2
     error = capsys.readouterr().err
-    assert "sandbox: the local clouds do not start (port 4566 of 127.0.0.1 is not free)" in error
+    assert "sandbox: the local AWS does not start: port 4566 of 127.0.0.1 is not free" in error
     assert "Traceback" not in error
 
 
