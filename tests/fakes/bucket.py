@@ -38,16 +38,21 @@ class Message:
 class ScriptedBucket(ScriptedTable):
     """Keeps no log, but a queue of events, each sent once more or not at all with these probabilities."""
 
-    def __init__(self, rng: random.Random, *, lost: float = 0.0, twice: float = 0.0) -> None:
+    def __init__(
+        self, rng: random.Random, *, lost: float = 0.0, twice: float = 0.0, late_s: float = LATE_S,
+        visibility_s: float = VISIBILITY_S,
+    ) -> None:  # fmt: skip
         super().__init__(rng)
         self.lost = lost
         self.twice = twice
+        self.late_s = late_s
+        self.visibility_s = visibility_s
         self.queue: dict[int, Message] = {}
         self._ids = itertools.count()
 
     def send(self, name: str, late_s: float | None = None) -> None:
         """An event about this record, whether or not anything has happened."""
-        late_s = self.rng.uniform(0, LATE_S) if late_s is None else late_s
+        late_s = self.rng.uniform(0, self.late_s) if late_s is None else late_s
         message = Message(next(self._ids), name, self.now(), self.now() + late_s)
         self.queue[message.id] = message
 
@@ -56,7 +61,7 @@ class ScriptedBucket(ScriptedTable):
         visible = [m for m in self.queue.values() if m.visible_at <= self.now()]
         self.rng.shuffle(visible)
         for message in visible[:3]:
-            message.visible_at = self.now() + VISIBILITY_S
+            message.visible_at = self.now() + self.visibility_s
             message.received += 1
         return visible[:3]
 
@@ -75,8 +80,11 @@ class ScriptedBucket(ScriptedTable):
 class LookingSource(ScriptedSource):
     """Hands out what may have changed, and settles what was delivered."""
 
-    def __init__(self, bucket: ScriptedBucket, *, receivers: int = 2, relist_s: float | None = None) -> None:
-        super().__init__(bucket)
+    def __init__(
+        self, bucket: ScriptedBucket, *, receivers: int = 2, relist_s: float | None = None, page: int = 6,
+        latency_s: float = 0.05, pause_s: float = POLL_S,
+    ) -> None:  # fmt: skip
+        super().__init__(bucket, page=page, latency_s=latency_s, pause_s=pause_s)
         self.stale_rows = False
         self.relist_interval = None if relist_s is None else timedelta(seconds=relist_s)
         self.looked_up: list[str] = []
@@ -89,7 +97,8 @@ class LookingSource(ScriptedSource):
 
     async def lookup(self, keys: Sequence[str]) -> dict[str, Change[Document]]:
         self.looked_up += keys
-        return await super().lookup(keys)
+        found = await super().lookup(keys)
+        return {key: replace(change, version=_version(change)) for key, change in found.items()}
 
     async def missing(self, keys: Sequence[str]) -> set[str]:
         await self._call()
@@ -103,11 +112,11 @@ class LookingSource(ScriptedSource):
 
     async def _scan(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[Document], None]:
         async for batch in super()._scan(partition, resume):
-            rows = [replace(c, operation=Operation.LOOK, version=str(c.record["number"])) for c in batch.changes]
+            rows = [replace(c, operation=Operation.LOOK, version=_version(c)) for c in batch.changes]
             yield replace(batch, changes=tuple(rows), bytes=len(rows))
 
     async def _follow(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[Document], None]:
-        idle_since = None
+        idle_since, late_s = None, self._bucket.late_s
         while True:
             asked = elapsed_s()
             await self._call()
@@ -118,9 +127,13 @@ class LookingSource(ScriptedSource):
                 continue
             idle_since = idle_since or asked
             proven = None
-            if elapsed_s() - idle_since > LATE_S and not self._bucket.in_flight():
-                proven, idle_since = self.clock.earliest(idle_since) - timedelta(seconds=LATE_S), asked
-            yield Batch((), None, proven, pause_s=POLL_S)
+            if elapsed_s() - idle_since > late_s and not self._bucket.in_flight():
+                proven, idle_since = self.clock.earliest(idle_since) - timedelta(seconds=late_s), asked
+            yield Batch((), None, proven, pause_s=self._pause_s)
+
+
+def _version(change: Change[Document]) -> str:
+    return str(change.record.get("number", ""))
 
 
 def _look(message: Message) -> Change[Document]:

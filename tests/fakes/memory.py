@@ -314,6 +314,6 @@ def _is_gone(service: MemoryService, change: Change[Document]) -> bool:
 def _observed(entry: Entry | None) -> Observed:
     if entry is None:
         return ABSENT
-    if entry.record is None:
+    if entry.record is None or entry.foreign:
         return Observed(entry.etag, None)
     return Observed(entry.etag, digest(entry.record), str(number_in(entry.record)))

@@ -36,11 +36,13 @@ class ScriptedQueue:
     rng: random.Random
     waiting: dict[str, Waiting] = field(default_factory=dict)
     sent: list[Message] = field(default_factory=list)
+    visibility_s: float = VISIBILITY_S
 
-    def send(self, group: str | None = None) -> str:
-        """A message of its own."""
+    def send(self, group: str | None = None, body: str = "") -> str:
+        """A message of its own; its id."""
         id_ = f"m{len(self.sent)}"
-        message = Message(id_, f"body of {id_}", datetime.fromtimestamp(elapsed_s(), UTC), group=group, ordered=True)
+        sent_at = datetime.fromtimestamp(elapsed_s(), UTC)
+        message = Message(id_, body or f"body of {id_}", sent_at, group=group, ordered=True)
         self.sent.append(message)
         self.waiting[id_] = Waiting(message)
         return id_
@@ -50,7 +52,7 @@ class ScriptedQueue:
         busy = {w.message.group for w in self.waiting.values() if w.visible_at > elapsed_s()} - {None}
         free = [w for w in self.waiting.values() if w.visible_at <= elapsed_s() and w.message.group not in busy]
         for waiting in free[:most]:
-            waiting.visible_at = elapsed_s() + VISIBILITY_S
+            waiting.visible_at = elapsed_s() + self.visibility_s
             waiting.received += 1
         return [waiting.message for waiting in free[:most]]
 
@@ -58,7 +60,7 @@ class ScriptedQueue:
 class QueueSource(DeliveringSource[Message]):
     """Receives until drained (mode copy) or for ever."""
 
-    def __init__(self, queue: ScriptedQueue, mode: Mode, *, held: bool = False) -> None:
+    def __init__(self, queue: ScriptedQueue, mode: Mode, *, held: bool = False, pause_s: float = 0.5) -> None:
         self.clock = ServiceClock()
         self.endpoints: tuple[str, ...] = ()
         self.key_names: tuple[str, ...] = ()
@@ -66,6 +68,7 @@ class QueueSource(DeliveringSource[Message]):
         self._queue = queue
         self._mode = mode
         self._held = held
+        self._pause_s = pause_s
 
     async def connect(self) -> None:
         self.clock.observe(datetime.fromtimestamp(int(elapsed_s()), UTC), elapsed_s(), elapsed_s())
@@ -85,7 +88,7 @@ class QueueSource(DeliveringSource[Message]):
             messages = self._queue.receive(self._queue.rng.randint(1, 4))
             changes = tuple(Change(m.id, Operation.UPSERT, m, committed_at=m.sent_at) for m in messages)
             ids = tuple(m.id for m in messages)
-            yield Batch(changes, read=len(ids), receipts=ids, pause_s=0.0 if ids else 0.5)
+            yield Batch(changes, read=len(ids), receipts=ids, pause_s=0.0 if ids else self._pause_s)
 
     async def settle(self, batch: Batch[Message], rejected: Collection[str]) -> None:
         await anyio.sleep(0.02)

@@ -22,9 +22,11 @@ def cosmos_config(endpoint: str, **fields: Any) -> CosmosTargetConfig:
 IMPATIENT = Backoff(0.001, 0.01)
 
 
-def open_delivery(timeout_s: float = 5.0, most: int = 64, backoff: Backoff = IMPATIENT) -> Delivery:
-    """A delivery whose lease never ends."""
-    fence = Fence(timeout_s)
+def open_delivery(
+    timeout_s: float = 5.0, most: int = 64, backoff: Backoff = IMPATIENT, lifetime_s: float | None = None
+) -> Delivery:
+    """A delivery whose lease never ends; a request lives as long as it may take, if nothing else is said."""
+    fence = Fence(timeout_s if lifetime_s is None else lifetime_s)
     fence.extend(float("inf"))
     return Delivery(
         limiter=AdaptiveLimiter(most),
