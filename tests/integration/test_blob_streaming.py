@@ -16,7 +16,7 @@ from fakes.objects import Bytes, Pattern, gone, put
 from replicator.model import GuardedResult, Rule
 from sandbox.azurite import Azurite
 from sandbox.faults import FaultProxy
-from sandbox.faults.rules import Answer, CutAfter, CutBefore, Duplicate, HoldDelivery, Pass
+from sandbox.faults.rules import Answer, CutAfter, CutBefore, Delay, Duplicate, HoldDelivery, Pass
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -167,6 +167,26 @@ async def test_a_write_whose_answer_was_lost_is_a_conflict_once_it_is_over(
         assert await bench.content("a") == data
         if fault.kind != "cut_before":
             assert await bench.observe("a") == before, "it had landed, so it is not written again"
+
+
+@pytest.mark.parametrize("data", [b"small", LARGE], ids=["small", "large"])
+async def test_a_label_that_arrives_late_undoes_nothing(azurite: Azurite, data: bytes) -> None:
+    """Whatever was written after it was sent stays."""
+    async with breaking(azurite) as (bench, proxy):
+        await bench.replace(put("a", data, tags={"t": "0"}))
+        observed, results = await bench.target.observe(["a"]), list[GuardedResult]()
+
+        async def relabel() -> None:
+            change = put("a", data, tags={"t": "1"})
+            results.append(await bench.target.replace({"a": change}, observed, Rule.FOLLOW))
+
+        with proxy.inject(Delay(seconds=0.3), method="PUT", path=r"/a($|\?)", count=1) as late:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(relabel)
+                await late.wait_for_hits()
+                await bench.container.upload_blob("a", b"newer", overwrite=True)
+        assert results == [GuardedResult(conflicts=("a",))]
+        assert await bench.content("a") == b"newer"
 
 
 async def test_a_commit_that_arrives_twice_is_no_harm(azurite: Azurite) -> None:

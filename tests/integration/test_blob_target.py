@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sandbox.azurite import Azurite
 
 DONE = GuardedResult()
+NEVER = AssertionError("the bytes are not to be read")
 LARGE = os.urandom(ONE_REQUEST_BYTES + 12_345)
 HEADERS = Headers("text/html", "gzip", "de", 'attachment; filename="a b.txt"', "max-age=1", "never", "/there")
 
@@ -130,11 +131,43 @@ async def test_other_content_of_the_same_size_and_label_is_written(bench: Bench)
     assert await bench.content("a") == LARGE[::-1], "without an ETag nothing tells that it is the same"
 
 
-async def test_changed_tags_of_a_small_object_are_written_with_its_few_bytes(bench: Bench) -> None:
-    await bench.replace(put("a", b"small", tags={"t": "1"}))
-    changed = put("a", b"small", tags={"t": "2"})
+@pytest.mark.parametrize("data", [b"", b"small"], ids=len)
+async def test_changed_tags_of_a_small_object_need_nothing_of_the_source(bench: Bench, data: bytes) -> None:
+    await bench.replace(put("a", data, tags={"t": "1"}, headers=HEADERS))
+    stale = await bench.target.observe(["a"])
+    content = Bytes(data)
+    changed = put("a", data, tags={"t": "2"}, headers=HEADERS, content=content)
     assert await bench.replace(changed) == DONE
+    assert (content.starts, await bench.content("a")) == ([], data)
     assert (await bench.observe("a")).digest == bench.target.fingerprint(changed)
+    slower = put("a", data, tags={"t": "0"}, headers=HEADERS)
+    assert (await bench.target.replace({"a": slower}, stale, Rule.FOLLOW)).conflicts == ("a",)
+
+
+@pytest.mark.parametrize("data", [b"small", LARGE], ids=len)
+async def test_an_object_that_was_archived_after_it_was_copied_is_only_labelled_anew(bench: Bench, data: bytes) -> None:
+    """Its version changes, its bytes cannot be read any more, and need not be."""
+    await bench.replace(put("a", data))
+    archived = put("a", data, "v2", storage_class="GLACIER", obstacle="is archived", content=Bytes(b"", error=NEVER))
+    assert await bench.replace(archived) == DONE
+    assert await bench.observe("a") == Observed(
+        (await bench.observe("a")).guard, bench.target.fingerprint(archived), "v2"
+    )
+    assert (await bench.container.get_blob_client("a").get_blob_properties()).blob_tier == "Cold"
+    assert await bench.content("a") == data
+    other = put("a", data[::-1], "v3", obstacle="is archived")
+    assert [rejection.reason for rejection in (await bench.replace(other)).rejections] == ["is archived"]
+
+
+@pytest.mark.parametrize("data", [b"small", LARGE], ids=len)
+async def test_an_object_whose_headers_cannot_be_read_takes_none_away(bench: Bench, data: bytes) -> None:
+    """The source shows it with its obstacle, and without headers, metadata and tags."""
+    await bench.replace(put("a", data, metadata={"m": "1"}, tags={"t": "1"}))
+    before = await bench.observe("a")
+    for version in ("v1", "v2"):
+        hindered = put("a", data, version, headers=Headers(), obstacle="AccessDenied: no reason given")
+        assert [rejection.key for rejection in (await bench.replace(hindered)).rejections] == ["a"]
+    assert await bench.observe("a") == before
 
 
 async def test_what_somebody_has_changed_is_noticed_and_put_right(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from azure.storage.blob import BlobBlock
 
 from connectors.azure.blob.calls import CONFLICTS, Calls
 from connectors.azure.blob.fetching import Fetcher
-from connectors.azure.blob.label import ETAG, Label, LabelRules, label_of
+from connectors.azure.blob.label import ETAG, Found, Label, LabelRules, label_of
 from connectors.azure.blob.names import blob_name
 from connectors.azure.blob.observing import Observer
 from connectors.azure.blob.sdk import Blob, Container
@@ -23,7 +23,7 @@ from connectors.azure.errors import AzureRefusal
 from connectors.azure.parallel import in_parallel
 from replicator.errors import AmbiguousError
 from replicator.model import ABSENT, Change, GuardedResult, Observed, Operation, Rejection, Rule
-from replicator.objects import Content, ContentChangedError, ContentRefusedError, StoredObject
+from replicator.objects import Content, ContentChangedError, ContentRefusedError, Headers, StoredObject
 
 ONE_REQUEST_BYTES = 256 * 1024
 """So much is over soon even on a slow line with many requests under way."""
@@ -147,7 +147,7 @@ class Writer:
         if observed is not None and observed.digest == label.digest():
             return
         if observed is not None and await self._relabelled(name, record, label, observed, sending):
-            return
+            return  # also where the content cannot be read any more, such as that of an object that was archived since
         if record.obstacle:
             raise ContentRefusedError(record.obstacle)
         if label.size <= ONE_REQUEST_BYTES:
@@ -202,24 +202,47 @@ class Writer:
     async def _relabelled(
         self, name: str, record: StoredObject, label: Label, observed: Observed, sending: Sending
     ) -> bool:
-        """Whether the blob had the same content, so that its blocks were only committed again with another label.
+        """Whether the blob had the same content, so that only its label was written, in one conditional request.
 
-        That takes one small request with its condition. A blob that was written in one request has no blocks: its
-        bytes, which are few, are sent again.
+        The blocks of a large blob are committed again. A small one, which has none, is written with its own bytes.
         """
-        if label.size <= ONE_REQUEST_BYTES or observed.guard is None or not observed.version:
+        small = label.size <= ONE_REQUEST_BYTES
+        if observed.guard is None or not observed.version or not _labels(record):
             return False
+        if small and observed.version != record.version and not record.obstacle:
+            return False  # to find out whether it is the same content would cost as much as to send it
         blob = await self._observer.find(name)
         if blob is None or blob.etag != observed.guard or not blob.intact:
             raise MovedOnError
-        if not record.etag or (blob.note(ETAG), blob.label.size) != (record.etag, label.size):
+        if (blob.note(ETAG), blob.label.size) != (record.etag, label.size):
             return False
+        if small:
+            await self._again(name, record.key, label, blob, sending)
+            return True
         committed, _ = await self._calls.read(lambda: self._blob(name).get_block_list("committed"))
         if sum(block.size for block in committed) != label.size:
             return False
         blocks = [BlobBlock(block.id) for block in committed]
         await self._commit(name, record.key, blocks, label, blob.md5, sending)
         return True
+
+    async def _again(self, name: str, key: str, label: Label, found: Found, sending: Sending) -> None:
+        """Writes a small blob's own bytes with another label."""
+        blob = self._blob(name)
+
+        async def read() -> bytes:
+            data: bytes = await (await blob.download_blob(decompress=False, **unchanged(found.etag))).readall()
+            return data
+
+        async with self._limits.buffer.hold(label.size):
+            try:
+                data = await self._calls.read(read)
+            except AzureRefusal as refusal:
+                if refusal.code in CONFLICTS:
+                    raise MovedOnError from refusal
+                raise
+            options = {**label.options(found.md5), **sending.condition, "length": label.size, "overwrite": True}
+            await self._sent(key, sending, lambda: blob.upload_blob(data, **options))
 
     async def _commit(
         self, name: str, key: str, blocks: list[BlobBlock], label: Label, md5: bytes | None, sending: Sending
@@ -239,6 +262,14 @@ class Writer:
     def _blob(self, name: str) -> Blob:
         blob: Blob = self._container.get_blob_client(name)
         return blob
+
+
+def _labels(record: StoredObject) -> bool:
+    """Whether the record tells content and label apart: it has an ETag, and its headers could be read.
+
+    One whose headers the source could not read shows none at all, and would take those of the blob away.
+    """
+    return bool(record.etag) and (not record.obstacle or (record.headers is not None and record.headers != Headers()))
 
 
 def _reason(error: Exception) -> str:
