@@ -69,7 +69,7 @@ async def test_what_is_equal_is_not_written_again_and_its_bytes_are_not_read(ben
 
 
 @pytest.mark.parametrize("data", [b"small", LARGE], ids=len)
-@pytest.mark.parametrize("newer", [put("a", b"newer", "v2"), put("a", LARGE[::-1], "v2"), gone("a")], ids=str)
+@pytest.mark.parametrize("newer", [put("a", b"newer", "v2"), put("a", LARGE[::-1], "v2"), gone("a")], ids=["small", "large", "gone"])
 async def test_a_write_is_refused_when_the_target_has_moved_on(bench: Bench, data: bytes, newer: Any) -> None:
     for at_first in (None, put("a", b"first", "v0")):
         if at_first is not None:
@@ -213,7 +213,7 @@ async def test_what_somebody_has_changed_is_noticed_and_put_right(bench: Bench) 
         (put("a", b"1", checksums={"sha256": bytes(32)}), "sha256"),
         (put("a", LARGE, checksums={"md5": bytes(16)}), "md5"),
     ],
-    ids=str,
+    ids=("dot", "backslash", "metadata", "tag", "archived", "forbidden", "large forbidden", "sha256", "large md5"),
 )
 async def test_what_cannot_be_written_is_rejected_with_its_reason_and_nothing_shows(
     bench: Bench, change: Any, reason: str
