@@ -156,7 +156,7 @@ def test_what_is_no_key_at_all_is_told_before_anything_is_sent(
     with pytest.raises(ConfigurationError) as refused:
         load_config(path, registry())
     assert refused.value.where.endswith("pipelines.orders.target.key")
-    assert "base64" in refused.value.problem
+    assert "account key" in refused.value.problem
     assert key == " " or key not in str(refused.value)
 
 
