@@ -32,7 +32,7 @@ ADOPT_HINT = (
 def judge(state: PipelineState | None, marker: Marker | None, migration: str, *, empty: bool) -> Claim | str:
     """How to begin, or what stands against it. Pure."""
     if marker == EVERYBODYS:
-        return Claim.FRESH if state is None else Claim.RESUME
+        return Claim.FRESH if state is None or state.phase is Phase.FAILED else Claim.RESUME
     if state is None or not state.generation:
         return _judge_unconfirmed(state, marker, empty=empty)
     if marker is None:
@@ -82,6 +82,8 @@ class Ownership:
         empty = await self._target.is_empty()
         verdict = judge(self._state, self._marker, self._migration, empty=empty)
         if verdict is Claim.RESUME and self._state is not None and self._state.mode is not self._mode:
+            if self._marker == EVERYBODYS:
+                return Claim.FRESH
             verdict = f"was begun in mode {self._state.mode.value}, which mode {self._mode.value} does not go on with"
         if isinstance(verdict, Claim):
             return verdict

@@ -176,13 +176,13 @@ class QueueRig:
         self.crash = Crash()
         self.store = InlineStore(self._step)
         self.sink.service.step = self._step
-        self._mode = mode
-        self._held = held
+        self.mode = mode
+        self.held = held
 
     def _step(self, where: str) -> None:
         self.crash.step(where)
 
-    async def start(self) -> Pipeline[Message]:
+    async def start(self, *, adopt: bool = False) -> Pipeline[Message]:
         """A new process, taken and not yet running."""
         telemetry, fence = PipelineTelemetry(Metrics(), NAME), Fence(LIFETIME_S)
         fence.extend(float("inf"))
@@ -191,15 +191,15 @@ class QueueRig:
         )
         pipeline = Pipeline(
             name=NAME,
-            source=QueueSource(self.queue, self._mode, held=self._held),
+            source=QueueSource(self.queue, self.mode, held=self.held),
             target=SinkTarget(self.sink, delivery),
             delivery=delivery,
             store=self.store,
-            options=PipelineOptions(lifetime_s=LIFETIME_S, beat_s=3.0, discover_s=5.0, most_batches=4, mode=self._mode),
+            options=PipelineOptions(lifetime_s=LIFETIME_S, beat_s=3.0, discover_s=5.0, most_batches=4, mode=self.mode),
             telemetry=telemetry,
         )
         await pipeline.source.connect()
-        claim = await pipeline.judge(adopt=False)
+        claim = await pipeline.judge(adopt=adopt)
         assert claim is not None
         await pipeline.take(claim)
         return pipeline

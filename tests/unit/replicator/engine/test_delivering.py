@@ -1,5 +1,7 @@
 """Messages that are received, passed on and settled, in a whole pipeline."""
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
@@ -137,3 +139,43 @@ async def test_mode_copy_drains_the_queue_and_ends() -> None:
         assert pipeline.state.phase is Phase.COPIED
         assert pipeline.copying.records >= 40
     rig.assert_delivered()
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+def test_a_queue_that_was_held_is_drained_by_another_mode(adopt: bool) -> None:
+    """Nothing at the target could be undone by that, so nothing has to be adopted."""
+
+    @in_virtual_time
+    async def run() -> None:
+        rig = QueueRig(held=True)
+        fill(rig)
+        async with rig.store:
+            await rig.run_until(lambda: True)
+            rig.mode, rig.held = Mode.COPY, False
+            pipeline = await rig.start(adopt=adopt)
+            await pipeline.run()
+            assert pipeline.state.phase is Phase.COPIED
+        rig.assert_delivered()
+
+    run()
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+def test_a_pipeline_whose_queue_was_gone_goes_on_with_the_next_start(adopt: bool) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        rig = QueueRig()
+        async with rig.store as store:
+            pipeline = await rig.run_until(lambda: True)
+            failed = replace(pipeline.state, phase=Phase.FAILED, failure="queue is gone")
+            await store.save_pipeline(NAME, failed)
+            fill(rig)
+            pipeline = await rig.start(adopt=adopt)
+            assert not pipeline.is_failed
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(pipeline.run)
+                await anyio.sleep(20)
+                pipeline.drain()
+        rig.assert_delivered()
+
+    run()
