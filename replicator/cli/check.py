@@ -27,13 +27,15 @@ from replicator.engine.daemon import connect
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline
 from replicator.errors import ConfigurationError
-from replicator.model import Finding, Severity
+from replicator.model import EVERYBODYS, Finding, Severity
 from replicator.state.sqlite import SqliteStore, copy_state
 from replicator.telemetry import configure_logging
 from replicator.wording import counted
 
 SAMPLE = 100
 """Records whose mapping is tried."""
+
+OWNERLESS = "the target passes records on and keeps none, so nobody has to own it"
 
 LONGEST_LOOK_S = 300.0
 """For one pipeline; a read budget that is very small may make it wait."""
@@ -177,7 +179,8 @@ async def _check_claim(pipeline: Pipeline[Any], store: SqliteStore) -> list[Find
     where = f"pipelines.{pipeline.name}.target"
     claim = await pipeline.judge(adopt=False)
     if claim is not None:
-        return [Finding(Severity.OK, where, CLAIMS[claim])]
+        keeps = await pipeline.target.read_marker() != EVERYBODYS
+        return [Finding(Severity.OK, where, CLAIMS[claim] if keeps else OWNERLESS)]
     state = await store.load_pipeline(pipeline.name)
     reason = state.failure if state else "unknown"
     return [Finding(Severity.WARNING, where, f"the pipeline has failed ({reason})", "It stays so until run --adopt")]
@@ -197,7 +200,9 @@ async def _check_records(pipeline: Pipeline[Any]) -> list[Finding]:
                 Finding(Severity.WARNING, where, message, "It will become a dead letter; change it or its key")
             )
     maps = counted(len(sample), "sampled record maps", "sampled records map")
-    return refused or [Finding(Severity.OK, where, f"{maps} to the target and back")]
+    if refused or not sample:
+        return refused
+    return [Finding(Severity.OK, where, f"{maps} to the target and back")]
 
 
 async def _check_addresses(pipeline: Pipeline[Any]) -> list[Finding]:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from connectors.aws.config import AwsSourceConfig
 from connectors.aws.sqs.queue import queue_name, queue_region
+from replicator.config import Url
 
 
 class S3SourceConfig(AwsSourceConfig):
@@ -23,10 +24,10 @@ class S3SourceConfig(AwsSourceConfig):
     notifications: str | None = Field(
         default=None,
         min_length=1,
-        description="URL or name of the SQS queue that receives the bucket's event notifications. Nobody else may "
+        description="Name, ARN or URL of the SQS queue that receives the bucket's event notifications. Nobody else may "
         "receive from it. Default: none, so that changes are found by listing alone.",
     )
-    sqs_endpoint: str | None = Field(
+    sqs_endpoint: Url | None = Field(
         default=None,
         description="URL of SQS where it differs. Default: `endpoint`, unless that is one of S3 alone, or else AWS.",
     )

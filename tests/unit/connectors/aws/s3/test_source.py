@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import anyio
 import pytest
+from pydantic import ValidationError
 
 from connectors.aws.s3 import sdk
 from connectors.aws.s3.config import S3SourceConfig
@@ -114,3 +115,8 @@ def test_a_queue_has_one_pipeline(region: str) -> None:
 )
 def test_the_queue_is_looked_for_where_it_is(settings: dict[str, str], endpoint: str | None) -> None:
     assert config(**settings).queue_endpoint == endpoint
+
+
+def test_an_endpoint_of_sqs_that_is_no_address_is_refused() -> None:
+    with pytest.raises(ValidationError, match="is no URL"):
+        config(sqs_endpoint="sqs.internal:443")
