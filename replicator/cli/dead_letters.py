@@ -43,7 +43,7 @@ def list_dead_letters(url: str, pipeline: str | None, *, as_json: bool) -> None:
 
 
 def retry_dead_letters(url: str, pipeline: str, keys: Sequence[str], *, every: bool, as_json: bool) -> int:
-    """0 when all are resolved, 1 when some are still refused.
+    """0 when all are resolved, 1 when some are still open.
 
     Raises ConfigurationError for keys without a dead letter, and where the daemon cannot do it.
     """
@@ -137,4 +137,4 @@ def _and(one: Retried, other: Retried) -> Retried:
 
 
 def _summary(total: Retried) -> str:
-    return f"{total.resolved:,} resolved, {total.open:,} still refused"
+    return f"{total.resolved:,} resolved, {total.open:,} still open"

@@ -54,7 +54,10 @@ def root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Keeps DynamoDB tables continuously copied into Cosmos DB, and says how far it has come."""
+    """Keeps DynamoDB tables, S3 buckets and SQS queues continuously copied into Cosmos DB, Blob Storage and Service Bus.
+
+    It says how far it has come, in numbers that are never better than the truth.
+    """
 
 
 @app.command(epilog="Example: replicator run migration.yaml")
@@ -190,9 +193,10 @@ def letters_retry(
 ) -> None:
     """Take dead letters up again.
 
-    Each record is read from the source as it is now and written with a guard.
+    Each record is read from the source as it is now and written with a guard. Messages are delivered again instead;
+    their dead letters are closed when they have arrived.
 
-    Exit codes: 0 all of them are resolved, 1 some are still refused, 2 a key has none, or the daemon does not answer,
+    Exit codes: 0 all of them are resolved, 1 some are still open, 2 a key has none, or the daemon does not answer,
     knows no such pipeline, or cannot write it.
     """
     from replicator.cli.dead_letters import retry_dead_letters  # noqa: PLC0415

@@ -33,7 +33,7 @@ class TestRetry:
         stubborn = set(ours[::10])
         place.daemon.refuses = stubborn.__contains__
         said = place.replicator("dead-letters", "retry", "orders", "--all", expect=1)
-        assert said == "1,356 resolved, 151 still refused\n"
+        assert said == "1,356 resolved, 151 still open\n"
         assert place.left("orders") == stubborn
         assert place.left("customers") == set(others)
         assert [k for page in place.daemon.asked for k in page] == ours
@@ -54,7 +54,7 @@ class TestRetry:
         place.refuse("orders", [key(1), key(2), "no json"])
         spelled = '{ "order": "0000\\u0031", "customer": "c" }'
         said = place.replicator("dead-letters", "retry", "orders", "--key", spelled, "--key", "no json")
-        assert said == "2 resolved, 0 still refused\n"
+        assert said == "2 resolved, 0 still open\n"
         assert place.left("orders") == {key(2)}
 
     def test_a_key_without_a_dead_letter_is_named(self, place: Served) -> None:
@@ -75,7 +75,7 @@ class TestRetry:
         place.daemon.failed = lambda: len(place.daemon.asked) == 2
         output, error = place.said("dead-letters", "retry", "orders", "--all", expect=2)
         assert output == ""
-        assert "200 resolved, 0 still refused when it was broken off" in error
+        assert "200 resolved, 0 still open when it was broken off" in error
         assert "409: pipelines.orders: has failed" in error
 
     def test_an_unknown_pipeline_is_named(self, place: Served) -> None:
