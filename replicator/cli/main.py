@@ -54,9 +54,9 @@ def root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Keeps DynamoDB tables, S3 buckets and SQS queues continuously copied into Cosmos DB, Blob Storage and Service Bus.
+    """Keeps DynamoDB tables, S3 buckets and SQS queues copied into Cosmos DB, Blob Storage and Service Bus.
 
-    It says how far it has come, in numbers that are never better than the truth.
+    It goes on doing so, and says how far it has come in numbers that are never better than the truth.
     """
 
 

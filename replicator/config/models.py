@@ -119,7 +119,9 @@ class TargetConfig(EndpointConfig):
         default=None, gt=0, description="What all writes and reads may take from the target, in its units per second."
     )
     foreign: Literal["keep", "remove"] = Field(
-        default="keep", description="What --adopt does with records of the target that replicator did not write."
+        default="keep",
+        description="What --adopt, and a comparison of all listings while following, does with records of the target "
+        "that replicator did not write.",
     )
 
     @property

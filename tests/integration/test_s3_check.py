@@ -83,7 +83,7 @@ async def test_each_missing_permission_is_found(
         proxy.inject(Answer(status=403, headers={"x-amz-request-id": "r"}, body=body), method=method, path=path)
         (error,) = await found(source, Severity.ERROR)
         assert error.message.startswith(permission)
-        assert "docs/connectors/s3-source.md" in error.fix
+        assert "docs/connectors/s3-to-blob.md" in error.fix
 
 
 async def test_notifications_that_lack_nothing(s3: Any, sqs: Any, aws: AwsServer, bucket: str) -> None:

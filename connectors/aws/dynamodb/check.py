@@ -22,6 +22,8 @@ from replicator.wording import counted
 MADE_UP: dict[str, Value] = {"S": "replicator check", "N": Decimal(0), "B": b"replicator check"}
 """A value for each kind of key attribute."""
 
+POLICY = "See docs/connectors/dynamodb-to-cosmos.md for the policy"
+
 MOST_READERS = 2
 """A shard serves no more readers at once; with global tables, one."""
 
@@ -65,7 +67,7 @@ async def _tried(permission: str, where: str, attempt: Callable[[], Awaitable[No
     try:
         await attempt()
     except (ConfigurationError, AwsRefusal) as error:
-        return Finding(Severity.ERROR, where, f"{permission}: {error}", "See docs/permissions.md for the policy")
+        return Finding(Severity.ERROR, where, f"{permission}: {error}", POLICY)
     return Finding(Severity.OK, where, f"{permission} are permitted")
 
 

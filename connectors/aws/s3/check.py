@@ -15,7 +15,7 @@ from replicator.errors import ConfigurationError
 from replicator.model import Finding, Severity
 from replicator.wording import counted
 
-PAGE = "docs/connectors/s3-source.md"
+PAGE = "docs/connectors/s3-to-blob.md"
 POLICY = f"See {PAGE} for the policy"
 
 MADE_UP = "replicator check"

@@ -9,7 +9,7 @@ import typer
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry, Metric
 from starlette.routing import Route
-from unit.docs.pages import PAGES, quoted, rows, sections, text
+from unit.docs.pages import PAGES, ROOT, quoted, rows, sections, text
 
 from connectors import registry
 from connectors.azure.blob import label
@@ -88,27 +88,40 @@ def _default(parameter: Any) -> str:
 
 SCHEMA = json_schema(registry())
 
-PLACES = {
-    "Top level": SCHEMA,
-    "`state`": SCHEMA["$defs"]["StateConfig"],
-    "`http`": SCHEMA["$defs"]["HttpConfig"],
-    "`log`": SCHEMA["$defs"]["LogConfig"],
-    "`limits`": SCHEMA["$defs"]["LimitsConfig"],
-    "`pipelines.<name>`": SCHEMA["$defs"]["PipelineConfig"],
-    "`pipelines.<name>.source` with `type: dynamodb`": SCHEMA["$defs"]["DynamoDbSourceConfig"],
-    "`pipelines.<name>.source` with `type: s3`": SCHEMA["$defs"]["S3SourceConfig"],
-    "`pipelines.<name>.source` with `type: sqs`": SCHEMA["$defs"]["SqsSourceConfig"],
-    "`pipelines.<name>.target` with `type: blob`": SCHEMA["$defs"]["BlobTargetConfig"],
-    "`pipelines.<name>.target` with `type: cosmos`": SCHEMA["$defs"]["CosmosTargetConfig"],
-    "`pipelines.<name>.target` with `type: servicebus`": SCHEMA["$defs"]["ServiceBusTargetConfig"],
-    "`claim_check`": SCHEMA["$defs"]["ClaimCheckConfig"],
-}
+CONFIGURATION = "docs/configuration.md"
+TABLES = "docs/connectors/dynamodb-to-cosmos.md"
+BUCKETS = "docs/connectors/s3-to-blob.md"
+QUEUES = "docs/connectors/sqs-to-servicebus.md"
 
-ELSEWHERE = {
-    "`pipelines.<name>.target` with `type: servicebus`": "docs/connectors/servicebus-target.md",
-    "`claim_check`": "docs/connectors/servicebus-target.md",
+PLACES = {
+    (CONFIGURATION, "Top level"): SCHEMA,
+    (CONFIGURATION, "`state`"): SCHEMA["$defs"]["StateConfig"],
+    (CONFIGURATION, "`http`"): SCHEMA["$defs"]["HttpConfig"],
+    (CONFIGURATION, "`log`"): SCHEMA["$defs"]["LogConfig"],
+    (CONFIGURATION, "`limits`"): SCHEMA["$defs"]["LimitsConfig"],
+    (CONFIGURATION, "`pipelines.<name>`"): SCHEMA["$defs"]["PipelineConfig"],
+    (TABLES, "Source: `type: dynamodb`"): SCHEMA["$defs"]["DynamoDbSourceConfig"],
+    (TABLES, "Target: `type: cosmos`"): SCHEMA["$defs"]["CosmosTargetConfig"],
+    (BUCKETS, "Source: `type: s3`"): SCHEMA["$defs"]["S3SourceConfig"],
+    (BUCKETS, "Target: `type: blob`"): SCHEMA["$defs"]["BlobTargetConfig"],
+    (QUEUES, "Source: `type: sqs`"): SCHEMA["$defs"]["SqsSourceConfig"],
+    (QUEUES, "Target: `type: servicebus`"): SCHEMA["$defs"]["ServiceBusTargetConfig"],
+    (QUEUES, "Target: `claim_check`"): SCHEMA["$defs"]["ClaimCheckConfig"],
 }
-"""Pages of connectors that hold their options themselves."""
+"""Page and heading of the one place where the fields of a model are told."""
+
+FIELDS = ["field", "unit", "default", "allowed", "meaning"]
+
+
+def test_fields_are_told_in_these_places_only() -> None:
+    """Every table of fields has these heads, and stands below one of these headings."""
+    found = {
+        (str(page.relative_to(ROOT)), heading)
+        for page in PAGES
+        for heading, body in sections(str(page.relative_to(ROOT))).items()
+        if f"| {' | '.join(FIELDS)} |" in body
+    }
+    assert found == set(PLACES)
 
 
 def test_every_model_of_the_config_has_its_section() -> None:
@@ -116,11 +129,10 @@ def test_every_model_of_the_config_has_its_section() -> None:
     assert placed == {SCHEMA["title"], *(model["title"] for model in SCHEMA["$defs"].values())}
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_every_field_is_documented_with_its_default_and_its_bounds(place: str) -> None:
-    documented = {
-        quoted(row[0])[0]: row for row in rows(sections(ELSEWHERE.get(place, "docs/configuration.md"))[place])
-    }
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place[1])
+def test_every_field_is_documented_with_its_default_and_its_bounds(place: tuple[str, str]) -> None:
+    page, heading = place
+    documented = {quoted(row[0])[0]: row for row in rows(sections(page)[heading])}
     model = PLACES[place]
     assert set(documented) == set(model["properties"])
     for name, field in model["properties"].items():
@@ -188,7 +200,7 @@ NOTES = {INCARNATION, RESERVED, *_OURS}
 
 
 def test_every_entry_of_ours_in_the_metadata_of_blobs_is_documented() -> None:
-    named = {q for row in rows(sections("docs/connectors/blob-target.md")["What is written"]) for q in quoted(row[0])}
+    named = {q for row in rows(sections(BUCKETS)["What becomes of an object"]) for q in quoted(row[0])}
     assert {name for name in NOTES if name not in named} == {INCARNATION, RESERVED}
 
 

@@ -1,4 +1,4 @@
-"""Promise: the page of the Service Bus target names every property there is, and no other."""
+"""Promise: the page of queues names every property there is, and no other."""
 
 import re
 
@@ -7,7 +7,7 @@ from unit.docs.pages import text
 from connectors.azure.servicebus.properties import OURS
 
 METRICS = {"replicator_possible_duplicates_total"}
-PAGE = "docs/connectors/servicebus-target.md"
+PAGE = "docs/connectors/sqs-to-servicebus.md"
 
 
 def test_every_property_of_ours_is_named() -> None:

@@ -108,7 +108,7 @@ def test_what_is_forbidden_is_found(bench: Bench, operation: str, rows: int) -> 
     (finding,) = worst(bench.findings())
     assert finding.startswith("error: ")
     assert f"{operation}: AccessDeniedException: not authorized" in finding
-    assert finding.endswith("docs/permissions.md for the policy")
+    assert finding.endswith("docs/connectors/dynamodb-to-cosmos.md for the policy")
 
 
 def test_the_permission_to_look_at_lambda_is_optional(bench: Bench) -> None:
