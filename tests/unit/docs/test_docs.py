@@ -85,29 +85,44 @@ def test_every_page_that_messages_point_to_exists() -> None:
     assert [page for page in sorted(named) if not (ROOT / page).is_file()] == []
 
 
+EXAMPLE = "docs/config.example.yaml"
+
+
 def test_the_example_config_is_valid_and_shows_every_field() -> None:
-    example = text("docs/config.example.yaml")
-    parse_config(example, registry(), ENVIRONMENT)
+    """Those of a source or target where one of that kind stands."""
+    shown = parse_config(text(EXAMPLE), registry(), ENVIRONMENT)
+    head, *pipelines = re.split(r"^  (?=[a-z])", text(EXAMPLE).partition("\npipelines:\n")[2], flags=re.MULTILINE)
+    assert not head.strip()
+    assert {p.source.type for p in shown.pipelines.values()} == set(registry().sources)
+    assert {p.target.type for p in shown.pipelines.values()} == set(registry().targets)
+    for block, pipeline in zip(pipelines, shown.pipelines.values(), strict=True):
+        own, _, sides = block.partition("    source:\n")
+        source, _, target = sides.partition("    target:\n")
+        for part, model in (
+            (own + "    source:\n    target:\n", type(pipeline)),
+            (source, type(pipeline.source)),
+            (target, type(pipeline.target)),
+        ):
+            assert set(re.findall(r"^ {4,6}(?:# )?(\w+):", part, flags=re.MULTILINE)) == set(model.model_fields)
     schema = json_schema(registry())
     fields = {name for model in [schema, *schema["$defs"].values()] for name in model["properties"]}
-    assert {name for name in fields if not re.search(rf"^ *(# )?{name}:", example, flags=re.MULTILINE)} == set()
+    assert {name for name in fields if not re.search(rf"^ *(# )?{name}:", text(EXAMPLE), flags=re.MULTILINE)} == set()
 
 
 def test_what_the_example_config_does_not_call_an_example_is_the_default() -> None:
-    plain = "\n".join(line for line in text("docs/config.example.yaml").splitlines() if "example" not in line)
-    needed = ENVIRONMENT | {"x": "x"}
-    shown = parse_config(text("docs/config.example.yaml"), registry(), needed)
-    stripped = yaml.safe_load(text("docs/config.example.yaml"))
-    orders = stripped["pipelines"]["orders"]
-    for model, tree in (
-        *((getattr(shown, name), stripped[name]) for name in ("state", "http", "log", "limits")),
-        (shown.pipelines["orders"], orders),
-        (shown.pipelines["orders"].source, orders["source"]),
-        (shown.pipelines["orders"].target, orders["target"]),
-    ):
+    shown, tree = parse_config(text(EXAMPLE), registry(), ENVIRONMENT), yaml.safe_load(text(EXAMPLE))
+    needed = {name for line in text(EXAMPLE).splitlines() if "example" in line for name in re.findall(r"(\w+):", line)}
+    models = [(getattr(shown, name), tree[name]) for name in ("state", "http", "log", "limits")]
+    for name, pipeline in shown.pipelines.items():
+        of = tree["pipelines"][name]
+        models += [(pipeline, of), (pipeline.source, of["source"]), (pipeline.target, of["target"])]
+    compared = 0
+    for model, fields in models:
         for name, field in type(model).model_fields.items():
-            if name in tree and re.search(rf"^ *{name}:", plain, flags=re.MULTILINE) and not field.is_required():
-                assert getattr(model, name) == field.default, name
+            if name in fields and name not in needed and not field.is_required():
+                assert getattr(model, name) == field.get_default(call_default_factory=True), name
+                compared += 1
+    assert compared > 50
 
 
 def test_the_schema_is_what_the_command_prints() -> None:
