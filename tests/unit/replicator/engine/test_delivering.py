@@ -155,6 +155,9 @@ def test_a_queue_that_was_held_is_drained_by_another_mode(adopt: bool) -> None:
             pipeline = await rig.start(adopt=adopt)
             await pipeline.run()
             assert pipeline.state.phase is Phase.COPIED
+            again = await rig.start(adopt=adopt)
+            with anyio.fail_after(5):
+                await again.run()
         rig.assert_delivered()
 
     run()
