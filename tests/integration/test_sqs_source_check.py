@@ -193,6 +193,6 @@ async def test_what_is_not_permitted_is_found_without_an_effect(
     _, arn = await queue(sqs)
     async with FaultProxy("127.0.0.1", aws.port) as proxy:
         proxy.inject(Answer(status=403, body=DENIED), headers={"x-amz-target": f"AmazonSQS.{operation}$"})
-        async with connected(proxy.endpoint, arn) as source:
+        async with connected(proxy.endpoint, arn, consume="forward") as source:
             (error,) = await found(source, Severity.ERROR)
     assert error.message.startswith(permission)

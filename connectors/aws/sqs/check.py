@@ -2,6 +2,7 @@
 take.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 from connectors.aws.calls import Caller, Operation
@@ -39,7 +40,7 @@ async def check_queue(
     """Called once connected, so the queue exists and may be looked at."""
     where = context.where
     findings = [_kind(queue, where), _retention(queue, where, receives=receives)]
-    findings += [
+    settling = [
         await _permission(caller, client.delete_message, queue, where, "sqs:DeleteMessage"),
         await _permission(
             caller,
@@ -49,6 +50,9 @@ async def check_queue(
             "sqs:ChangeMessageVisibility",
             VisibilityTimeout=0,
         ),
+    ]
+    findings += settling if receives else [_not_yet(finding) for finding in settling]
+    findings += [
         Finding(
             Severity.NOTE,
             where,
@@ -101,6 +105,14 @@ async def _permission(
         if refusal.code not in OVER:
             return Finding(Severity.ERROR, where, f"{permission}: {refusal}", POLICY)
     return Finding(Severity.OK, where, f"{permission} is permitted")
+
+
+def _not_yet(finding: Finding) -> Finding:
+    """What is missing to settle messages stands against no run that receives none."""
+    if finding.severity is not Severity.ERROR:
+        return finding
+    message = f"{finding.message}; needed when what is held is to be moved"
+    return replace(finding, severity=Severity.NOTE, message=message)
 
 
 def _redrive(queue: Queue, context: SourceContext) -> list[Finding]:

@@ -22,7 +22,7 @@ from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
 from replicator.errors import ConfigurationError
 from replicator.messages import Message
-from replicator.model import Mode, Partition, Resume
+from replicator.model import Mode, Partition, Resume, Severity
 from replicator.registry import SourceContext
 
 if TYPE_CHECKING:
@@ -116,6 +116,25 @@ async def some(source: SqsSource, count: int, partition: Partition | None = None
             if len(found) == count:
                 break
     return found
+
+
+@pytest.mark.parametrize(("consume", "severity"), [("hold", Severity.NOTE), ("forward", Severity.ERROR)])
+def test_what_a_held_queue_does_not_need_yet_stands_against_no_run(
+    bench: Bench, consume: str, severity: Severity
+) -> None:
+    """A policy for watching is enough to watch."""
+
+    async def denied(**_: Any) -> Answer:
+        raise client_error("change_message_visibility", "AccessDeniedException")
+
+    @in_virtual_time
+    async def run() -> None:
+        bench.client.change_message_visibility = denied  # type: ignore[method-assign]
+        async with bench.source(consume=consume) as source:
+            (finding,) = [f for f in await source.check() if f.message.startswith("sqs:ChangeMessageVisibility")]
+            assert finding.severity is severity
+
+    run()
 
 
 def ago_s(moment: datetime | None) -> float:
