@@ -149,7 +149,7 @@ def configuration_error(where: str, error: Exception) -> ConfigurationError:
     if isinstance(error, UntrustedError):
         return ConfigurationError(f"{where}.ca_bundle", str(error), TRUST_FIX)
     if isinstance(error, AzureRefusal):
-        return ConfigurationError(where, str(error), "Check endpoint, database and container")
+        return ConfigurationError(where, str(error), "Check the endpoint and the names beside it")
     return cannot_be_reached(where, error, check="endpoint")
 
 

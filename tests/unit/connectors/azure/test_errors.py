@@ -251,7 +251,7 @@ def test_only_the_first_line_of_an_answer_is_repeated() -> None:
         (UnreachableError("refused"), "target", "cannot be reached (refused)"),
         (UntrustedError("not accepted"), "target.ca_bundle", "PEM file"),
         (AccessError("status 403/0"), "target", "docs/permissions.md"),
-        (AzureRefusal(400, 0, "bad"), "target", "Check endpoint, database and container"),
+        (AzureRefusal(400, 0, "bad"), "target", "Check the endpoint and the names beside it"),
         (AmbiguousError("status 503/0"), "target", "cannot be reached (status 503/0)"),
         (ThrottledError("status 429/0"), "target", "cannot be reached (status 429/0)"),
     ],
