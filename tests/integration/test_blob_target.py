@@ -69,7 +69,9 @@ async def test_what_is_equal_is_not_written_again_and_its_bytes_are_not_read(ben
 
 
 @pytest.mark.parametrize("data", [b"small", LARGE], ids=len)
-@pytest.mark.parametrize("newer", [put("a", b"newer", "v2"), put("a", LARGE[::-1], "v2"), gone("a")], ids=["small", "large", "gone"])
+@pytest.mark.parametrize(
+    "newer", [put("a", b"newer", "v2"), put("a", LARGE[::-1], "v2"), gone("a")], ids=["small", "large", "gone"]
+)
 async def test_a_write_is_refused_when_the_target_has_moved_on(bench: Bench, data: bytes, newer: Any) -> None:
     for at_first in (None, put("a", b"first", "v0")):
         if at_first is not None:
