@@ -8,7 +8,8 @@ from typing import Any
 
 from sandbox.aws import AwsServer
 from sandbox.workload import seed
-from scenarios.world import World, forget, run_command, running, world
+from scenarios.migration import forget, run_command, running
+from scenarios.world import World, world
 
 
 async def checked(w: World, expect: int) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ import pytest
 
 from sandbox.aws import AwsServer
 from sandbox.processes import Program, replicator_program
-from scenarios.world import running, world
+from scenarios.migration import running
+from scenarios.world import world
 
 
 def _fresh(log: Path) -> Path:

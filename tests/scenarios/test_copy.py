@@ -11,7 +11,8 @@ from sandbox.aws import AwsServer
 from sandbox.cosmos.feeds import Change
 from sandbox.faults import HoldDelivery, Stall
 from sandbox.workload import seed
-from scenarios.world import CONTAINER, DATABASE, World, running, world
+from scenarios.migration import running
+from scenarios.world import CONTAINER, DATABASE, World, world
 
 
 def order(number: int, **more: dict[str, str]) -> dict[str, dict[str, str]]:

@@ -10,7 +10,8 @@ import pytest
 from sandbox.aws import AwsServer
 from sandbox.faults import Answer, CutAfter, CutBefore, Delay, FaultProxy, HoldDelivery
 from sandbox.workload import Writer, seed
-from scenarios.world import running, world
+from scenarios.migration import running
+from scenarios.world import world
 
 DOCUMENTS = "/docs"
 

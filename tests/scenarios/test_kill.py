@@ -10,7 +10,8 @@ import pytest
 from sandbox.aws import AwsServer
 from sandbox.faults import Stall
 from sandbox.workload import Writer, seed
-from scenarios.world import Daemon, World, running, world
+from scenarios.migration import Daemon, running
+from scenarios.world import World, world
 
 KILLS, KILLS_WHILE_COPYING = 10, 4
 HOT_KEYS, RARE_KEYS = 60, 5000

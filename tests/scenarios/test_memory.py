@@ -9,7 +9,8 @@ import pytest
 
 from sandbox.aws import AwsServer
 from sandbox.processes import cosmos_program
-from scenarios.world import World, running, world
+from scenarios.migration import running
+from scenarios.world import World, world
 
 MOST_BYTES = 300_000_000
 

@@ -7,7 +7,8 @@ import pytest
 
 from sandbox.aws import AwsServer
 from sandbox.workload import seed
-from scenarios.world import World, run_command, world
+from scenarios.migration import run_command
+from scenarios.world import World, world
 
 # The large one takes 2.1 MB of JSON on its way into the table, which aiohttp remarks on.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")

@@ -14,7 +14,8 @@ from connectors.azure.cosmos.ids import encode_id
 from sandbox.aws import AwsServer
 from sandbox.cosmos.wire import Json
 from sandbox.workload import Writer, seed
-from scenarios.world import CONTAINER, DATABASE, Daemon, World, forget, running, world
+from scenarios.migration import Daemon, forget, running
+from scenarios.world import CONTAINER, DATABASE, World, world
 
 
 def restore(folder: Path) -> None:

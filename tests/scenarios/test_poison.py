@@ -8,7 +8,8 @@ import pytest
 
 from sandbox.aws import AwsServer
 from sandbox.workload import Writer
-from scenarios.world import Daemon, World, running, world
+from scenarios.migration import Daemon, running
+from scenarios.world import World, world
 
 # The poison takes 2.3 MB of JSON on its way into the table, which aiohttp remarks on.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from sandbox.aws import AwsServer
 from sandbox.workload import Writer, seed
-from scenarios.world import running, world
+from scenarios.migration import running
+from scenarios.world import world
 
 ON = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 OFF = {"StreamEnabled": False}

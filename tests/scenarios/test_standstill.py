@@ -11,7 +11,8 @@ import pytest
 
 from sandbox.aws import AwsServer
 from sandbox.workload import Writer
-from scenarios.world import Daemon, running, world
+from scenarios.migration import Daemon, running
+from scenarios.world import world
 
 
 @pytest.mark.parametrize("successor_stops", [False, True])

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sandbox.aws import AwsServer
-from scenarios.world import run_command, running, world
+from scenarios.migration import run_command, running
+from scenarios.world import world
 
 Break = Callable[[dict[str, Any]], None]
 

@@ -9,7 +9,8 @@ import anyio
 from sandbox.aws import AwsServer
 from sandbox.faults import Delay, Stall
 from sandbox.workload import Writer, seed
-from scenarios.world import running, world
+from scenarios.migration import running
+from scenarios.world import world
 
 ITEMS = 2500
 
