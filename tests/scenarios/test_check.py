@@ -99,6 +99,6 @@ async def test_people_are_told_the_verdict_and_every_mistake_of_a_config(aws: Aw
         w.write_config()
         code, text = await run_command(w, "check")
         assert code == 2
-        assert "error    pipelines.orders.mode: must be 'async'\n" in text
+        assert "error    pipelines.orders.mode: must be 'async' or 'copy'\n" in text
         assert "error    log.level: must be" in text
         assert text.endswith("2 errors: a run would be refused or would fail\n")
