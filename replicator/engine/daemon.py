@@ -61,16 +61,13 @@ class Daemon:
         with self._everything:
             try:
                 await self._lease.acquire()
-                async with AsyncExitStack() as stack, anyio.create_task_group() as services:
-                    services.start_soon(self._lease.keep)
-                    await self._begin(stack)
-                    services.start_soon(self._observe)
-                    for pipeline in self._pipelines.values():
-                        services.start_soon(self._measure_size, pipeline)
-                        services.start_soon(self._measure_depth, pipeline)
-                    await self._work()
-                    drained = True
-                    services.cancel_scope.cancel()
+                async with anyio.create_task_group() as leasing:
+                    leasing.start_soon(self._lease.keep)
+                    async with AsyncExitStack() as stack:  # what is opened may have task groups, and ends before ours
+                        await self._begin(stack)
+                        await self._replicate()
+                        drained = True
+                    leasing.cancel_scope.cancel()
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._lease.release(self._linger_s(drained=drained))
@@ -115,6 +112,16 @@ class Daemon:
             else:
                 await pipeline.recall()
         self._pipelines = {pipeline.name: pipeline for pipeline in opened}
+
+    async def _replicate(self) -> None:
+        """Works, and looks at that meanwhile."""
+        async with anyio.create_task_group() as services:
+            services.start_soon(self._observe)
+            for pipeline in self._pipelines.values():
+                services.start_soon(self._measure_size, pipeline)
+                services.start_soon(self._measure_depth, pipeline)
+            await self._work()
+            services.cancel_scope.cancel()
 
     async def _work(self) -> None:
         self.started.set()

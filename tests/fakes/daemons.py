@@ -4,6 +4,8 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import anyio
+
 from fakes.memory import MemoryService, MemoryTarget
 from fakes.rig import LIFETIME_S, TIMEOUT_S
 from fakes.scripted import ScriptedSource, ScriptedTable
@@ -56,7 +58,10 @@ class Place:
 
     @asynccontextmanager
     async def _source(self, _: SourceConfig, context: SourceContext) -> AsyncIterator[ScriptedSource]:
-        yield ScriptedSource(self.tables[_name(context.where)])
+        """With a task group of its own, as sources have that keep what they received from others."""
+        async with anyio.create_task_group() as tasks:
+            yield ScriptedSource(self.tables[_name(context.where)])
+            tasks.cancel_scope.cancel()
 
     @asynccontextmanager
     async def _target(self, _: TargetConfig, context: TargetContext) -> AsyncIterator[HookedTarget]:

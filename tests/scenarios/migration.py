@@ -32,6 +32,9 @@ LIMITS = {
 
 Status = Mapping[str, Any]
 
+BUG = 3
+"""Exit code of a daemon that was ended by an error nobody expects."""
+
 
 class Daemon:
     """One daemon process, its HTTP interface, and its whole log."""
@@ -179,3 +182,4 @@ async def running(daemon: Daemon) -> AsyncIterator[Daemon]:
     finally:
         with anyio.CancelScope(shield=True):
             await daemon.program.stop()
+    assert daemon.program.exit_code != BUG, daemon.program.tail()
