@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from sandbox.workload.changes import pick
@@ -30,10 +30,13 @@ VERSION = "version"
 
 @dataclass(slots=True)
 class ObjectEntry:
-    """Ground truth of one key: the highest version ever issued, and what is held now, None while deleted."""
+    """Ground truth of one key: the highest version ever issued, what is held now, None while deleted, and size and MD5
+    of all that was ever to be written.
+    """
 
     issued: int = 0
     held: HeldObject | None = None
+    contents: set[tuple[int, str]] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,10 @@ class ObjectWriter:
         """What is held under every key ever written, None for the deleted. Await confirm() first."""
         return {key: entry.held for key, entry in self._entries.items()}
 
+    def contents(self, key: str) -> set[tuple[int, str]]:
+        """Size and MD5 of all that was ever written under a key, what is being written included."""
+        return set(self._entry(key).contents)
+
     def stop(self) -> None:
         """Let run() return after the operation in hand."""
         self._pace.stop()
@@ -113,7 +117,10 @@ class ObjectWriter:
 
     async def _operate(self) -> None:
         change = plan_object(self._chance, self._keys, self._entries, parts_share=self._parts_share)
-        self._entry(change.key).issued = change.version
+        entry = self._entry(change.key)
+        entry.issued = change.version
+        if change.after is not None:
+            entry.contents.add((change.after.size, change.after.md5))
         doubtful = change.key in self._in_doubt
         self._in_doubt.add(change.key)  # also when this task is cancelled half-way
         certain = await self._commit(change)
