@@ -1,5 +1,5 @@
-"""The world of a bucket: the bucket with its queue of events, a container, fault proxies before S3, SQS and Blob Storage,
-daemons as processes, and an observer.
+"""The world of a bucket: the bucket with its queue of events, a container, fault proxies before S3, SQS and Blob
+Storage, daemons as processes, and an observer.
 
 The observer polls the container and reads every blob that has changed, whole and on the condition of its ETag: it sees
 what any application could see there, and judges it by what was ever written to the bucket.
@@ -54,7 +54,7 @@ HEADERS = {
     "CacheControl": "cache_control",
 }
 
-POLL_S = 0.03
+POLL_S = 0.1
 
 Written = tuple[int, str]
 """Size and MD5 of a content."""
@@ -171,7 +171,7 @@ class BucketWorld(Migration):
         """Waits until the target holds this, None for nothing."""
         found: bytes | None = None
         with anyio.move_on_after(deadline_s):
-            while (found := await self.blob(key)) != data:
+            while (found := await self.blob(key)) != data:  # noqa: ASYNC110 -- the service tells nobody
                 await anyio.sleep(POLL_S)
             return
         described = "nothing" if found is None else f"{len(found)} bytes, MD5 {md5(found)}"
