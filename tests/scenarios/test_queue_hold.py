@@ -52,7 +52,9 @@ async def test_a_consumer_beside_the_daemon_loses_no_message_to_it(aws: AwsServe
         async with running(w.daemon()) as daemon:
             status = await daemon.until(lambda s: s["queue"] is not None)
             assert status["queue"]["held"]
-            assert sum(status["queue"][kind] for kind in ("visible", "in_flight", "delayed")) == len(sender.sent.messages)
+            assert sum(status["queue"][kind] for kind in ("visible", "in_flight", "delayed")) == len(
+                sender.sent.messages
+            )
             assert status["lag_s"] is None
             assert await daemon.metric("replicator_queue_held", pipeline="mail") == 1
             consumer = Consumer(w, "mail")
