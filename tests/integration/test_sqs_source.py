@@ -260,12 +260,13 @@ async def test_a_rejected_message_parks_its_group_and_others_go_on(aws: AwsServe
         assert await counts(sqs, url) == (0, 0, 0)
 
 
-async def test_a_parked_message_stays_invisible_at_the_end(aws: AwsServer, sqs: Any) -> None:
+async def test_a_parked_message_is_given_back_at_the_end(aws: AwsServer, sqs: Any) -> None:
     url, _ = await queue(sqs)
     (id_,) = await send(sqs, url, "x")
     async with connected(aws.endpoint, url) as source:
         await source.settle(await batch(source), [id_])
-    assert await counts(sqs, url) == (0, 1, 0)
+        assert await counts(sqs, url) == (0, 1, 0)
+    assert await counts(sqs, url) == (1, 0, 0)
 
 
 async def test_groups_keep_their_order_over_batches_and_receivers(aws: AwsServer, sqs: Any) -> None:

@@ -152,9 +152,9 @@ class Parked:
         self._most = most
         self._parked: OrderedDict[str, Receipt] = OrderedDict()
 
-    def invisible(self, now: float) -> int:
-        """How many nobody can receive yet."""
-        return sum(longest_s(receipt, now) > 0 for receipt in self._parked.values())
+    def invisible(self, now: float) -> list[Receipt]:
+        """Those that nobody can receive yet, in the order in which they were parked."""
+        return [receipt for receipt in self._parked.values() if longest_s(receipt, now) > 0]
 
     def add(self, receipt: Receipt) -> None:
         self._parked[receipt.id] = receipt

@@ -98,7 +98,7 @@ class Receiver:
     @property
     def parked(self) -> int:
         """How many rejected messages are kept invisible."""
-        return self._parked.invisible(elapsed_s())
+        return len(self._parked.invisible(elapsed_s()))
 
     @property
     def _in_flight(self) -> int:
@@ -179,8 +179,10 @@ class Receiver:
             await anyio.sleep(max(0.0, self._held.pause_s(elapsed_s())))
 
     async def close(self) -> None:
-        """Gives back what is not settled. Call it once `keep` has ended; bounded in time."""
-        await self._let_go(self._held.kept())
+        """Gives back what is not settled, and what is parked: whoever receives next may be able to take it, and could
+        not ask for it. Call it once `keep` has ended; bounded in time.
+        """
+        await self._let_go([*self._held.kept(), *self._parked.invisible(elapsed_s())])
 
     async def _taken(self, by: str) -> tuple[list[Received], float]:
         async def attempt() -> tuple[list[tuple[Received, bool]], float]:
