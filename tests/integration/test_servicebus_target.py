@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from connectors.azure.servicebus import sending
 from connectors.azure.servicebus.mapping import Outgoing, from_servicebus
 from fakes.buses import SENT_AT, consumed, job, ready, sessions_of, step, text
 from fakes.servicebus import lying
-from sandbox.servicebus import Fault, ServiceBusServer
+from sandbox.servicebus import Fault, QueueSettings, ServiceBusServer
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusReceivedMessage
@@ -175,6 +176,19 @@ async def test_a_configured_limit_can_only_be_lower(broker: ServiceBusServer) ->
     async with ready(broker, "orders", max_message_bytes=104_857_600) as bench:
         (rejection,) = await bench.apply(job(1, "x" * 300_000))
     assert "262144" in rejection.reason
+
+
+async def test_a_limit_that_was_raised_meanwhile_holds_for_what_was_too_large_before(
+    broker: ServiceBusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "LOOK_INTERVAL_S", 0)
+    async with ready(broker, "orders") as bench:
+        (rejection,) = await bench.apply(job(1, "x" * 300_000), job(2))
+        assert rejection.key == "m1"
+        broker.namespace.delete("orders")
+        broker.namespace.create("orders", QueueSettings(max_message_bytes=1024 * 1024))
+        assert await bench.apply(job(1, "x" * 300_000)) == []
+    assert lying(broker, "orders") == ["x" * 300_000]
 
 
 async def test_ten_thousand_messages_pass_in_order(broker: ServiceBusServer) -> None:

@@ -29,6 +29,10 @@ after four minutes, idle links after ten.
 """
 
 
+LOOK_INTERVAL_S: Final = 1.0
+"""The limits of the queue are looked at no more often."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """A message to be sent. `group` is that of an ordered queue, within which order is kept."""
@@ -68,6 +72,15 @@ class Limits:
     batch_bytes: int = STANDARD_BYTES
     apart: bool = False
 
+    def told_by(self, link: Link) -> None:
+        """Takes over what a link was told when it was opened."""
+        self.message_bytes = link.max_message_bytes
+        self.batch_bytes = link.max_batch_bytes
+
+    def raised_since(self, link: Link) -> bool:
+        """Whether the link would refuse what the queue takes by now."""
+        return link.max_message_bytes < self.message_bytes
+
 
 class Lane:
     """One link, opened anew whenever it was lost. What goes through it goes in order, one request at a time."""
@@ -99,12 +112,11 @@ class Lane:
     async def ready(self) -> None:
         """Returns with a link that may be used. Not bounded. Raises TransientError."""
         stale = elapsed_s() - self._used_at > IDLE_S
-        if self._link is not None and (stale or not self._link.usable):
+        if self._link is not None and (stale or not self._link.usable or self._limits.raised_since(self._link)):
             await self.close()
         if self._link is None:
             self._link = await self._open()
-            self._limits.message_bytes = self._link.max_message_bytes
-            self._limits.batch_bytes = self._link.max_batch_bytes
+            self._limits.told_by(self._link)
             self._used_at = elapsed_s()
 
     async def close(self) -> None:
@@ -153,11 +165,20 @@ class Sending:
 
     def __init__(self, open_link: Open, delivery: Delivery, senders: int, doubted: Callable[[int], None]) -> None:
         self.limits = Limits()
+        self._open = open_link
+        self._delivery = delivery
+        self._looked_at = float("-inf")
         self._lanes = [Lane(open_link, delivery, self.limits, doubted) for _ in range(senders)]
 
     async def open(self) -> None:
         """Opens one link, so that the queue's limits are known. Not bounded. Raises TransientError."""
         await self._lanes[0].ready()
+
+    async def look(self) -> None:
+        """Opens a link only to be told the limits, which may have been raised since those in use were opened."""
+        if elapsed_s() - self._looked_at >= LOOK_INTERVAL_S:
+            self._looked_at = elapsed_s()
+            await self._delivery.read(self._told)
 
     async def send(self, parcels: Sequence[Parcel]) -> list[Rejection]:
         """Returns when every parcel is durable or rejected."""
@@ -176,6 +197,11 @@ class Sending:
         async with AsyncExitStack() as stack:
             for lane in self._lanes:
                 stack.push_async_callback(lane.close)
+
+    async def _told(self) -> None:
+        link = await self._open()
+        self.limits.told_by(link)
+        await link.close()
 
     def _shares(self, parcels: Sequence[Parcel]) -> Iterator[tuple[Lane, list[Parcel]]]:
         """A group always takes the same lane; what belongs to none takes the least busy ones, in full batches."""

@@ -67,7 +67,12 @@ class ServiceBusTarget(PassingTarget[Message]):
 
     async def apply(self, changes: Sequence[Change[Message]], rule: Rule) -> list[Rejection]:
         self._telemetry.possibly_duplicated(sum(self._may_repeat(change.record) for change in changes))
-        parcels, rejections = await self._preparation.prepare(changes, self._max_bytes)
+        limit = self._max_bytes
+        parcels, rejections = await self._preparation.prepare(changes, limit)
+        if rejections:
+            await self._sending.look()
+            if self._max_bytes > limit:
+                parcels, rejections = await self._preparation.prepare(changes, self._max_bytes)
         return rejections + await self._sending.send(parcels)
 
     async def check(self) -> list[Finding]:

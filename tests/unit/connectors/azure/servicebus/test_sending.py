@@ -32,13 +32,14 @@ class Queue:
     fate: Callable[[Sequence[Outgoing]], str] = lambda _: "taken"
     detects: bool = True
     opened: int = 0
+    takes_bytes: int = 256 * KB
     held: list[Outgoing] = field(default_factory=list)
     requests: list[list[str]] = field(default_factory=list)
     doubted: list[int] = field(default_factory=list)
 
     async def open(self) -> "QueueLink":
         self.opened += 1
-        return QueueLink(self)
+        return QueueLink(self, self.takes_bytes)
 
     def take(self, messages: Sequence[Outgoing]) -> None:
         known = {m.message_id for m in self.held} if self.detects else set()
@@ -246,3 +247,18 @@ async def test_messages_without_a_group_fill_batches_and_use_all_senders() -> No
     await sender.send([parcel(f"more{n}") for n in range(400)])
     assert [len(r) for r in queue.requests[1:]] == [100] * 4
     assert queue.opened == 4
+
+
+@in_virtual_time
+async def test_a_limit_that_was_raised_is_found_and_links_that_do_not_know_it_are_opened_anew() -> None:
+    queue = Queue()
+    sender = sending(queue, 1)
+    await sender.send([parcel("1")])
+    queue.takes_bytes = 1024 * KB
+    await sender.look()
+    assert sender.limits.message_bytes == 1024 * KB
+    await sender.send([parcel("2")])
+    assert queue.opened == 3
+    await sender.look()
+    await sender.send([parcel("3")])
+    assert queue.opened == 3, "it was looked at a moment ago"
