@@ -128,23 +128,41 @@ def schema() -> None:
 @app.command(epilog="Example: replicator demo --items 20000 --json")
 def demo(
     items: Annotated[int, typer.Option(min=100, max=1_000_000, help="Items seeded into the table.")] = 5000,
-    rate: Annotated[float, typer.Option(min=1, max=2000, help="Writes per second while it runs.")] = 100,
-    seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long the writer goes on.")] = 20,
+    objects: Annotated[int, typer.Option(min=10, max=100_000, help="Objects seeded into the bucket.")] = 300,
+    messages: Annotated[int, typer.Option(min=1, max=100_000, help="Messages sent to each queue beforehand.")] = 200,
+    rate: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            max=2000,
+            help="Writes per second to the table while it runs; bucket and queues get a tenth of it each.",
+        ),
+    ] = 100,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long the writers go on.")] = 20,
     as_json: Json = False,
     keep_running: Annotated[
         bool, typer.Option("--keep-running", help="Leave clouds and daemon up afterwards, until interrupted.")
     ] = False,
 ) -> None:
-    """Migrate a table on local clouds, end to end.
+    """Migrate a small workload on local clouds, end to end.
 
-    A daemon copies and follows it while it is written to; at the end both sides are compared.
+    A daemon copies and follows a table, a bucket and two queues while they are written to; at the end both sides are
+    compared.
 
-    Exit codes: 0 both sides are equal, 1 they are not, or the daemon did not catch up, 2 the local clouds or the daemon
-    did not start or ended.
+    Exit codes: 0 everything is on the other side, 1 it is not, or the daemon did not catch up, 2 the local clouds or
+    the daemon did not start or ended.
     """
     from replicator.cli.demo import run_demo  # noqa: PLC0415
 
-    equal = run_demo(items=items, rate_per_s=rate, seconds=seconds, as_json=as_json, keep_running=keep_running)
+    equal = run_demo(
+        items=items,
+        objects=objects,
+        messages=messages,
+        rate_per_s=rate,
+        seconds=seconds,
+        as_json=as_json,
+        keep_running=keep_running,
+    )
     raise typer.Exit(Exit.OK if equal else Exit.NOT_OK)
 
 

@@ -29,28 +29,32 @@ MAX_RECEIVES = 5
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue and its dead-letter queue, each by its URL."""
+    """A queue and its dead-letter queue, each by its URL; empty where there is no dead-letter queue."""
 
     url: str
     dead_letter_url: str
 
 
-async def create_queue(client: Sqs, name: str, *, visibility_s: int = 30, max_receives: int = MAX_RECEIVES) -> Queue:
+async def create_queue(
+    client: Sqs, name: str, *, visibility_s: int = 30, max_receives: int | None = MAX_RECEIVES
+) -> Queue:
     """Create a queue, FIFO where its name ends so, whose messages go to a dead-letter queue after `max_receives`.
 
-    That queue is of the same kind, and `-dead` is added to its name.
+    That queue is of the same kind, and `-dead` is added to its name; there is none where `max_receives` is None.
     """
     stem = name.removesuffix(FIFO_SUFFIX)
     suffix = name.removeprefix(stem)
-    kind = {"FifoQueue": "true"} if suffix else {}
-    dead = await client.create_queue(QueueName=f"{stem}-dead{suffix}", Attributes=kind)
-    told = await client.get_queue_attributes(QueueUrl=dead["QueueUrl"], AttributeNames=["QueueArn"])
-    redrive = {"deadLetterTargetArn": told["Attributes"]["QueueArn"], "maxReceiveCount": max_receives}
-    made = await client.create_queue(
-        QueueName=name,
-        Attributes={**kind, "VisibilityTimeout": str(visibility_s), "RedrivePolicy": json.dumps(redrive)},
-    )
-    return Queue(str(made["QueueUrl"]), str(dead["QueueUrl"]))
+    attributes = {"FifoQueue": "true"} if suffix else {}
+    dead_letter_url = ""
+    settings = {**attributes, "VisibilityTimeout": str(visibility_s)}
+    if max_receives is not None:
+        dead = await client.create_queue(QueueName=f"{stem}-dead{suffix}", Attributes=attributes)
+        dead_letter_url = str(dead["QueueUrl"])
+        told = await client.get_queue_attributes(QueueUrl=dead_letter_url, AttributeNames=["QueueArn"])
+        redrive = {"deadLetterTargetArn": told["Attributes"]["QueueArn"], "maxReceiveCount": max_receives}
+        settings["RedrivePolicy"] = json.dumps(redrive)
+    made = await client.create_queue(QueueName=name, Attributes=settings)
+    return Queue(str(made["QueueUrl"]), dead_letter_url)
 
 
 @dataclass(frozen=True, slots=True)

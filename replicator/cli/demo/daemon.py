@@ -1,6 +1,9 @@
 """The demo's daemon, seen from outside: a process with a log and an HTTP interface."""
 
 import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
@@ -18,6 +21,21 @@ POLL_S = 0.25
 
 DYING_S = 5.0
 """Who does not answer any more is given so long to be gone, so that its exit code can be told."""
+
+
+Waiting = Callable[[], Awaitable[int]]
+"""How many messages wait at a source at this moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Whether a pipeline caught up and after how many seconds, those that it was given if it did not; and its last
+    status, None when there never was one.
+    """
+
+    caught_up: bool
+    catch_up_s: float
+    last: PipelineStatus | None = None
 
 
 class DemoDaemon:
@@ -48,24 +66,28 @@ class DemoDaemon:
             view.show(await self.status())
             await anyio.sleep(POLL_S)
 
-    async def catch_up(self, pipeline: str, moment: datetime, within_s: float) -> tuple[bool, PipelineStatus | None]:
-        """Waits until everything committed before `moment` is through and the copy's traces are gone.
-
-        Whether that came to be in time, and the pipeline's last status, None when there never was one.
+    async def catch_up(self, waiting: Mapping[str, Waiting], moment: datetime, within_s: float) -> dict[str, Followed]:
+        """Waits until, in each of these pipelines, everything committed before `moment` is through, the copy's traces
+        are gone and nothing is waiting at the source any more. How that went, by name.
         """
-        last: PipelineStatus | None = None
+        started = time.monotonic()
+        found = {name: Followed(caught_up=False, catch_up_s=within_s) for name in waiting}
         with anyio.move_on_after(within_s):
-            while True:
-                last = (await self.status()).pipelines.get(pipeline)
-                if last is not None and _is_through(last, moment):
-                    return True, last
+            while not all(followed.caught_up for followed in found.values()):
+                statuses = (await self.status()).pipelines
+                for name, followed in found.items():
+                    if not followed.caught_up:
+                        caught_up = _is_through(statuses.get(name), moment) and not await waiting[name]()
+                        after_s = time.monotonic() - started if caught_up else within_s
+                        found[name] = Followed(caught_up, after_s, statuses.get(name))
                 await anyio.sleep(POLL_S)
-        return False, last
+        return found
 
 
-def _is_through(pipeline: PipelineStatus, moment: datetime) -> bool:
-    through = pipeline.replicated_through
-    return through is not None and through > moment and pipeline.copy_stage == CopyStage.SWEPT
+def _is_through(pipeline: PipelineStatus | None, moment: datetime) -> bool:
+    if pipeline is None or pipeline.replicated_through is None:
+        return False
+    return pipeline.replicated_through > moment and pipeline.copy_stage == CopyStage.SWEPT
 
 
 async def gone(program: Program, otherwise: str) -> ConfigurationError:
