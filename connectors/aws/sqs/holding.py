@@ -166,6 +166,10 @@ class Parked:
         """A message was delivered: whether it had been parked, as it is no longer."""
         return self._parked.pop(id_, None) is not None
 
+    def oldest(self) -> datetime | None:
+        """When the oldest one was sent."""
+        return min((receipt.sent_at for receipt in self._parked.values()), default=None)
+
     def of(self, ids: Collection[str]) -> Sequence[Receipt]:
         """These, and every other one of their groups: of a group nothing is delivered while one is invisible."""
         groups = {receipt.group for id_ in ids if (receipt := self._parked.get(id_)) and receipt.group is not None}

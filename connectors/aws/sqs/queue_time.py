@@ -5,7 +5,8 @@ A queue promises no order, so nothing is proven strictly. What is claimed holds 
 - a message that can be received is handed out within `margin` to whoever keeps asking, and none overtakes another by
   more than that;
 - the service's approximate counts are no older than `counts_lag`;
-- nobody else receives from the queue without showing in the count of messages in flight.
+- nobody else receives from the queue without showing in the count of messages in flight;
+- a message that cannot be received since one of its group is in flight or parked is newer than that one.
 
 A message that contradicts an earlier claim is counted as late, and less is claimed from then on.
 """
@@ -92,29 +93,28 @@ class QueueTime:
         """A receive ended without an answer, and is not repeated."""
         self._asked.pop(by, None)
 
-    def received(self, by: str, sent: Sequence[datetime], at: datetime) -> int:
+    def received(self, by: str, sent: Sequence[datetime], at: datetime, behind: datetime | None = None) -> int:
         """A receive asked for at `at` brought messages; returns how many were sent before what was claimed.
 
-        Messages that are known to come again are left out of `sent`.
+        Messages that are known to come again are left out of `sent`. `behind` is when the oldest message was sent that
+        others of its group may have to wait for; None where none does.
         """
         self._asked.pop(by, None)
         self._end_run()
-        if not sent:
-            return 0
         late = 0 if self.claimed is None else sum(moment < self.claimed for moment in sent)
-        oldest = min(sent)
         if late and self.claimed is not None:
-            self._slack = min(MOST_SLACK, max(self._slack * 2, self.claimed - oldest))
-        if self._believed_from is not None and at >= self._believed_from:
-            self._remember(at, oldest)
-            if at - self._believed_from >= self._needed:
-                self._reach(min(moment for _, moment in self._recent) - self._needed)
+            self._slack = min(MOST_SLACK, max(self._slack * 2, self.claimed - min(sent)))
+        if sent:
+            self._show(at, min(sent) if behind is None else min(behind, *sent))
         return late
 
-    def empty(self, by: str, at: datetime) -> None:
-        """A receive asked for at `at` brought nothing."""
+    def empty(self, by: str, at: datetime, behind: datetime | None = None) -> None:
+        """A receive asked for at `at` brought nothing; `behind` as in `received`: whatever waits there is newer."""
         self._asked.pop(by, None)
-        if self._believed_from is not None and at >= self._believed_from:
+        if behind is not None:
+            self._end_run()
+            self._show(at, behind)
+        elif self._believed_from is not None and at >= self._believed_from:
             self._run += 1
             insort(self._empty, at)
             self._thin_out()
@@ -197,6 +197,14 @@ class QueueTime:
         """Keeps the beginning of a run and its end, and in between no more than is needed."""
         if len(self._empty) > 2 and self._empty[-2] - self._empty[-3] < FINENESS:
             del self._empty[-2]
+
+    def _show(self, at: datetime, oldest: datetime) -> None:
+        """Nothing that could be received at `at` was older than this, by more than is needed."""
+        if self._believed_from is None or at < self._believed_from:
+            return
+        self._remember(at, oldest)
+        if at - self._believed_from >= self._needed:
+            self._reach(min(moment for _, moment in self._recent) - self._needed)
 
     def _remember(self, at: datetime, oldest: datetime) -> None:
         """The oldest message of each moment, as far back as the margin."""

@@ -112,6 +112,7 @@ class Receiver:
         visibility timeout. Raises AwsRefusal.
         """
         await self._count_when_due()
+        behind = self._behind()
         self.time.asking(by)
         try:
             messages, asked_at = await self._taken(by)
@@ -120,7 +121,8 @@ class Receiver:
             self._unclear(by)
             self.time.left(by)
             raise
-        return messages, self._hand_on(messages, by, self._caller.clock.earliest(asked_at))
+        behind = min(filter(None, (behind, self._behind())), default=None)
+        return messages, self._hand_on(messages, by, self._caller.clock.earliest(asked_at), behind)
 
     def claim(self, by: str) -> datetime | None:
         """What may be claimed with the next batch of a partition, given that all it was handed is durable by then."""
@@ -245,16 +247,23 @@ class Receiver:
         with anyio.move_on_after(CLOSING_S, shield=True), suppress(AwsRefusal):
             await self.give_back(receipts)
 
-    def _hand_on(self, messages: list[Received], by: str, asked_at: datetime) -> int:
+    def _behind(self) -> datetime | None:
+        """When the oldest message was sent that others wait for, which nobody can receive meanwhile."""
+        if not self.queue.ordered:
+            return None
+        return min(filter(None, (self._held.oldest(), self._parked.oldest())), default=None)
+
+    def _hand_on(self, messages: list[Received], by: str, asked_at: datetime, behind: datetime | None) -> int:
         """What was parked is older than what was claimed without contradicting it."""
         if not messages:
-            self.time.empty(by, asked_at)
+            self.time.empty(by, asked_at, behind)
             return 0
         receipts = [message.receipt for message in messages]
         for receipt in receipts:
             self._held.add(receipt, by)
         self.time.holding(asked_at, self._in_flight)
-        return self.time.received(by, [r.sent_at for r in receipts if not self._parked.back(r.id)], asked_at)
+        sent = [r.sent_at for r in receipts if not self._parked.back(r.id)]
+        return self.time.received(by, sent, asked_at, behind)
 
     async def _count_when_due(self) -> None:
         now = elapsed_s()

@@ -333,6 +333,37 @@ async def test_a_claim_waits_for_what_others_have_not_settled() -> None:
         assert claim > receipt.sent_at
 
 
+@pytest.mark.parametrize("parks", [False, True])
+@in_virtual_time
+async def test_what_waits_behind_a_message_of_its_group_is_not_claimed(parks: bool) -> None:
+    """A receive that brings nothing says nothing of messages that nobody can receive, however long it takes."""
+    bench = Bench(ordered=True)
+    bench.stored.send(*"abcdefghijkl", group="g")
+    async with bench.keeping():
+        held = await bench.receive()
+        if parks:
+            await bench.receiver.park(held)
+        for _ in range(60):
+            assert await bench.receive("receiver-1") == []
+            await bench.receiver.counts()
+            claim = bench.receiver.claim(BY)
+            assert claim is None or claim <= held[0].sent_at
+        await (bench.receiver.redeliver([r.id for r in held]) if parks else bench.receiver.settle(held))
+        claim = bench.receiver.claim(BY)
+        assert claim is None or claim <= held[0].sent_at, "what waited has still to be received"
+        for _ in range(2 if parks else 1):
+            messages, late = await bench.receiver.receive(BY)
+            assert messages
+            assert late == 0
+            await bench.receiver.settle([message.receipt for message in messages])
+        for _ in range(60):
+            assert await bench.receive() == []
+            await bench.receiver.counts()
+        claim = bench.receiver.claim(BY)
+    assert claim is not None
+    assert claim > held[0].sent_at, "it moves on when the group has been worked off"
+
+
 @in_virtual_time
 async def test_a_message_that_was_delivered_again_holds_the_claim_until_every_delivery_is_settled() -> None:
     """Nothing is known of the first one yet."""
