@@ -62,6 +62,7 @@ class QueueTime:
         self._longest_delay = longest_delay
         self._slack = timedelta(0)
         self._asked: dict[str, datetime | None] = {}
+        self._answered: datetime | None = None
         self._reached: datetime | None = None
         self._believed_from: datetime | None = None
         self._empty: list[datetime] = []
@@ -99,7 +100,7 @@ class QueueTime:
         Messages that are known to come again are left out of `sent`. `behind` is when the oldest message was sent that
         others of its group may have to wait for; None where none does.
         """
-        self._asked.pop(by, None)
+        self._answer(by, at)
         self._end_run()
         late = 0 if self.claimed is None else sum(moment < self.claimed for moment in sent)
         if late and self.claimed is not None:
@@ -110,7 +111,7 @@ class QueueTime:
 
     def empty(self, by: str, at: datetime, behind: datetime | None = None) -> None:
         """A receive asked for at `at` brought nothing; `behind` as in `received`: whatever waits there is newer."""
-        self._asked.pop(by, None)
+        self._answer(by, at)
         if behind is not None:
             self._end_run()
             self._show(at, behind)
@@ -156,6 +157,10 @@ class QueueTime:
     def _needed(self) -> timedelta:
         return self._margin + self._slack
 
+    def _answer(self, by: str, at: datetime) -> None:
+        self._asked.pop(by, None)
+        self._answered = at if self._answered is None else max(at, self._answered)
+
     def _doubt(self, until: datetime, reached: datetime | None) -> None:
         """Until then messages may be hidden that no receive shows; goes back to what had been reached."""
         self._reached = _earlier(self._reached, reached)
@@ -167,11 +172,12 @@ class QueueTime:
         """Through when every message has ended its delay, and is in hand or shows in the latest counts.
 
         At a reading without delayed messages none was that had been sent before, as far as the counts had come; what
-        was then to be received, somebody has within the margin, and it shows in counts that have come as far as that.
+        was then to be received, somebody has within the margin if anybody asks, and it shows in counts that have come
+        as far as that.
         """
         if not delayed and (not self._undelayed or at - self._undelayed[-1] >= FINENESS):
             self._undelayed.append(at)
-        seen = at - self._counts_lag - self._needed
+        seen = min(at - self._counts_lag, self._answered or at - self._longest_delay) - self._needed
         while len(self._undelayed) > 1 and self._undelayed[1] <= seen:
             self._undelayed.popleft()
         through = seen - self._longest_delay

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors.aws.sqs.queue_time import LEAST_EMPTY, MOST_SLACK, Counts, QueueTime
@@ -157,6 +157,7 @@ class Run:
 
 @settings(max_examples=400, deadline=None)
 @given(steps)
+@example([(0.0, ("send", 8.0)), (0.0, ("poll", 9, 1, False)), (7.0, ("count", 0.0))])  # nobody asks any more
 def test_the_claim_is_never_later_than_a_message_that_was_not_handed_on(
     script: list[tuple[float, tuple[object, ...]]],
 ) -> None:
