@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test check lint types imports soak lock clean
 
-demo: $(INSTALLED)  ## migrate a table on local clouds, end to end, and compare both sides
+demo: $(INSTALLED)  ## migrate a table, a bucket and queues on local clouds, and compare both sides
 	$(BIN)/replicator demo
 
 test: $(INSTALLED)  ## the whole suite but what takes minutes

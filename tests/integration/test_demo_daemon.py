@@ -9,8 +9,8 @@ import pytest
 
 from fakes.served import Served, served
 from fakes.statuses import FINE, but
-from replicator.cli import demo_daemon
-from replicator.cli.demo_daemon import DemoDaemon, last_error
+from replicator.cli.demo import daemon as demo_daemon
+from replicator.cli.demo.daemon import DemoDaemon, Followed, last_error
 from replicator.errors import ConfigurationError
 from sandbox.processes import Program
 
@@ -67,18 +67,46 @@ def test_the_last_error_of_a_log(log: str, said: str) -> None:
     assert last_error(log) == said
 
 
+async def nothing_waits() -> int:
+    return 0
+
+
+async def something_waits() -> int:
+    return 1
+
+
 async def test_it_has_caught_up_once_everything_is_through_and_swept(place: Served, tmp_path: Path) -> None:
     daemon, moment = DemoDaemon(sleeping(tmp_path), place.url), datetime.now(UTC)
-    assert await daemon.catch_up("orders", moment, 0.1) == (False, None), "no pipeline has begun"
+    assert await daemon.catch_up({"orders": nothing_waits}, moment, 0.1) == {
+        "orders": Followed(caught_up=False, catch_up_s=0.1)
+    }, "no pipeline has begun"
     later, before = moment + timedelta(seconds=1), moment - timedelta(seconds=1)
-    for through, stage, caught_up in (
-        (None, "swept", False),
-        (before, "swept", False),
-        (later, "finished", False),
-        (later, "swept", True),
+    for through, stage, waiting, caught_up in (
+        (None, "swept", nothing_waits, False),
+        (before, "swept", nothing_waits, False),
+        (later, "finished", nothing_waits, False),
+        (later, "swept", something_waits, False),
+        (later, "swept", nothing_waits, True),
     ):
         place.daemon.statuses = {"orders": but(FINE, replicated_through=through, copy_stage=stage)}
-        found, last = await daemon.catch_up("orders", moment, 5 if caught_up else 0.1)
-        assert found is caught_up
-        assert last is not None
-        assert last.copy_stage == stage
+        found = (await daemon.catch_up({"orders": waiting}, moment, 5 if caught_up else 0.1))["orders"]
+        assert found.caught_up is caught_up
+        assert found.catch_up_s < 5
+        assert found.last is not None
+        assert found.last.copy_stage == stage
+
+
+async def test_each_pipeline_has_a_time_of_its_own(place: Served, tmp_path: Path) -> None:
+    daemon, moment = DemoDaemon(sleeping(tmp_path), place.url), datetime.now(UTC)
+    through = but(FINE, replicated_through=moment + timedelta(seconds=1))
+    place.daemon.statuses = {"orders": through, "emails": through}
+    asked = 0
+
+    async def waits_at_first() -> int:
+        nonlocal asked
+        asked += 1
+        return int(asked < 3)
+
+    found = await daemon.catch_up({"orders": nothing_waits, "emails": waits_at_first}, moment, 5)
+    assert all(followed.caught_up for followed in found.values())
+    assert found["orders"].catch_up_s < found["emails"].catch_up_s

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import anyio
 import pytest
+from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.exceptions import MessagingEntityNotFoundError
 
 from sandbox.aws import AwsServer
 from sandbox.processes import Program, replicator_program
@@ -34,22 +36,59 @@ def _demo(folder: Path, *options: str, environment: dict[str, str] | None = None
     return Program([sys.executable, "-c", command, "demo", *options], folder / "demo.log", environment)
 
 
+SMALL = ("--items", "200", "--objects", "30", "--messages", "20", "--seconds", "2", "--rate", "50")
+"""A demo of all kinds of workloads, each of them small."""
+
+
 async def test_the_demo_ends_with_a_verdict_and_one_line_of_json(tmp_path: Path) -> None:
     """A small one: the whole flow, equal on both sides. A proxy of the environment is not for local clouds."""
-    options = ["--items", "400", "--seconds", "2", "--rate", "50", "--json"]
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9"}
-    async with _demo(tmp_path, *options, environment=proxy) as demo:
+    async with _demo(tmp_path, *SMALL, "--json", environment=proxy) as demo:
         assert await demo.wait(100) == 0, demo.tail()
     *lines, last = (tmp_path / "demo.log").read_text().splitlines()
     outcome = json.loads(last)
     assert outcome["equal"] is True
+    assert outcome["caught_up"] is True
     assert outcome["peak_resident_bytes"] > 10_000_000
-    orders = outcome["pipelines"]["orders"]
-    assert orders["source_records"] == orders["target_records"] == orders["equal"] > 400
+    assert outcome["catch_up_s"] >= max(pipeline["catch_up_s"] for pipeline in outcome["pipelines"].values()) >= 0
+    orders, documents, payments, emails = outcome["pipelines"].values()
+    assert orders["source_records"] == orders["target_records"] == orders["equal"] > 200
     assert orders["writes"] > 50
-    assert orders["catch_up_s"] >= 0
-    assert lines[0] == "config: .demo/migration.yaml"
+    assert documents["source_records"] == documents["target_records"] == documents["equal"] >= 30
+    assert documents["copied_bytes"] > 64_000_000
+    for queue in (payments, emails):
+        assert queue["sent"] == 20 + queue["writes"]
+        assert queue["received"] == queue["sent"] + queue["duplicates"] + queue["repeated"]
+    assert lines[1] == "config: .demo/migration.yaml"
     assert (tmp_path / ".demo/migration.yaml").exists()
+    assert lines[-1].startswith("EQUAL: everything is on the other side.")
+
+
+async def test_a_demo_in_which_something_is_missing_says_what(tmp_path: Path) -> None:
+    """Here somebody takes a message from Service Bus before it is compared."""
+    async with _demo(tmp_path, *SMALL) as demo:
+        await demo.line("daemon: ")
+        stolen = await _steal(json.loads((tmp_path / ".demo/servicebus.log").read_text().splitlines()[0]))
+        assert await demo.wait(100) == 1, demo.tail()
+    said = demo.text().splitlines()
+    assert f"  {stolen} is missing" in said
+    (emails,) = [line for line in said if line.startswith("emails: NOT EQUAL")]
+    assert "; 1 missing, 0 different, 0 extra;" in emails
+    assert [line.partition(":")[0] for line in said if ": EQUAL, " in line] == ["orders", "documents", "payments"]
+    assert said[-1].startswith("NOT EQUAL: not everything is on the other side.")
+
+
+async def _steal(bus: dict[str, str]) -> str:
+    """Receives the first message of a queue as soon as there is one; its id."""
+    async with ServiceBusClient.from_connection_string(bus["connection_string"]) as client:
+        while True:
+            try:
+                async with client.get_queue_receiver("emails") as receiver:
+                    (message, *_) = await receiver.receive_messages(1, max_wait_time=30)
+                    await receiver.complete_message(message)
+                    return str(message.message_id)
+            except MessagingEntityNotFoundError:  # the daemon has yet to make it
+                await anyio.sleep(0.1)
 
 
 def _children(pid: int) -> list[int]:
@@ -76,10 +115,10 @@ def _command(pid: int) -> str:
 
 async def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
     """Neither the local clouds nor the daemon, which would try for ever to reach them."""
-    async with _demo(tmp_path, "--items", "100") as demo:
+    async with _demo(tmp_path, *SMALL) as demo:
         await demo.line("daemon: ")
         started = _children(demo.pid)
-        assert len(started) == 3, "the AWS, the Cosmos DB and the daemon"
+        assert len(started) == 5, "one for each service, and the daemon"
         demo.send(signal.SIGKILL)
         await demo.wait()
     with anyio.fail_after(40):
@@ -89,7 +128,7 @@ async def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> N
 
 async def test_a_demo_whose_daemon_dies_says_so_and_names_its_log(tmp_path: Path) -> None:
     """In one line, however many of its tasks notice."""
-    async with _demo(tmp_path, "--items", "400") as demo:
+    async with _demo(tmp_path, *SMALL) as demo:
         await demo.line("copied ")
         (daemon,) = [child for child in _children(demo.pid) if "migration.yaml" in _command(child)]
         os.kill(daemon, signal.SIGKILL)

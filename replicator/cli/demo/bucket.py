@@ -23,7 +23,7 @@ CONFIG = """\
       notifications: documents-events
       wait_s: 1
       idle_margin_s: 1
-      relist_interval_s: 3
+      relist_interval_s: 5
     target:
       type: blob
       endpoint: {blob}

@@ -31,6 +31,5 @@ def ways_to_look(clouds: LocalClouds, url: str) -> list[str]:
         f"curl {clouds.servicebus_http_endpoint}_sandbox/stats",
         f"az storage blob list --container-name documents --connection-string '{clouds.blob_connection_string}'",
         f"Cosmos DB at {clouds.cosmos_endpoint}, database shop, container orders, key {clouds.cosmos_key}",
-        f"Service Bus by {clouds.servicebus_connection_string}, queues payments (sessions) and emails, which the "
-        "comparison has emptied",
+        f"Service Bus by {clouds.servicebus_connection_string}, queues payments and emails, emptied by comparing them",
     ]

@@ -3,9 +3,10 @@
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 import typer
@@ -90,20 +91,22 @@ class Demo:
     async def run(self, view: View) -> Outcome:
         """Everything, from empty clouds to the verdict."""
         view.say("starting local clouds; Azurite is installed on first use")
-        async with local_clouds(FOLDER) as clouds, open_workloads(clouds, self._load) as workloads:
+        async with AsyncExitStack() as stack:
+            clouds = await stack.enter_async_context(local_clouds(FOLDER))
             os.environ.update(clouds.environment)  # both the daemon and the comparison take credentials from there
+            workloads = await stack.enter_async_context(open_workloads(clouds, self._load))
             CONFIG.write_text(HEAD + "".join(workload.config for workload in workloads))
             view.say(f"config: {CONFIG}")
             await together(workloads, lambda workload: _fill(workload, view))
-            async with replicator_program(LOG, "run", str(CONFIG)) as program:
-                daemon = await DemoDaemon.answering(program)
-                view.say(f"daemon: {daemon.url}/v1/status, log {program.log}")
-                outcome = await self._migrate(workloads, daemon, program, view)
-                for line in outcome.verdict:
-                    view.say(line)
-                if self._keep_running:
-                    await linger(clouds, daemon.url, view)
-                return outcome
+            program = await stack.enter_async_context(replicator_program(LOG, "run", str(CONFIG)))
+            daemon = await DemoDaemon.answering(program)
+            view.say(f"daemon: {daemon.url}/v1/status, log {program.log}")
+            outcome = await self._migrate(workloads, daemon, program, view)
+            for line in outcome.verdict:
+                view.say(line)
+            if self._keep_running:
+                await linger(clouds, daemon.url, view)
+            return outcome
 
     async def _migrate(
         self, workloads: Sequence[Workload], daemon: DemoDaemon, program: Program, view: View
@@ -145,7 +148,7 @@ async def _compare(workloads: Sequence[Workload]) -> Mapping[str, Compared]:
     return found
 
 
-async def together(workloads: Sequence[Workload], do: Callable[[Workload], Awaitable[None]]) -> None:
+async def together(workloads: Sequence[Workload], do: Callable[[Workload], Coroutine[Any, Any, None]]) -> None:
     """For all of them at the same time."""
     async with anyio.create_task_group() as tasks:
         for workload in workloads:

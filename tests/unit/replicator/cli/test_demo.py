@@ -2,19 +2,28 @@
 
 import json
 import sys
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fakes.served import run_command
 from fakes.statuses import FINE, but
 from replicator.cli import demo, sandbox
+from replicator.cli.demo.daemon import Followed
+from replicator.cli.demo.lingering import ways_to_look
+from replicator.cli.demo.objects import compare_objects
+from replicator.cli.demo.outcome import Migrated, Outcome
+from replicator.cli.demo.queue import compared_messages
+from replicator.cli.demo.room import room
+from replicator.cli.demo.running import Demo
+from replicator.cli.demo.workload import compared_records
 from replicator.engine.comparing import Comparison
 from sandbox.aws import AwsServer, AwsServerError
+from sandbox.workload import HeldObject
+from sandbox.workload import Outcome as Arrived
 
-COUNTS = [field.name for field in fields(Comparison) if field.name != "named"]
+SAME = "3 items are the same on both sides; 0 different, 0 missing, 0 extra, 0 foreign"
 
 
 class Unwilling:
@@ -42,49 +51,114 @@ def test_the_exit_code_is_the_verdict(equal: bool, monkeypatch: pytest.MonkeyPat
     assert run_command("demo") == (0 if equal else 1)
 
 
-def outcome(*, caught_up: bool = True, **found: int) -> demo.Outcome:
-    counts: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), **found}
-    comparison = Comparison(**counts)
-    return demo.Outcome(demo.Followed(50, caught_up, 120.0, but(FINE, copied=3)), 10_000_000, comparison)
+def outcome(*, caught_up: bool = True, **found: int) -> Outcome:
+    """Of a table and a queue, which is fine."""
+    following = Followed(caught_up=caught_up, catch_up_s=120.0, last=but(FINE, copied=3))
+    records = Comparison(**{"source_records": 3, "target_records": 3, **found})
+    done = Followed(caught_up=True, catch_up_s=2.5, last=but(FINE, copied=0))
+    messages = compared_messages(Arrived(received=7, duplicates=2), 5, ordered=True)
+    pipelines = {
+        "orders": Migrated(50, following, compared_records(records, "item")),
+        "payments": Migrated(4, done, messages),
+    }
+    return Outcome(pipelines, 10_000_000)
 
 
 @pytest.mark.parametrize(
-    ("ended", "code", "said"),
+    ("ended", "code", "first", "last"),
     [
-        (outcome(equal=3), 0, "EQUAL: 3 records are the same on both sides"),
-        (outcome(equal=2, missing=1), 1, "NOT EQUAL: 2 records are the same"),
-        (outcome(equal=3, caught_up=False), 1, "NOT CAUGHT UP within 120 s; the log is .demo/daemon.log"),
+        (
+            outcome(equal=3),
+            0,
+            f"orders: EQUAL, {SAME}; caught up in 120.0 s",
+            "EQUAL: everything is on the other side.",
+        ),
+        (outcome(equal=2, missing=1), 1, "orders: NOT EQUAL, 2 items are the same", "NOT EQUAL: not everything is"),
+        (
+            outcome(equal=3, caught_up=False),
+            1,
+            f"orders: EQUAL, {SAME}; NOT CAUGHT UP within 120 s",
+            "EQUAL: everything is on the other side. NOT CAUGHT UP within 120 s; the log is .demo/daemon.log",
+        ),
     ],
 )
-def test_a_demo_is_good_only_if_it_caught_up_and_both_sides_are_equal(
-    ended: demo.Outcome,
+def test_a_demo_is_good_only_if_it_caught_up_and_everything_is_equal(
+    ended: Outcome,
     code: int,
-    said: str,
+    first: str,
+    last: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async def run(*_: object) -> demo.Outcome:
+    async def run(*_: object) -> Outcome:
         return ended
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo.Demo, "run", run)
+    monkeypatch.setattr(Demo, "run", run)
     assert run_command("demo", "--json") == code
     printed = json.loads(capsys.readouterr().out)
-    assert (printed["equal"], printed["caught_up"]) == (ended.found.is_equal, ended.followed.caught_up)
-    assert printed["pipelines"]["orders"]["copied"] == 3
-    assert said in ended.verdict[0]
+    assert (printed["equal"], printed["caught_up"]) == (ended.is_equal, ended.caught_up)
+    orders = printed["pipelines"]["orders"]
+    assert (orders["copied"], orders["writes"], orders["is_equal"]) == (3, 50, ended.is_equal)
+    assert printed["catch_up_s"] == 120.0, "that of the last one"
+    assert ended.verdict[0].startswith(first)
+    assert ended.verdict[-1].startswith(last)
+
+
+def test_duplicates_of_messages_are_counted_and_not_wrong() -> None:
+    migrated = outcome(equal=3).pipelines["payments"]
+    assert migrated.is_good
+    assert migrated.as_json()["duplicates"] == 2
+    (line,) = migrated.verdict("payments")
+    assert line.startswith("payments: EQUAL, 5 messages sent, 7 received; 0 missing, 0 different, 0 extra")
+    assert line.endswith("0 out of order in their groups; 2 duplicates; caught up in 2.5 s")
+
+
+@pytest.mark.parametrize("wrong", ["missing", "different", "extra", "disordered"])
+def test_whatever_is_wrong_with_messages_is_named(wrong: str) -> None:
+    found = Arrived(named=["m1 is wrong"])
+    setattr(found, wrong, 1)
+    migrated = Migrated(0, Followed(caught_up=True, catch_up_s=1.0), compared_messages(found, 5, ordered=True))
+    assert not migrated.is_good
+    assert migrated.verdict("payments")[1:] == ["  m1 is wrong"]
+
+
+HELD = HeldObject(3, "0" * 32, {"owner": "a"}, {"team": "b"}, {"ContentType": "text/plain"})
+
+
+@pytest.mark.parametrize(
+    ("target", "counts"),
+    [
+        ({"x": HELD}, {"equal": 1, "target_records": 1}),
+        ({}, {"missing": 1}),
+        ({"x": None}, {"missing": 1, "foreign": 1}),
+        ({"x": HELD, "y": HELD}, {"equal": 1, "extra": 1, "target_records": 2}),
+        ({"x": HELD, "y": None}, {"equal": 1, "foreign": 1, "target_records": 1}),
+        *(
+            ({"x": replace(HELD, **other)}, {"different": 1, "target_records": 1})
+            for other in ({"size": 4}, {"md5": "1"}, {"metadata": {}}, {"tags": {}}, {"headers": {}})
+        ),
+    ],
+)
+def test_objects_are_equal_only_in_everything(target: dict[str, HeldObject | None], counts: dict[str, int]) -> None:
+    found = compare_objects({"x": HELD}, target)
+    assert found == Comparison(source_records=1, **counts, named=found.named)
+    assert found.is_equal is (counts == {"equal": 1, "target_records": 1})
+    assert bool(found.named) is not found.is_equal
 
 
 def test_the_ways_to_look_are_commands_that_work_in_another_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     """They name this program as it was started, and bring the credentials that they need."""
     monkeypatch.setattr(sys, "argv", ["replicator/__main__.py", "demo"])
     clouds = sandbox.LocalClouds(AwsServer(port=4566), "http://127.0.0.1:8081", "key")
-    status, scan, _ = demo.ways_to_look(clouds, "http://127.0.0.1:8080")
+    status, *commands = ways_to_look(clouds, "http://127.0.0.1:8080")
     assert status == f"{sys.executable} -m replicator status --watch --url http://127.0.0.1:8080"
-    *variables, aws, _, _, _, _, option, endpoint = scan.split()
-    assert dict(v.split("=") for v in variables) == clouds.aws.environment
-    assert (aws, option, endpoint) == ("aws", "--endpoint-url", "http://127.0.0.1:4566")
+    at_aws = [command.partition(" aws ") for command in commands if " aws " in command]
+    assert [rest.split()[0] for _, _, rest in at_aws] == ["dynamodb", "s3api", "sqs"]
+    for variables, _, rest in at_aws:
+        assert dict(v.split("=") for v in variables.split()) == clouds.aws.environment
+        assert rest.endswith("--endpoint-url http://127.0.0.1:4566")
 
 
 def test_what_an_earlier_run_left_is_removed_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +167,7 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(tmp_path: Path, mo
     (folder / "mine").mkdir(parents=True)
     for name in ("migration.yaml", "state.sqlite", "state.sqlite-wal", "daemon.log", "notes.txt"):
         (folder / name).touch()
-    with demo.room():
+    with room():
         assert {path.name for path in folder.iterdir()} == {"mine", "notes.txt", "lock"}
 
 
@@ -101,7 +175,7 @@ def test_two_demos_in_one_folder_would_compare_each_other_s_clouds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with demo.room():
+    with room():
         (tmp_path / ".demo/daemon.log").touch()
         assert run_command("demo") == 2
         assert (tmp_path / ".demo/daemon.log").exists()
