@@ -133,6 +133,8 @@ def copied_text(pipeline: PipelineStatus) -> str:
     """Copied of total, with a bar and the time left where both are known."""
     copied, total = pipeline.copied, pipeline.copy_total
     if pipeline.copy_stage != CopyStage.RUNNING:
+        if not copied:
+            return "nothing"
         return f"{copied:,} done{_bytes_text(pipeline)}"
     if not total:
         return f"{copied:,} of ?{_bytes_text(pipeline)}"

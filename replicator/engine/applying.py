@@ -50,7 +50,9 @@ class Applier(Generic[R]):
         last = fold(batch.changes)
         made_up = await self._dead_letters([c.key for c in last if batch.receipts or c.operation is Operation.LOOK])
         with self.inflight.entered():
-            rejections = await self._look(partition, [c for c in last if c.operation is Operation.LOOK])
+            looks = [c for c in last if c.operation is Operation.LOOK]
+            changed = await self._changed(partition, looks)
+            rejections = await self._reconciler.reconcile(changed, self.rule, lambda _keys, _interval: None)
             written = [c for c in last if c.operation is not Operation.LOOK]
             rejections += await (self._copy(written) if partition.bounded else self._follow(written))
             if rejections:
@@ -58,7 +60,9 @@ class Applier(Generic[R]):
         kind = COPY_KIND if partition.bounded else FOLLOW_KIND
         rejected = {rejection.key for rejection in rejections}
         await self._store.resolve_dead_letters([letter for letter in made_up if letter.key not in rejected])
-        self._telemetry.batch_applied(kind, read=len(batch.changes), written=len(last), rejected=len(rejections))
+        equal = len(looks) - len(changed)
+        read, done = len(batch.changes) - equal, len(last) - equal
+        self._telemetry.batch_applied(kind, read=read, written=done, rejected=len(rejections))
         return rejected
 
     async def reconcile(self, origin: str, since: Mapping[str, datetime | None]) -> None:
@@ -71,13 +75,13 @@ class Applier(Generic[R]):
             if rejections:
                 await self._keep(origin, rejections, since)
 
-    async def _look(self, partition: Partition, changes: Sequence[Change[R]]) -> list[Rejection]:
-        """Records that may have changed. A listing shows their versions, so most are known to be equal already."""
-        keys = [change.key for change in changes]
-        if partition.bounded and keys:
-            observed = await self._target.observe(keys)
-            keys = [c.key for c in changes if not c.version or observed[c.key].version != c.version]
-        return await self._reconciler.reconcile(keys, self.rule, lambda _keys, _interval: None)
+    async def _changed(self, partition: Partition, looks: Sequence[Change[R]]) -> list[str]:
+        """Keys of records that may have changed. A listing shows their versions, so most are known to be equal."""
+        keys = [change.key for change in looks]
+        if not (partition.bounded and keys):
+            return keys
+        observed = await self._target.observe(keys)
+        return [c.key for c in looks if not c.version or observed[c.key].version != c.version]
 
     async def _dead_letters(self, keys: Sequence[str]) -> list[DeadLetter]:
         """Those that are made up for when these keys are delivered, or looked at, after all."""

@@ -48,6 +48,11 @@ def test_bytes_are_shown_where_a_source_tells_them() -> None:
     assert copied_text(but(FINE, copied=5)) == "5 done"
 
 
+def test_where_nothing_was_to_be_copied_that_is_said() -> None:
+    """As of a queue, which is only passed on."""
+    assert copied_text(but(FINE, copied=0)) == "nothing"
+
+
 def test_what_waits_in_a_queue_is_named_and_a_held_one_has_no_lag() -> None:
     depth = {"visible": 3, "in_flight": 1, "delayed": 0, "oldest_age_s": None, "held": False}
     assert lag_text(but(FINE, lag_s=3.0, queue=depth)) == "3.0 s, 4 messages wait"

@@ -28,6 +28,18 @@ async def test_what_is_there_is_copied_and_what_changes_is_followed() -> None:
 
 
 @in_virtual_time
+async def test_what_a_walk_finds_equal_counts_as_looked_at_and_not_as_applied() -> None:
+    rig = BucketRig(relist_s=20.0)
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        await events_are_over(rig)
+        before, proven = pipeline.telemetry.totals.applied, pipeline.state.proven_through
+        await rig.until(lambda: pipeline.state.proven_through not in {None, proven})
+        assert pipeline.telemetry.totals.applied == before
+
+
+@in_virtual_time
 async def test_an_event_is_settled_only_once_its_record_is_durable() -> None:
     """Whatever the event says: the record is what the source holds when it is written."""
     rig = BucketRig()
