@@ -7,6 +7,7 @@ metadata and tags of objects, and awkward items and messages, can be had by them
 from sandbox.workload.arrivals import Outcome
 from sandbox.workload.awkward import awkward_items
 from sandbox.workload.awkward_messages import awkward_messages, portable_messages
+from sandbox.workload.blobs import read_container
 from sandbox.workload.buckets import TaggingEvents, create_bucket
 from sandbox.workload.calls import S3, Attribute, DynamoDb, Item, Key, Sqs, WorkloadError
 from sandbox.workload.message_shapes import MessageAttribute, NewMessage
@@ -55,6 +56,7 @@ __all__ = [
     "order",
     "portable_messages",
     "read_bucket",
+    "read_container",
     "receive_all",
     "seed",
     "seed_bucket",

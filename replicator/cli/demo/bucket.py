@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from azure.storage.blob.aio import ContainerClient
-
 from replicator.cli.demo.counting import messages_in
-from replicator.cli.demo.objects import compare_objects, read_container
+from replicator.cli.demo.objects import compare_objects
 from replicator.cli.demo.workload import Compared, Load, compared_records
 from replicator.cli.sandbox import LocalClouds
 from replicator.config.models import MigrationConfig
 from replicator.wording import counted
-from sandbox.workload import ObjectWriter, TaggingEvents, create_bucket, read_bucket, seed_bucket
+from sandbox.workload import ObjectWriter, TaggingEvents, create_bucket, read_bucket, read_container, seed_bucket
 
 EVENTS = "documents-events"
 
@@ -68,8 +66,7 @@ class Bucket:
 
     async def compare(self, migration: MigrationConfig) -> Compared:
         source = {key: held async for key, held in read_bucket(self._s3, self.name)}
-        async with ContainerClient.from_connection_string(self._blobs, self.name) as container:
-            target = {key: held async for key, held in read_container(container)}
+        target = {key: held async for key, held in read_container(self._blobs, self.name)}
         return compared_records(compare_objects(source, target), "object")
 
 
