@@ -70,6 +70,13 @@ async def test_a_queue_has_a_dead_letter_queue_of_its_kind(sqs: Any, name: str) 
     assert json.loads(told["Attributes"]["RedrivePolicy"])["maxReceiveCount"] == 1
 
 
+async def test_a_queue_can_be_had_without_a_dead_letter_queue(sqs: Any, name: str) -> None:
+    queue = await create_queue(sqs, name, max_receives=None)
+    told = await sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["All"])
+    assert "RedrivePolicy" not in told["Attributes"]
+    assert queue.dead_letter_url == ""
+
+
 async def test_what_was_sent_is_what_the_queue_gives(sqs: Any, name: str) -> None:
     """Delayed ones too, and each group of a FIFO queue in the order that is remembered."""
     queue = await create_queue(sqs, name)
