@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 PIPELINE, CONTAINER = "media", "media"
 
+EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
+"""What S3 tells the queue at first, but for tags, which the local one tells nobody of by itself."""
+
 SOURCE = {
     "partitions": 4,
     "receivers": 4,
@@ -159,6 +162,15 @@ class BucketWorld(Migration):
 
     async def delete(self, key: str) -> None:
         await self.s3.delete_object(Bucket=self.bucket, Key=key)
+
+    async def notify(self, *events: str) -> None:
+        """S3 tells the queue of these events from now on, of nothing where there are none."""
+        configuration: dict[str, Any] = {}
+        if events:
+            told = await self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["QueueArn"])
+            queue = {"QueueArn": told["Attributes"]["QueueArn"], "Events": list(events)}
+            configuration = {"QueueConfigurations": [queue]}
+        await self.s3.put_bucket_notification_configuration(Bucket=self.bucket, NotificationConfiguration=configuration)
 
     async def blob(self, key: str) -> bytes | None:
         """The bytes at the target, None where there is no blob."""

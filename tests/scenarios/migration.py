@@ -69,6 +69,11 @@ class Daemon:
         async with self._http.post(self.url + path, json=body) as answer:
             return answer.status, await answer.json()
 
+    async def dead_letters(self) -> dict[str, str]:
+        """The reasons of the open ones by key."""
+        _, answer = await self.get("/v1/dead-letters")
+        return {letter["key"]: letter["reason"] for letter in answer["dead_letters"]}
+
     async def status(self) -> Status | None:
         """Of the one pipeline; None while there is none to be had."""
         try:

@@ -5,32 +5,19 @@ import random
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import anyio
 
 from sandbox.aws import AwsServer
 from sandbox.faults import CutAfter, Duplicate
-from scenarios.bucket_world import POLL_S, BucketWorld, bucket_world, instant
+from scenarios.bucket_world import EVENTS, POLL_S, BucketWorld, bucket_world, instant
 from scenarios.migration import Daemon, running
 
 RECEIVE = {"X-Amz-Target": "ReceiveMessage"}
 DELETE = {"X-Amz-Target": "DeleteMessage"}
 
-EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
-
 WALK_S = 5.0
 """How long a comparison of so few objects may take, on a busy machine."""
-
-
-async def notify(w: BucketWorld, *events: str) -> None:
-    """S3 tells the queue of these events from now on, of nothing where there are none."""
-    configuration: dict[str, Any] = {}
-    if events:
-        told = await w.sqs.get_queue_attributes(QueueUrl=w.queue_url, AttributeNames=["QueueArn"])
-        queue = {"QueueArn": told["Attributes"]["QueueArn"], "Events": list(events)}
-        configuration = {"QueueConfigurations": [queue]}
-    await w.s3.put_bucket_notification_configuration(Bucket=w.bucket, NotificationConfiguration=configuration)
 
 
 async def take_all(w: BucketWorld) -> list[str]:
@@ -83,12 +70,12 @@ async def test_lost_events_are_made_up_for_by_the_next_comparison(aws: AwsServer
         async with running(w.daemon()) as daemon:
             await daemon.until(lambda s: s["phase"] == "following")
             await w.settled(daemon)
-            await notify(w)
+            await w.notify()
             for key, data in UNNOTICED.items():
                 await (w.delete(key) if data is None else w.put(key, data))
             lost = time.time()
             await _made_up_for(w, daemon, lost)
-            await notify(w, *EVENTS)
+            await w.notify(*EVENTS)
             await writer.run(operations=20)
             await w.settled(daemon)
             await daemon.caught_up(time.time())

@@ -77,7 +77,6 @@ async def copy_one(aws: AwsServer, folder: Path, size: int) -> int:
             digest.update(part)
         assert held is not None
         assert (held.size, held.md5) == (size, digest.hexdigest())
-        print(f"PEAK {size} {peak}")
         return peak
 
 

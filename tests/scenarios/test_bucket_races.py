@@ -11,9 +11,8 @@ import anyio
 
 from sandbox.aws import AwsServer
 from sandbox.faults import CutAfter, Delay, HoldDelivery, Rule, Stall
-from scenarios.bucket_world import BucketWorld, bucket_world
+from scenarios.bucket_world import EVENTS, BucketWorld, bucket_world
 from scenarios.migration import running
-from scenarios.test_bucket_events import EVENTS, notify
 
 MIB = 1024 * 1024
 SMALL, LARGE = 1000, 3 * MIB
@@ -72,9 +71,9 @@ def unnoticed(w: BucketWorld, change: Change) -> Change:
     """The change has no event."""
 
     async def silently() -> None:
-        await notify(w)
+        await w.notify()
         await change()
-        await notify(w, *EVENTS)
+        await w.notify(*EVENTS)
 
     return silently
 
