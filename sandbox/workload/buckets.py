@@ -10,7 +10,14 @@ from urllib.parse import quote_plus
 if TYPE_CHECKING:
     from sandbox.workload.calls import S3, Sqs
 
-EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:ObjectTagging:*", "s3:LifecycleExpiration:*")
+EVENTS = (
+    "s3:ObjectCreated:*",
+    "s3:ObjectRemoved:*",
+    "s3:ObjectTagging:*",
+    "s3:LifecycleExpiration:*",
+    "s3:ObjectRestore:*",
+    "s3:LifecycleTransition",
+)
 CONFIGURATION = "replicator"
 
 

@@ -14,6 +14,7 @@ from connectors.aws.s3.check import PAGE, POLICY
 from connectors.aws.s3.config import S3SourceConfig
 from connectors.aws.s3.coverage import (
     CHANGES,
+    NOT_NEEDED,
     TAGGING,
     Configuration,
     goes_by_another_way,
@@ -203,7 +204,8 @@ def judged(told: Configuration, config: S3SourceConfig, queue: Queue, where: str
 
 def _lacking(told: Configuration, config: S3SourceConfig, queue: Queue, where: str, missing: Sequence[str]) -> Finding:
     """Changes that are not notified are found by a listing at best; tags never."""
-    severe = config.relist_interval_s is None or any(kind in missing for kind in (*CHANGES, TAGGING))
+    needed = [kind for kind in missing if kind not in NOT_NEEDED]
+    severe = bool(needed) and (config.relist_interval_s is None or not {*CHANGES, TAGGING}.isdisjoint(needed))
     message = f"not notified to queue {queue.name}: {', '.join(missing)}"
     if narrow := narrower_filters(told, queue.arn, config.key_prefix):
         message += f"; the filter of {', '.join(narrow)} leaves out keys that are copied"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -19,6 +20,13 @@ CHANGES = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
 """Without these next to nothing is noticed."""
 
 TAGGING = "s3:ObjectTagging:*"
+
+NOT_NEEDED = ("s3:ObjectRestore:*", "s3:LifecycleTransition")
+"""Without these no content goes unnoticed: an object that was restored waits for a retry, and a tier for the next
+change.
+"""
+
+OUR_NAME = "replicator"
 
 PLACES = ("QueueConfigurations", "TopicConfigurations", "LambdaFunctionConfigurations")
 
@@ -47,12 +55,24 @@ def narrower_filters(configuration: Configuration, queue_arn: str, prefix: str) 
 
 
 def with_kinds(configuration: Configuration, queue_arn: str, prefix: str, kinds: Sequence[str]) -> str:
-    """The whole configuration as it must be put, as JSON: what is put replaces all there was."""
-    rules = [{"Name": "prefix", "Value": prefix}] if prefix else []
-    ours: dict[str, object] = {"Id": "replicator", "QueueArn": queue_arn, "Events": list(kinds)}
-    ours |= {"Filter": {"Key": {"FilterRules": rules}}} if rules else {}
+    """The whole configuration as it must be put, as JSON: what is put replaces all there was.
+
+    What is added to our entry is taken from the others of the queue, since S3 refuses what overlaps.
+    """
     kept = {name: configuration[name] for name in (*PLACES, "EventBridgeConfiguration") if name in configuration}
-    queues = [entry for entry in kept.get("QueueConfigurations", ()) if entry.get("Id") != "replicator"]
+    queues, told = [], []
+    for entry in kept.get("QueueConfigurations", ()):
+        if entry["QueueArn"] != queue_arn:
+            queues.append(entry)
+            continue
+        events = _without(entry["Events"], kinds)
+        if entry.get("Id") == OUR_NAME and _covers(entry, prefix):
+            told += events
+        elif events:
+            queues.append({**entry, "Events": events})
+    rules = [{"Name": "prefix", "Value": prefix}] if prefix else []
+    ours: dict[str, object] = {"Id": _free_name(queues), "QueueArn": queue_arn, "Events": [*told, *kinds]}
+    ours |= {"Filter": {"Key": {"FilterRules": rules}}} if rules else {}
     return json.dumps({**kept, "QueueConfigurations": [*queues, ours]})
 
 
@@ -71,6 +91,16 @@ def taken_elsewhere(configuration: Configuration, queue_arn: str, kinds: Sequenc
 def goes_by_another_way(configuration: Configuration) -> bool:
     """Whether events may come by EventBridge or a topic, which this configuration does not show."""
     return "EventBridgeConfiguration" in configuration or bool(configuration.get("TopicConfigurations"))
+
+
+def _without(events: Sequence[str], kinds: Sequence[str]) -> list[str]:
+    families = {_family(kind) for kind in kinds}
+    return [event for event in events if _family(event) not in families]
+
+
+def _free_name(entries: Sequence[Mapping[str, Any]]) -> str:
+    names = {entry.get("Id") for entry in entries}
+    return next(name for n in count(1) if (name := OUR_NAME if n == 1 else f"{OUR_NAME}-{n}") not in names)
 
 
 def _is_told(kind: str, single: Sequence[str], told: set[str]) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.aws.s3.check_queue import judged, permits_senders, sender_statement
 from connectors.aws.s3.config import S3SourceConfig
-from connectors.aws.s3.coverage import KINDS, missing_kinds, taken_elsewhere, with_kinds
+from connectors.aws.s3.coverage import KINDS, NOT_NEEDED, missing_kinds, taken_elsewhere, with_kinds
 from connectors.aws.sqs.queue import Queue
 from replicator.model import Finding, Severity
 
@@ -94,6 +94,25 @@ def test_what_to_put_keeps_what_there_is_and_is_enough() -> None:
     assert again == after, "ours is replaced, not added twice"
 
 
+def test_what_is_to_be_put_keeps_what_our_own_entry_tells_already() -> None:
+    """Whoever followed the documentation, and left something out, has an entry of that name: it is added to."""
+    ours = {**queue_entry("s3:ObjectCreated:*", "s3:ObjectRemoved:Delete"), "Id": "replicator"}
+    before = to_queue(ours, {**queue_entry("s3:ObjectAcl:Put", arn=f"{ARN}-other"), "Id": "other"})
+    after = json.loads(with_kinds(before, ARN, "", missing_kinds(before, ARN, "")))
+    assert missing_kinds(after, ARN, "") == []
+    assert len(after["QueueConfigurations"]) == 2
+    events = [event for entry in after["QueueConfigurations"] for event in entry["Events"]]
+    assert "s3:ObjectAcl:Put" in events
+    assert "s3:ObjectRemoved:Delete" not in events, "S3 refuses what overlaps"
+
+
+def test_a_name_that_another_queue_has_is_left_to_it() -> None:
+    other = {**queue_entry("s3:ObjectAcl:Put", arn=f"{ARN}-other"), "Id": "replicator"}
+    after = json.loads(with_kinds(to_queue(other), ARN, "", list(KINDS)))
+    assert other in after["QueueConfigurations"]
+    assert len({entry["Id"] for entry in after["QueueConfigurations"]}) == 2
+
+
 def test_missing_changes_and_tags_are_errors_with_the_command() -> None:
     found = finding(to_queue())
     assert found.severity is Severity.ERROR
@@ -102,6 +121,13 @@ def test_missing_changes_and_tags_are_errors_with_the_command() -> None:
     only_rest = to_queue(queue_entry(*(k for k in KINDS if "Lifecycle" not in k)))
     assert finding(only_rest).severity is Severity.WARNING
     assert finding(only_rest, relist_interval_s=None).severity is Severity.ERROR
+
+
+def test_restores_and_transitions_are_worth_having_and_no_more() -> None:
+    """Also where nothing is listed again: a restored object is retried then, and a tier is no content."""
+    configuration = to_queue(queue_entry(*(k for k in KINDS if k not in NOT_NEEDED)))
+    assert finding(configuration).severity is Severity.WARNING
+    assert finding(configuration, relist_interval_s=None).severity is Severity.WARNING
 
 
 def test_tags_that_are_not_read_need_no_events() -> None:
