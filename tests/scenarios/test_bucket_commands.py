@@ -42,7 +42,8 @@ async def test_what_would_go_wrong_is_found_beforehand(aws: AwsServer, tmp_path:
     """Events that are not told, and a container and a bucket that are not there."""
     async with bucket_world(aws, tmp_path, target={"create": False}) as w:
         assert "container media does not exist" in (await checked(w, 2))["error"]
-        await w.container.create_container()
+        w.pipeline["target"]["create"] = True
+        w.write_config()
         await w.notify("s3:ObjectCreated:*")
         found = await checked(w, 2)
         assert "s3:ObjectRemoved" in "".join(found.values())
