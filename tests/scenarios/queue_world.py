@@ -24,7 +24,15 @@ from scenarios.migration import Migration, config_of, http_client
 
 FIFO = ".fifo"
 
-SOURCE = {"consume": "mirror", "wait_s": 1, "visibility_timeout_s": 3, "idle_margin_s": 0.5, "counts_lag_s": 0.5}
+VISIBILITY_S = 3
+
+SOURCE = {
+    "consume": "mirror",
+    "wait_s": 1,
+    "visibility_timeout_s": VISIBILITY_S,
+    "idle_margin_s": 0.5,
+    "counts_lag_s": 0.5,
+}
 """Short, so that what a crash left behind comes again within seconds, and an empty queue is known to be empty."""
 
 LIMITS = {"request_lifetime_s": 1, "lease_s": 2.2}
@@ -58,11 +66,10 @@ class QueueWorld(Migration):
 
     async def forwarded(self, deadline_s: float = 60) -> None:
         """Returns when nothing is left in any queue."""
-        for name, queue in self.queues.items():
-            await until(lambda url=queue.url: self._is_empty(url), f"{name} is not empty", deadline_s)
+        await until(self._is_empty, "messages are left", deadline_s)
 
-    async def _is_empty(self, url: str) -> bool:
-        return not any(await self.counts(url))
+    async def _is_empty(self) -> bool:
+        return not any([sum(await self.counts(queue.url)) for queue in self.queues.values()])
 
     async def given_up(self) -> int:
         """How many messages are in the sources' dead-letter queues."""
@@ -85,7 +92,7 @@ class QueueWorld(Migration):
         """What lies in a queue, or in one session of it."""
         async with (
             ServiceBusClient.from_connection_string(self.broker.connection_string, retry_total=0) as client,
-            client.get_queue_receiver(name, **({} if session is None else {"session_id": session})) as receiver,
+            client.get_queue_receiver(name, session_id=session) as receiver,
         ):
             return await receiver.peek_messages(max_message_count=250)
 
@@ -116,7 +123,7 @@ async def queue_world(
     folder: Path,
     *names: str,
     mode: str = "async",
-    visibility_s: int = 3,
+    visibility_s: int = VISIBILITY_S,
     max_receives: int = 100,
     source: Mapping[str, Any] | None = None,
     target: Mapping[str, Any] | None = None,

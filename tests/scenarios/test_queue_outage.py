@@ -9,9 +9,8 @@ import pytest
 from sandbox.aws import AwsServer
 from sandbox.servicebus import Fault
 from scenarios.migration import run_command, running
-from scenarios.queue_world import SOURCE, QueueWorld, properties, queue_world
+from scenarios.queue_world import VISIBILITY_S, QueueWorld, properties, queue_world
 
-VISIBILITY_S = SOURCE["visibility_timeout_s"]
 MOST_RECEIVES = 2
 STANDS_FOR_AN_HOUR_S = 1.5 * VISIBILITY_S * MOST_RECEIVES
 """If messages came again whenever their visibility timeout ends, they would be received too often within this."""
@@ -25,9 +24,7 @@ async def test_an_outage_of_the_target_costs_a_message_one_receive_and_a_restart
     aws: AwsServer, tmp_path: Path
 ) -> None:
     """First nothing listens there, then, after a restart, it is busy: each for longer than all receives would last."""
-    async with queue_world(
-        aws, tmp_path, "jobs.fifo", "mail", visibility_s=VISIBILITY_S, max_receives=MOST_RECEIVES
-    ) as w:
+    async with queue_world(aws, tmp_path, "jobs.fifo", "mail", max_receives=MOST_RECEIVES) as w:
         w.write_config(limits={**w.config["limits"], "drain_deadline_s": 1})
         senders = {name: w.sender(name, rate_per_s=1e9) for name in w.queues}
         async with running(w.daemon()) as daemon:
