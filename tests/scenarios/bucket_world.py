@@ -246,7 +246,9 @@ async def held_blob(container: ContainerClient, name: str, etag: str | None = No
     longer has this ETag.
     """
     blob = container.get_blob_client(name)
-    condition = {} if etag is None else {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}
+    condition: dict[str, Any] = (
+        {} if etag is None else {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}
+    )
     try:
         download = await blob.download_blob(decompress=False, **condition)
         digest, size = hashlib.md5(usedforsecurity=False), 0

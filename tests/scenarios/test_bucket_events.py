@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -102,7 +103,11 @@ async def _made_up_for(w: BucketWorld, daemon: Daemon, lost: float) -> None:
 async def test_a_message_that_is_no_event_holds_nothing_up(aws: AwsServer, tmp_path: Path) -> None:
     """Neither nonsense nor what another bucket has to tell."""
     async with bucket_world(aws, tmp_path) as w, running(w.daemon()) as daemon:
-        foreign = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "eventTime": "2026-01-01T00:00:00Z"}
+        foreign: dict[str, Any] = {
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "eventTime": "2026-01-01T00:00:00Z",
+        }
         foreign |= {"s3": {"bucket": {"name": "other"}, "object": {"key": "x"}}}
         await send_all(w, ["no JSON", "{}", '{"Records": [{}]}', json.dumps({"Records": [foreign]}), "\u00fc" * 1000])
         await w.put("after", b"it")
