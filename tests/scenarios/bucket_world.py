@@ -39,6 +39,9 @@ PIPELINE, CONTAINER = "media", "media"
 EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
 """What S3 tells the queue at first, but for tags, which the local one tells nobody of by itself."""
 
+PATIENT = {"request_timeout_s": 5, "request_lifetime_s": 6, "lease_s": 14}
+"""Limits of a daemon that does not give up a request that is stalled for a moment."""
+
 SOURCE = {
     "partitions": 4,
     "receivers": 4,

@@ -11,7 +11,7 @@ import anyio
 
 from sandbox.aws import AwsServer
 from sandbox.faults import CutAfter, Delay, Duplicate
-from scenarios.bucket_world import EVENTS, POLL_S, BucketWorld, bucket_world, instant
+from scenarios.bucket_world import EVENTS, PATIENT, POLL_S, BucketWorld, bucket_world, instant
 from scenarios.migration import Daemon, running
 
 RECEIVE = {"X-Amz-Target": "ReceiveMessage"}
@@ -63,14 +63,14 @@ async def test_events_repeated_and_out_of_order(aws: AwsServer, tmp_path: Path) 
 
 async def test_lost_events_are_made_up_for_by_the_next_comparison(aws: AwsServer, tmp_path: Path) -> None:
     """Nothing is claimed past a lost event until a comparison, which takes its time, has found what it told of."""
-    async with bucket_world(aws, tmp_path, source={"relist_interval_s": 2}) as w, w.watching():
+    async with bucket_world(aws, tmp_path, limits=PATIENT, source={"relist_interval_s": 2}) as w, w.watching():
         writer = w.writer("w", keys=60, rate_per_s=200, parts_share=0)
         await writer.run(operations=60)
         for key in ("lost/over", "lost/gone"):
             await w.put(key, b"there before")
         async with running(w.daemon()) as daemon:
             await w.settled(daemon)
-            w.s3_proxy.inject(Delay(seconds=1.5), method="GET", path="list-type")
+            w.target_proxy.inject(Delay(seconds=1.5), method="GET", path="comp=list")
             await w.notify()
             for key, data in UNNOTICED.items():
                 await (w.delete(key) if data is None else w.put(key, data))

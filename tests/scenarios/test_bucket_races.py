@@ -11,7 +11,7 @@ import anyio
 
 from sandbox.aws import AwsServer
 from sandbox.faults import CutAfter, Delay, HoldDelivery, Rule, Stall
-from scenarios.bucket_world import EVENTS, BucketWorld, bucket_world
+from scenarios.bucket_world import EVENTS, PATIENT, BucketWorld, bucket_world
 from scenarios.migration import running
 
 MIB = 1024 * 1024
@@ -54,9 +54,6 @@ SLOWNESS: list[tuple[str, Slow, int]] = [
     ("write", slow_write, SMALL),
 ]
 """Keys, what is slow about their copying, and their sizes."""
-
-PATIENT = {"request_timeout_s": 5, "request_lifetime_s": 6, "lease_s": 14}
-"""A request that is stalled for a moment is not given up."""
 
 
 async def caught_in_the_act(w: BucketWorld, stalled: Rule, write: Awaitable[None], change: Change) -> None:
