@@ -20,6 +20,7 @@ from sandbox.aws import AwsServer
 from sandbox.faults import FaultProxy
 from sandbox.servicebus import QueueSettings, ServiceBusServer
 from sandbox.workload import Outcome, Queue, Sender, Sent, create_queue, receive_all
+from sandbox.workload.receiving import SESSIONS_AT_ONCE
 from scenarios.migration import Migration, config_of, http_client
 
 FIFO = ".fifo"
@@ -39,7 +40,7 @@ LIMITS = {"request_lifetime_s": 1, "lease_s": 2.2}
 
 WINDOW_S = 7 * 86_400.0
 
-QUIET_S = 0.7
+QUIET_S = 0.5
 """All has been forwarded before anything is received."""
 
 COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
@@ -56,8 +57,8 @@ class QueueWorld(Migration):
     queues: dict[str, Queue]
 
     def sender(self, name: str, **options: Any) -> Sender:
-        """One that fills this pipeline's queue."""
-        return Sender(self.sqs, self.queues[name].url, **options)
+        """One that fills this pipeline's queue, with no more groups than the consumer has receivers."""
+        return Sender(self.sqs, self.queues[name].url, groups=SESSIONS_AT_ONCE, **options)
 
     async def counts(self, url: str) -> tuple[int, ...]:
         """Messages that are visible, in flight and delayed."""

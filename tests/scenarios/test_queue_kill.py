@@ -24,7 +24,7 @@ async def test_killed_ten_times_under_load_every_message_arrives_once_and_groups
 ) -> None:
     """A standard and a FIFO queue at once; what was sent and not deleted before a crash is dropped as a duplicate."""
     async with queue_world(aws, tmp_path, "jobs.fifo", "mail") as w:
-        senders = {name: w.sender(name, rate_per_s=12) for name in w.queues}
+        senders = {name: w.sender(name, rate_per_s=8) for name in w.queues}
         async with anyio.create_task_group() as tasks, running(w.daemon()) as daemon:
             for sender in senders.values():
                 tasks.start_soon(sender.run)
