@@ -11,7 +11,7 @@ demo: $(INSTALLED)  ## migrate a table, a bucket and queues on local clouds, and
 	$(BIN)/replicator demo
 
 test: $(INSTALLED)  ## the whole suite but what takes minutes
-	$(BIN)/pytest -m "not slow" --numprocesses 3 --dist worksteal
+	$(BIN)/pytest -m "not slow" --numprocesses 4 --dist worksteal
 
 check: lint types imports test  ## what CI runs
 
