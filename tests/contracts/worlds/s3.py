@@ -22,6 +22,9 @@ from replicator.telemetry import Metrics, PipelineTelemetry
 
 BUCKETS = itertools.count()
 VISIBILITY_S = 5
+LATE_S = 2.0
+"""On a busy machine the local AWS sends a notification that much later than the event it is about."""
+
 HURRIED = partial(Receiver, counts_interval_s=0.2)
 FINE = partial(QueueTime, counts_lag=timedelta(seconds=0.3))
 """No time is proven without the service's counts, which are read every 10 seconds and may be a minute old otherwise."""
@@ -46,7 +49,7 @@ async def s3(clouds: LocalClouds) -> AsyncIterator[SourceWorld[StoredObject]]:
         async def opened(mode: Mode) -> AsyncIterator[S3Source]:
             config = S3SourceConfig(
                 type="s3", bucket=bucket, notifications=url, endpoint=server.endpoint, region=server.region,
-                receivers=2, wait_s=1, visibility_timeout_s=VISIBILITY_S, idle_margin_s=0.2, partitions=2,
+                receivers=2, wait_s=1, visibility_timeout_s=VISIBILITY_S, idle_margin_s=LATE_S, partitions=2,
             )  # fmt: skip
             context = SourceContext("contract", PipelineTelemetry(Metrics(), "contract"), mode)
             with patch.object(following, "Receiver", HURRIED), patch.object(following, "QueueTime", FINE):
