@@ -58,7 +58,7 @@ async def s3(clouds: LocalClouds) -> AsyncIterator[SourceWorld[StoredObject]]:
                     yield source
 
         yield SourceWorld(
-            opened, put, str, state_of, delete, patience_s=20.0, hold_s=VISIBILITY_S + 1, again_s=VISIBILITY_S,
+            opened, put, str, state_of, delete, patience_s=20.0, hold_s=VISIBILITY_S + 5, again_s=VISIBILITY_S,
             quiet_s=1.5,
         )  # fmt: skip
 
