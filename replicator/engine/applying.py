@@ -59,7 +59,8 @@ class Applier(Generic[R]):
                 await self._keep(partition.id, rejections, _first_commits(batch.changes))
         kind = COPY_KIND if partition.bounded else FOLLOW_KIND
         rejected = {rejection.key for rejection in rejections}
-        await self._store.resolve_dead_letters([letter for letter in made_up if letter.key not in rejected])
+        if made_up:
+            await self._store.resolve_dead_letters([letter for letter in made_up if letter.key not in rejected])
         equal = len(looks) - len(changed)
         read, done = len(batch.changes) - equal, len(last) - equal
         self._telemetry.batch_applied(kind, read=read, written=done, rejected=len(rejections))

@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -126,6 +127,23 @@ class _Target(MemoryTarget):
         if self.fails:
             raise self.fails
         return await super().apply(changes, rule)
+
+
+@in_virtual_time
+async def test_a_batch_costs_one_write_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The intent of each, which saves the position before it as well; and the end."""
+    recorder = Recorder(Tape(*(batch(n, n) for n in range(1, 6))), Checkpoint(SHARD))
+    writes: list[str] = []
+    async with recorder.store:
+        save = recorder.store._save
+
+        async def counted(change: Any) -> Any:
+            writes.append("write")
+            return await save(change)
+
+        monkeypatch.setattr(recorder.store, "_save", counted)
+        await recorder.play()
+    assert len(writes) == 5 + 1
 
 
 @in_virtual_time
