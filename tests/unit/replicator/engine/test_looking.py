@@ -71,6 +71,20 @@ def test_events_that_come_twice_late_and_in_any_order_converge(seed: int) -> Non
     run()
 
 
+async def crashing(rig: BucketRig, times: int, steps: range) -> None:
+    """Processes that are killed under load, each at one of these steps, and one that is not."""
+    for _ in range(times):
+        rig.crash = crash = Crash(rig.rng.choice(steps))
+        with crash.scope:
+            async with rig.running():
+                await work(rig, 15, splits=False)
+                await rig.converged(300)
+        rig.crash = Crash()
+        await anyio.sleep(LIFETIME_S)
+    async with rig.running():
+        await rig.converged(300)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_with_crashes_anywhere_no_event_is_settled_too_early(seed: int) -> None:
     @in_virtual_time
@@ -79,16 +93,7 @@ def test_with_crashes_anywhere_no_event_is_settled_too_early(seed: int) -> None:
         rig.service.fate = faulty(rig.rng, share=0.15)
         load(rig)
         async with rig.store:
-            for _ in range(6):
-                rig.crash = crash = Crash(rig.rng.randrange(5, 400))
-                with crash.scope:
-                    async with rig.running():
-                        await work(rig, 15, splits=False)
-                        await rig.converged(300)
-                rig.crash = Crash()
-                await anyio.sleep(LIFETIME_S)
-            async with rig.running():
-                await rig.converged(300)
+            await crashing(rig, 6, range(5, 400))
         rig.assert_never_backwards()
 
     run()
@@ -104,16 +109,7 @@ def test_events_that_are_lost_are_made_up_for_by_the_next_walk(seed: int) -> Non
         rig.service.fate = faulty(rig.rng, share=0.1)
         load(rig)
         async with rig.store:
-            for _ in range(3):
-                rig.crash = crash = Crash(rig.rng.randrange(100, 600))
-                with crash.scope:
-                    async with rig.running():
-                        await work(rig, 15, splits=False)
-                        await rig.converged(300)
-                rig.crash = Crash()
-                await anyio.sleep(LIFETIME_S)
-            async with rig.running():
-                await rig.converged(300)
+            await crashing(rig, 3, range(100, 600))
         rig.assert_never_backwards()
 
     run()
