@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from connectors.azure.blob.config import BlobTargetConfig
 from connectors.azure.blob.containers import Account, Existing, Retention
-from replicator.model import Finding, Marker, Severity
+from connectors.azure.findings import error, note, ok, ownership, placed, warning
+from replicator.model import Finding, Marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Looked:
 
 def findings(looked: Looked, where: str) -> list[Finding]:
     """Called once connected, so what is missing may be created, and what exists may be used."""
-    return [Finding(f.severity, where, f.message, f.fix) for f in _all(looked)]
+    return placed(_all(looked), where)
 
 
 def _all(looked: Looked) -> Iterator[Finding]:
@@ -34,24 +35,24 @@ def _all(looked: Looked) -> Iterator[Finding]:
         (config.marker_container, looked.existing.marker),
     ):
         state = "is missing and will be created" if properties is None else "exists and may be read and written"
-        yield _ok(f"container {name} {state}")
+        yield ok(f"container {name} {state}")
     yield from _immutability(looked)
     yield from _retention(looked.retention)
     yield from _transfer(looked)
-    yield _ownership(looked)
+    yield ownership(looked.config.container, looked.marker, empty=looked.empty)
 
 
 def _account(account: Account, config: BlobTargetConfig) -> Iterator[Finding]:
     if account.kind is None:
-        yield _warning(
+        yield warning(
             "the account may not be asked what it is: with a hierarchical namespace it cannot be a target, and access "
             "tiers are taken for supported",
             "Permit Microsoft.Storage/storageAccounts/blobServices/getInfo/action, or look at the account yourself",
         )
         return
-    yield _ok(f"the account is of kind {account.kind} ({account.sku}), without a hierarchical namespace")
+    yield ok(f"the account is of kind {account.kind} ({account.sku}), without a hierarchical namespace")
     if any(config.tiers.values()) and not account.has_tiers:
-        yield _note(f"accounts of kind {account.kind} have no access tiers, so tiers is left out of account")
+        yield note(f"accounts of kind {account.kind} have no access tiers, so tiers is left out of account")
 
 
 def _immutability(looked: Looked) -> Iterator[Finding]:
@@ -59,70 +60,29 @@ def _immutability(looked: Looked) -> Iterator[Finding]:
     if found is None:
         return
     if found.has_immutability_policy or found.has_legal_hold:
-        yield Finding(
-            Severity.ERROR,
-            "",
+        yield error(
             f"container {looked.config.container} is immutable (a retention policy or a legal hold): what has changed "
             "or is gone at the source could be neither overwritten nor deleted",
             "Name another container, or lift that until the switch",
         )
     elif found.immutable_storage_with_versioning_enabled:
-        yield _note(f"container {looked.config.container} may hold immutable versions, which stay when blobs change")
+        yield note(f"container {looked.config.container} may hold immutable versions, which stay when blobs change")
 
 
 def _retention(retention: Retention | None) -> Iterator[Finding]:
     if retention is None:
-        yield _note(
-            "the service's settings may not be read: whether it keeps what is overwritten or deleted is unknown"
-        )
+        yield note("the service's settings may not be read: whether it keeps what is overwritten or deleted is unknown")
     elif retention.deleted_days is not None:
-        yield _note(f"what is overwritten or deleted is kept, and paid for, for {retention.deleted_days} days")
+        yield note(f"what is overwritten or deleted is kept, and paid for, for {retention.deleted_days} days")
 
 
 def _transfer(looked: Looked) -> Iterator[Finding]:
     if looked.fetches is None:
         return
     if looked.fetches:
-        yield _ok("the account can fetch bytes from URLs; whether it reaches the source shows with the first object")
+        yield ok("the account can fetch bytes from URLs; whether it reaches the source shows with the first object")
     else:
-        yield _warning(
+        yield warning(
             "the account does not fetch bytes from URLs, so they will be streamed through the daemon",
             "Say transfer: stream, or find out why",
         )
-
-
-def _ownership(looked: Looked) -> Finding:
-    """What the target alone can tell; only a run compares it with its state store."""
-    name = looked.config.container
-    if looked.marker is not None and looked.marker.obstacle:
-        return Finding(
-            Severity.ERROR,
-            "",
-            f"container {name} cannot be gone on with: {looked.marker.obstacle}",
-            "Put the config back, or adopt the container with run --adopt; see docs/recovery.md",
-        )
-    if looked.marker is not None:
-        return _note(
-            f"container {name} is claimed by migration {looked.marker.migration} in epoch {looked.marker.epoch}",
-            "A run needs the state store that has claimed it, or --adopt; see docs/recovery.md",
-        )
-    if looked.empty:
-        return _ok(f"container {name} is empty, and no migration has claimed it")
-    return Finding(
-        Severity.ERROR,
-        "",
-        f"container {name} is not empty, and no migration has claimed it",
-        "Name an empty container, or adopt it with run --adopt; see docs/recovery.md",
-    )
-
-
-def _ok(message: str) -> Finding:
-    return Finding(Severity.OK, "", message)
-
-
-def _note(message: str, fix: str = "") -> Finding:
-    return Finding(Severity.NOTE, "", message, fix)
-
-
-def _warning(message: str, fix: str) -> Finding:
-    return Finding(Severity.WARNING, "", message, fix)

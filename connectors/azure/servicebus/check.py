@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from connectors.azure.findings import note, ok, placed, warning
 from connectors.azure.servicebus.config import LONGEST_WINDOW_S, ServiceBusTargetConfig
 from connectors.azure.servicebus.queues import Queue
 from replicator.errors import ConfigurationError
-from replicator.model import Finding, Severity
+from replicator.model import Finding
 
 SHORT_WINDOW_S: Final = 86_400.0
 """A daemon that was down for a night sends again what it did not see confirmed."""
@@ -58,35 +59,35 @@ def require_shape(queue: Queue, config: ServiceBusTargetConfig, where: str) -> N
 
 def findings(looked: Looked, where: str) -> list[Finding]:
     """Called once connected, so what exists has the right shape and may be sent to."""
-    return [Finding(f.severity, where, f.message, f.fix) for f in _all(looked)]
+    return placed(_all(looked), where)
 
 
 def _all(looked: Looked) -> Iterator[Finding]:
     name, queue = looked.config.queue, looked.queue
     if looked.config.drop_order:
-        yield _warning(
+        yield warning(
             "the order of groups is given up (drop_order)",
             "Name a queue with sessions if a consumer relies on order",
         )
     if looked.config.access.plain:
-        yield _note("the connection is not encrypted (UseDevelopmentEmulator=true)")
+        yield note("the connection is not encrypted (UseDevelopmentEmulator=true)")
     if looked.unknown:
-        yield _ok(f"queue {name} may be sent to; it takes messages up to {looked.max_bytes:,} bytes")
-        yield _warning(
+        yield ok(f"queue {name} may be sent to; it takes messages up to {looked.max_bytes:,} bytes")
+        yield warning(
             f"the settings of queue {name} cannot be read ({looked.unknown}), so nothing is said about its sessions, "
             "duplicate detection and time to live",
             "Let the credentials manage the queue while checking (Azure Service Bus Data Owner, or a key with Manage)",
         )
     elif queue is None:
-        yield _ok(f"queue {name} is missing and will be created, {_shape(looked.config.sessions)}")
+        yield ok(f"queue {name} is missing and will be created, {_shape(looked.config.sessions)}")
     else:
-        yield _ok(
+        yield ok(
             f"queue {name} exists and may be sent to, {_shape(queue.sessions)}; it takes messages up to "
             f"{looked.max_bytes:,} bytes"
         )
         yield from _settings(queue, name)
     yield from _sizes(looked)
-    yield _note(
+    yield note(
         f"whoever reads queue {name} gets each message as soon as it is sent",
         "Keep Azure triggers and other consumers off until the switch",
     )
@@ -96,24 +97,24 @@ def _settings(queue: Queue, name: str) -> Iterator[Finding]:
     yield _duplicates(queue, name)
     if queue.time_to_live_s is not None and queue.time_to_live_s < LONGEST_RETENTION.total_seconds():
         fate = "dead-lettered" if queue.dead_letter_expired else "dropped without a trace"
-        yield _warning(
+        yield warning(
             f"messages in queue {name} are {fate} after {timedelta(seconds=queue.time_to_live_s)}, and SQS may keep "
             f"them for {LONGEST_RETENTION.days} days",
             "Raise its default time to live to what the source keeps, and let expired messages be dead-lettered",
         )
     if queue.forward_to is not None:
-        yield _warning(
+        yield warning(
             f"queue {name} forwards everything to {queue.forward_to}, whose own settings were not looked at",
             "Make sure that it has the same sessions and duplicate detection, or name it as the target",
         )
     if queue.partitioned:
-        yield _note(f"queue {name} is partitioned: batches hold messages of one session only, and so may be small")
+        yield note(f"queue {name} is partitioned: batches hold messages of one session only, and so may be small")
     if queue.messages or queue.dead_letters:
-        yield _note(
+        yield note(
             f"queue {name} already holds {queue.messages} messages, and {queue.dead_letters} dead letters of its own",
             "Make sure that they belong to it",
         )
-    yield _ok(
+    yield ok(
         f"a consumer of queue {name} has {queue.lock_s:g} s for a message, renewals aside, and "
         f"{queue.max_delivery_count} attempts before it is dead-lettered there"
     )
@@ -122,27 +123,27 @@ def _settings(queue: Queue, name: str) -> Iterator[Finding]:
 def _duplicates(queue: Queue, name: str) -> Finding:
     window_s = queue.duplicate_window_s
     if window_s is None:
-        return _warning(
+        return warning(
             f"queue {name} does not detect duplicates, so a message that was sent twice arrives twice",
             "Make the queue anew with duplicate detection, which cannot be switched on later, if consumers do not "
             "tell duplicates themselves",
         )
     window = timedelta(seconds=window_s)
     if window_s < SHORT_WINDOW_S:
-        return _warning(
+        return warning(
             f"queue {name} remembers message ids for {window}: what is sent again later, after the daemon was down, "
             "arrives twice",
             f"Raise the window; up to {LONGEST_WINDOW_S / 86_400:g} days are possible",
         )
-    return _ok(f"queue {name} drops messages that are sent again within {window}")
+    return ok(f"queue {name} drops messages that are sent again within {window}")
 
 
 def _sizes(looked: Looked) -> Iterator[Finding]:
     limit = f"messages above {looked.max_bytes:,} bytes"
     if looked.config.claim_check is not None:
-        yield _ok(f"the bodies of {limit} go to container {looked.config.claim_check.container}")
+        yield ok(f"the bodies of {limit} go to container {looked.config.claim_check.container}")
     elif looked.max_bytes <= LARGEST_SOURCE_BYTES:
-        yield _note(
+        yield note(
             f"{limit}, properties included, become dead letters; SQS takes {LARGEST_SOURCE_BYTES:,}",
             "Set oversize: claim_check if there may be such messages, or let a Premium queue take larger ones",
         )
@@ -150,15 +151,3 @@ def _sizes(looked: Looked) -> Iterator[Finding]:
 
 def _shape(sessions: bool) -> str:
     return "with sessions for ordered groups" if sessions else "without sessions"
-
-
-def _ok(message: str) -> Finding:
-    return Finding(Severity.OK, "", message)
-
-
-def _note(message: str, fix: str = "") -> Finding:
-    return Finding(Severity.NOTE, "", message, fix)
-
-
-def _warning(message: str, fix: str) -> Finding:
-    return Finding(Severity.WARNING, "", message, fix)
