@@ -177,10 +177,13 @@ class Listed:
 
 
 class Mode(StrEnum):
-    """What a pipeline is for. COPY: everything once, then it ends. ASYNC: copied and followed."""
+    """What a pipeline is for. COPY: everything once, then it ends. ASYNC: copied and followed, changes of a key
+    coalesced. SYNC: as ASYNC, but every change is applied, in order.
+    """
 
     COPY = "copy"
     ASYNC = "async"
+    SYNC = "sync"
 
 
 class Phase(StrEnum):
@@ -273,6 +276,21 @@ class DeadLetterSummary:
     count: int = 0
     oldest_commit: datetime | None = None
     copied_row: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that an operator did, for the audit log. `detail` holds neither secrets nor bodies.
+
+    `pipeline` is empty where all are concerned; `place` orders them, 0 for one that is not stored yet.
+    """
+
+    at: datetime
+    actor: str
+    name: str
+    pipeline: str = ""
+    detail: str = ""
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)

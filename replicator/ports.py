@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from replicator.clocks import ServiceClock
 from replicator.model import (
+    Action,
     Batch,
     Change,
     Checkpoint,
@@ -205,7 +206,7 @@ class StateStore(Protocol):
         """Replaces what is remembered of the pipeline."""
 
     async def begin_epoch(self, pipeline: str, state: PipelineState) -> None:
-        """Saves the state and forgets every checkpoint and dead letter of the pipeline, in one step."""
+        """Saves the state and forgets every checkpoint, dead letter and note of the pipeline, in one step."""
 
     async def load_checkpoints(self, pipeline: str) -> list[Checkpoint]:
         """All partitions ever saved and not forgotten."""
@@ -215,6 +216,18 @@ class StateStore(Protocol):
 
     async def forget_partitions(self, pipeline: str, partitions: Sequence[str]) -> None:
         """Drops checkpoints that nothing refers to any more."""
+
+    async def load_note(self, pipeline: str, name: str) -> str | None:
+        """What a part of the engine has written down under this name, None when it has not."""
+
+    async def save_note(self, pipeline: str, name: str, text: str) -> None:
+        """Replaces a note. Whoever writes it bounds its size."""
+
+    async def add_action(self, action: Action) -> None:
+        """Appends to the audit log."""
+
+    async def actions(self, limit: int = 1000, after: int = 0) -> list[Action]:
+        """The audit log, oldest first, behind the place `after`."""
 
     async def add_dead_letters(self, pipeline: str, partition: str, rejections: Sequence[Rejection]) -> None:
         """Records rejections; one for a key that has one already replaces it and counts up."""

@@ -1,30 +1,23 @@
-"""The HTTP interface of a daemon: health, metrics, status, dead letters."""
+"""The HTTP interface of a daemon. What belongs to one topic is a router in a module of its own."""
 
-from collections.abc import Sequence
-from typing import Annotated, Protocol
+from typing import Protocol
 
-from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
+from replicator.api import audit, dead_letters
+from replicator.api.access import Access
 from replicator.config.models import MigrationConfig
-from replicator.errors import ConfigurationError, LeaseLostError
-from replicator.model import DeadLetter, Retried
+from replicator.engine.daemon import Daemon
 from replicator.status import MigrationStatus, PipelineStatus
-
-MOST_LETTERS = 1000
-"""Dead letters in one answer, or taken up again by one request."""
 
 
 class Running(Protocol):
-    """What the interface needs of a daemon; see `replicator.engine.daemon.Daemon`."""
+    """What the interface needs of every daemon; see `replicator.engine.daemon.Daemon`."""
 
     config: MigrationConfig
     statuses: dict[str, PipelineStatus]
-
-    async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]: ...
-
-    async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried: ...
 
 
 class Readiness(BaseModel):
@@ -34,24 +27,15 @@ class Readiness(BaseModel):
     problems: dict[str, list[str]]
 
 
-class Letters(BaseModel):
-    """One page of dead letters. `next` is what `after` must be for the page behind it, null on the last one."""
-
-    dead_letters: list[DeadLetter]
-    next: str | None
-
-
-class Retry(BaseModel):
-    """Which dead letters to take up again."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    pipeline: str = Field(max_length=63)
-    keys: list[str] = Field(min_length=1, max_length=MOST_LETTERS, description="As listed.")
+def interface(daemon: Daemon) -> FastAPI:
+    """All there is."""
+    access = Access(daemon.config.http.token)
+    routers = [dead_letters.router(daemon, access), audit.router(daemon, access)]
+    return create_app(daemon, daemon.metrics.registry, *routers)
 
 
-def create_app(daemon: Running, registry: CollectorRegistry) -> FastAPI:
-    """The application; nothing in it blocks or changes the daemon but `retry`."""
+def create_app(daemon: Running, registry: CollectorRegistry, *routers: APIRouter) -> FastAPI:
+    """The application: health, metrics, status and these. Nothing of its own blocks or changes the daemon."""
     app = FastAPI(title="replicator", docs_url=None, redoc_url=None)
 
     @app.get("/healthz", summary="200 while the process is alive")
@@ -74,32 +58,6 @@ def create_app(daemon: Running, registry: CollectorRegistry) -> FastAPI:
     async def status() -> MigrationStatus:
         return MigrationStatus(migration=daemon.config.migration, pipelines=daemon.statuses)
 
-    _add_dead_letters(app, daemon)
+    for router in routers:
+        app.include_router(router)
     return app
-
-
-def _add_dead_letters(app: FastAPI, daemon: Running) -> None:
-    def require(pipeline: str | None) -> None:
-        if pipeline is not None and pipeline not in daemon.config.pipelines:
-            raise HTTPException(404, f"there is no pipeline {pipeline}")
-
-    @app.get("/v1/dead-letters", summary="Changes that could not be applied, oldest first")
-    async def listing(
-        pipeline: str | None = None,
-        limit: Annotated[int, Query(ge=1, le=MOST_LETTERS)] = MOST_LETTERS,
-        after: str | None = None,
-    ) -> Letters:
-        require(pipeline)
-        try:
-            page = await daemon.dead_letters(pipeline, limit, after)
-        except ValueError as error:
-            raise HTTPException(422, f"after: {error}") from error
-        return Letters(dead_letters=page, next=page[-1].place if len(page) == limit else None)
-
-    @app.post("/v1/dead-letters/retry", summary="Take dead letters up again, from the source as it is now")
-    async def retry(request: Retry) -> Retried:
-        require(request.pipeline)
-        try:
-            return await daemon.retry(request.pipeline, request.keys)
-        except (ConfigurationError, LeaseLostError) as error:
-            raise HTTPException(409, str(error)) from error

@@ -1,7 +1,9 @@
 """Calls to a running daemon."""
 
+import getpass
 import ipaddress
 import json
+import os
 import re
 from http.client import HTTPException
 from typing import Any
@@ -9,9 +11,12 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
+from replicator.api import ACTOR_HEADER
 from replicator.errors import ConfigurationError
 
 ADDRESS = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+)(:\d+)?(/\S*)?$")
+
+TOKEN_VARIABLE = "REPLICATOR_TOKEN"  # noqa: S105 — its name
 
 TIMEOUT_S = 30.0
 """Everything is answered at once but the retry of dead letters."""
@@ -25,13 +30,28 @@ def call(url: str, path: str, member: str, body: object = None, timeout_s: float
     if not ADDRESS.match(url):
         raise ConfigurationError("--url", f"{url} is no http address", "Give http://host:port")
     data = None if body is None else json.dumps(body).encode()
-    request = Request(url.rstrip("/") + path, data=data, headers={"Content-Type": "application/json"})  # noqa: S310
+    request = Request(url.rstrip("/") + path, data=data, headers=_headers())  # noqa: S310
     answer = _answer(url, request, timeout_s)
     if not isinstance(answer, dict) or member not in answer:
         raise ConfigurationError(
             "--url", f"what answers at {url} is not replicator", "Give the address that the daemon logs when it starts"
         )
     return answer
+
+
+def _headers() -> dict[str, str]:
+    """The token comes from the environment only: a command line is there for everybody to see."""
+    token = os.environ.get(TOKEN_VARIABLE)
+    authorization = {"Authorization": f"Bearer {token}"} if token else {}
+    return {"Content-Type": "application/json", ACTOR_HEADER: _user(), **authorization}
+
+
+def _user() -> str:
+    """A container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"user {os.getuid()}"
 
 
 def _answer(url: str, request: Request, timeout_s: float) -> object:

@@ -11,7 +11,7 @@ import anyio
 import structlog
 
 from connectors import registry
-from replicator.api.app import create_app
+from replicator.api.app import interface
 from replicator.api.server import bind, serve, url_of
 from replicator.cli import ending
 from replicator.cli.ending import Exit
@@ -45,7 +45,7 @@ async def _run(config: MigrationConfig, listening: socket.socket, *, adopt: bool
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:  # before anything that takes time
         async with SqliteStore(config.state.path) as store:
             daemon = Daemon(config, registry(), store, metrics, adopt=adopt)
-            app = create_app(daemon, metrics.registry)
+            app = interface(daemon)
             async with anyio.create_task_group() as services:
                 services.start_soon(serve, app, listening)
                 services.start_soon(_obey, signals, daemon)

@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    SecretStr,
     WithJsonSchema,
     model_validator,
 )
@@ -145,6 +146,12 @@ class HttpConfig(Frozen):
     listen: Annotated[str, Form(r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):\d{1,5}$", "must be host:port")] = Field(
         default="127.0.0.1:8080",
         description="Address and port for health, metrics and status. Port 0 takes a free one.",
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Bearer token of whoever may change something, 16 characters at least. Default: none, and such "
+        "calls are accepted from the daemon's own machine only.",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import structlog
 
-from replicator.clocks import elapsed_s
+from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.lease import DaemonLease
@@ -16,7 +16,7 @@ from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline, PipelineOptions
 from replicator.engine.status import Measured, Observer
 from replicator.errors import ConfigurationError
-from replicator.model import DeadLetter, Mode, Phase, Retried
+from replicator.model import Action, DeadLetter, Mode, Phase, Retried
 from replicator.ports import StateStore
 from replicator.registry import Registry, SourceContext, TargetContext
 from replicator.status import PipelineStatus
@@ -91,6 +91,15 @@ class Daemon:
         if pipeline not in self._pipelines:
             raise ConfigurationError(f"pipelines.{pipeline}", "has not begun yet", "Wait until the status shows it")
         return await self._pipelines[pipeline].retry(keys)
+
+    async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:
+        """Notes what an operator does in the audit log, before it is done. Raises LeaseLostError."""
+        structlog.get_logger().info("operator action", actor=actor, action=name, pipeline=pipeline, detail=detail)
+        await self._store.add_action(Action(utc_now(), actor, name, pipeline, detail))
+
+    async def actions(self, limit: int, after: int) -> list[Action]:
+        """The audit log; see `StateStore.actions`."""
+        return await self._store.actions(limit, after)
 
     async def _begin(self, stack: AsyncExitStack) -> None:
         """Looks at everything first and writes only when every pipeline may begin."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from replicator.model import Checkpoint, CopyStage, DeadLetter, Mode, Partition, Phase, PipelineState
+from replicator.model import Action, Checkpoint, CopyStage, DeadLetter, Mode, Partition, Phase, PipelineState
 
 Row = sqlite3.Row
 
@@ -69,6 +69,17 @@ def read_dead_letter(row: Row) -> DeadLetter:
         last_seen=datetime.fromisoformat(row["last_seen"]),
         count=row["count"],
     )
+
+
+def action_row(action: Action) -> tuple[object, ...]:
+    """The columns of an action but for its place."""
+    return (text(action.at), action.actor, action.name, action.pipeline, action.detail)
+
+
+def read_action(row: Row) -> Action:
+    """A row of the table `actions`."""
+    at = datetime.fromisoformat(row["at"])
+    return Action(at, row["actor"], row["name"], row["pipeline"], row["detail"], row["place"])
 
 
 def place_columns(place: str) -> tuple[str, str, str]:

@@ -17,12 +17,14 @@ import anyio.to_thread
 
 from replicator.clocks import utc_now
 from replicator.errors import ConfigurationError
-from replicator.model import Checkpoint, DeadLetter, DeadLetterSummary, PipelineState, Rejection
+from replicator.model import Action, Checkpoint, DeadLetter, DeadLetterSummary, PipelineState, Rejection
 from replicator.state.lease import Lease
 from replicator.state.rows import (
+    action_row,
     checkpoint_row,
     instant,
     place_columns,
+    read_action,
     read_checkpoint,
     read_dead_letter,
     read_state,
@@ -32,10 +34,13 @@ from replicator.state.rows import (
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-UPGRADES = {1: "ALTER TABLE checkpoints ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0"}
-"""What makes a file of each older version one of the next."""
+UPGRADES = {
+    1: "ALTER TABLE checkpoints ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0",
+    2: "ALTER TABLE dead_letters ADD COLUMN payload TEXT",
+}
+"""What makes a file of each older version one of the next, beside the tables that are new."""
 
 BUSY_S = 10.0
 """How long another process may hold the file up."""
@@ -53,8 +58,14 @@ CREATE TABLE IF NOT EXISTS checkpoints (
     PRIMARY KEY (pipeline, partition));
 CREATE TABLE IF NOT EXISTS dead_letters (
     pipeline TEXT NOT NULL, partition TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL, committed_at TEXT,
-    first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (pipeline, key));
+    first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, count INTEGER NOT NULL, payload TEXT,
+    PRIMARY KEY (pipeline, key));
 CREATE INDEX IF NOT EXISTS dead_letters_by_age ON dead_letters (first_seen, pipeline, key);
+CREATE TABLE IF NOT EXISTS notes (
+    pipeline TEXT NOT NULL, name TEXT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (pipeline, name));
+CREATE TABLE IF NOT EXISTS actions (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, actor TEXT NOT NULL, name TEXT NOT NULL,
+    pipeline TEXT NOT NULL, detail TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS lease (
     only INTEGER PRIMARY KEY CHECK (only = 1), owner TEXT NOT NULL, boot TEXT NOT NULL, ends_at REAL NOT NULL,
     duration_s REAL NOT NULL, serial INTEGER NOT NULL);
@@ -100,6 +111,7 @@ class SqliteStore:
         def begin(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM checkpoints WHERE pipeline = ?", (pipeline,))
             db.execute("DELETE FROM dead_letters WHERE pipeline = ?", (pipeline,))
+            db.execute("DELETE FROM notes WHERE pipeline = ?", (pipeline,))
             _save_state(db, pipeline, state)
 
         await self._save(begin)
@@ -119,10 +131,26 @@ class SqliteStore:
         sql = "DELETE FROM checkpoints WHERE pipeline = ? AND partition = ?"
         await self._save(lambda db: db.executemany(sql, rows))
 
+    async def load_note(self, pipeline: str, name: str) -> str | None:
+        row = await self._row("SELECT note FROM notes WHERE pipeline = ? AND name = ?", pipeline, name)
+        return None if row is None else str(row[0])
+
+    async def save_note(self, pipeline: str, name: str, text: str) -> None:
+        row = (pipeline, name, text)
+        await self._save(lambda db: db.execute("INSERT OR REPLACE INTO notes VALUES (?,?,?)", row))
+
+    async def add_action(self, action: Action) -> None:
+        row = action_row(action)
+        await self._save(lambda db: db.execute("INSERT INTO actions VALUES (NULL,?,?,?,?,?)", row))
+
+    async def actions(self, limit: int = 1000, after: int = 0) -> list[Action]:
+        sql = "SELECT * FROM actions WHERE place > ? ORDER BY place LIMIT ?"
+        return [read_action(row) for row in await self._rows(sql, after, limit)]
+
     async def add_dead_letters(self, pipeline: str, partition: str, rejections: Sequence[Rejection]) -> None:
         now = utc_now().isoformat()
         rows = [(pipeline, partition, r.key, r.reason, text(r.committed_at), now, now) for r in rejections]
-        sql = """INSERT INTO dead_letters VALUES (?,?,?,?,?,?,?,1) ON CONFLICT DO UPDATE SET
+        sql = """INSERT INTO dead_letters VALUES (?,?,?,?,?,?,?,1,NULL) ON CONFLICT DO UPDATE SET
             partition = excluded.partition, reason = excluded.reason, last_seen = excluded.last_seen,
             count = count + 1, committed_at = MIN(committed_at, excluded.committed_at)"""
         await self._save(lambda db: db.executemany(sql, rows))

@@ -6,6 +6,7 @@ with `async with`; each call of that function opens the *same* state anew, as an
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -17,6 +18,7 @@ import pytest
 from replicator.clocks import elapsed_s
 from replicator.errors import LeaseLostError
 from replicator.model import (
+    Action,
     Checkpoint,
     CopyStage,
     DeadLetterSummary,
@@ -159,14 +161,39 @@ async def test_a_new_epoch_forgets_everything_of_this_pipeline_only(opened: Open
     for pipeline in ("orders", "customers"):
         await store.save_checkpoints(pipeline, CHECKPOINTS)
         await store.add_dead_letters(pipeline, "a", [Rejection("k", "too large")])
+        await store.save_note(pipeline, "verification", "half")
     state = PipelineState(epoch=2, repairing=True)
     await store.begin_epoch("orders", state)
     async with opened() as again:
         assert await again.load_pipeline("orders") == state
         assert await again.load_checkpoints("orders") == []
         assert await again.dead_letters("orders") == []
+        assert await again.load_note("orders", "verification") is None
+        assert await again.load_note("customers", "verification") == "half"
         assert len(await again.load_checkpoints("customers")) == 2
         assert len(await again.dead_letters("customers")) == 1
+
+
+async def test_a_note_survives_reopening_and_replaces_the_one_before(opened: Open, store: StateStore) -> None:
+    assert await store.load_note("orders", "verification") is None
+    for text in ("half", "all"):
+        await store.save_note("orders", "verification", text)
+    await store.save_note("orders", "foreign", "none")
+    async with opened() as again:
+        assert await again.load_note("orders", "verification") == "all"
+        assert await again.load_note("orders", "foreign") == "none"
+        assert await again.load_note("customers", "verification") is None
+
+
+async def test_the_audit_log_is_read_page_by_page_oldest_first(opened: Open, store: StateStore) -> None:
+    done = [Action(T0 + timedelta(seconds=-n), f"actor-{n}", "pause", "orders", "why") for n in range(3)]
+    for action in done:
+        await store.add_action(action)
+    async with opened() as again:
+        first, second = await again.actions(limit=2)
+        (third,) = await again.actions(after=second.place)
+        assert await again.actions(after=third.place) == []
+    assert [replace(found, place=0) for found in (first, second, third)] == done
 
 
 async def test_a_dead_letter_of_a_key_is_counted_up_and_keeps_its_beginning(opened: Open, store: StateStore) -> None:
@@ -322,6 +349,8 @@ CHANGES: dict[str, Callable[[StateStore], Awaitable[object]]] = {
     "begin_epoch": lambda s: s.begin_epoch("orders", PipelineState(epoch=4)),
     "save_checkpoints": lambda s: s.save_checkpoints("orders", [Checkpoint(CHECKPOINTS[0].partition, "stale")]),
     "forget_partitions": lambda s: s.forget_partitions("orders", ["a", "b"]),
+    "save_note": lambda s: s.save_note("orders", "verification", "stale"),
+    "add_action": lambda s: s.add_action(Action(T0, "stale", "pause")),
     "add_dead_letters": lambda s: s.add_dead_letters("orders", "p", [LETTER]),
     "resolve_dead_letters": _resolve_all,
 }
@@ -329,7 +358,8 @@ CHANGES: dict[str, Callable[[StateStore], Awaitable[object]]] = {
 
 async def everything(store: StateStore) -> tuple[object, ...]:
     checkpoints = sorted(await store.load_checkpoints("orders"), key=lambda c: c.partition.id)
-    return await store.load_pipeline("orders"), checkpoints, await store.dead_letters("orders")
+    noted = await store.load_note("orders", "verification"), await store.actions()
+    return await store.load_pipeline("orders"), checkpoints, await store.dead_letters("orders"), noted
 
 
 async def filled(store: StateStore) -> tuple[object, ...]:

@@ -12,6 +12,8 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from prometheus_client import CollectorRegistry
 
+from replicator.api import dead_letters
+from replicator.api.access import Access
 from replicator.api.app import create_app
 from replicator.api.server import bind, serve, url_of
 from replicator.cli import main
@@ -39,6 +41,7 @@ class LetterDaemon:
     refuses: Callable[[str], bool] = lambda _: False
     failed: Callable[[], bool] = lambda: False
     asked: list[list[str]] = field(default_factory=list)
+    recorded: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]:
         return await self.store.dead_letters(pipeline, limit, after)
@@ -52,6 +55,9 @@ class LetterDaemon:
         await self.store.add_dead_letters(pipeline, "retry", [Rejection(key, "still no") for key in refused])
         resolved = await self.store.resolve_dead_letters(letters)
         return Retried(resolved, len(letters) - resolved, tuple(k for k in keys if k not in {d.key for d in letters}))
+
+    async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:
+        self.recorded.append((name, pipeline, detail))
 
 
 @dataclass
@@ -104,6 +110,7 @@ async def _serving(folder: Path) -> AsyncIterator[tuple[LetterDaemon, str]]:
     with bind("127.0.0.1:0") as listening:
         async with SqliteStore(folder / "state.sqlite") as store, anyio.create_task_group() as tasks:
             daemon = LetterDaemon(store)
-            tasks.start_soon(serve, create_app(daemon, CollectorRegistry()), listening)
+            routes = dead_letters.router(daemon, Access(None))
+            tasks.start_soon(serve, create_app(daemon, CollectorRegistry(), routes), listening)
             yield daemon, url_of(listening)
             tasks.cancel_scope.cancel()

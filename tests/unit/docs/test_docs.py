@@ -17,7 +17,7 @@ from connectors.aws.s3.check_queue import permits_senders
 from connectors.aws.s3.coverage import missing_kinds
 from replicator.config.loading import json_schema, parse_config
 
-ENVIRONMENT = {"COSMOS_KEY": "c2VjcmV0"}
+ENVIRONMENT = {"COSMOS_KEY": "c2VjcmV0", "REPLICATOR_TOKEN": "sixteen characters"}
 
 TARGETS = set(re.findall(r"^([a-z]+):", text("Makefile"), flags=re.MULTILINE))
 

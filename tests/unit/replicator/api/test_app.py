@@ -9,6 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from fakes.statuses import FINE, but
+from replicator.api import dead_letters
+from replicator.api.access import Access
 from replicator.api.app import create_app
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
 from replicator.errors import ConfigurationError, LeaseLostError, ReplicatorError
@@ -34,13 +36,17 @@ class Refusing:
     async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried:
         raise self.error
 
+    async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:
+        pass
+
 
 @pytest.mark.parametrize(
     "error",
     [ConfigurationError("pipelines.orders", "is being stopped", "Try again"), LeaseLostError("another daemon has it")],
 )
 async def test_a_daemon_that_may_not_write_answers_a_retry_with_its_reason(error: ReplicatorError) -> None:
-    app = create_app(Refusing(error), CollectorRegistry())
+    routes = dead_letters.router(Refusing(error), Access(None))
+    app = create_app(Refusing(error), CollectorRegistry(), routes)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daemon") as client:
         answer = await client.post("/v1/dead-letters/retry", json={"pipeline": "orders", "keys": ["k"]})
     assert answer.status_code == 409

@@ -105,6 +105,7 @@ def run_until(
 
     monkeypatch.setattr(run_module, "_run", ending)
     monkeypatch.setenv("COSMOS_KEY", "c2VjcmV0")
+    monkeypatch.setenv("REPLICATOR_TOKEN", "sixteen characters")
     config = yaml.safe_load(text("docs/config.example.yaml"))
     path = folder / "migration.yaml"
     path.write_text(yaml.safe_dump({**config, "http": {"listen": "127.0.0.1:0"}, "log": {"format": log_format}}))

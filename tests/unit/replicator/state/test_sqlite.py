@@ -13,7 +13,7 @@ import pytest
 from fakes.stores import InlineStore
 from fakes.virtual import in_virtual_time
 from replicator.errors import ConfigurationError
-from replicator.model import Checkpoint, Partition
+from replicator.model import Checkpoint, Partition, Rejection
 from replicator.state import sqlite
 from replicator.state.lease import Lease
 from replicator.state.sqlite import SCHEMA, SCHEMA_VERSION, SqliteStore, copy_state
@@ -191,8 +191,11 @@ async def test_a_file_of_the_version_before_is_taken_up(tmp_path: Path) -> None:
         await store.save_checkpoints("orders", [checkpoint])
     with closing(sqlite3.connect(path)) as db:
         db.execute("ALTER TABLE checkpoints DROP COLUMN bytes")
+        db.execute("ALTER TABLE dead_letters DROP COLUMN payload")
         db.execute("PRAGMA user_version = 1")
     async with SqliteStore(path) as store:
         assert await store.load_checkpoints("orders") == [checkpoint]
         await store.save_checkpoints("orders", [replace(checkpoint, bytes=9)])
         assert await store.load_checkpoints("orders") == [replace(checkpoint, bytes=9)]
+        await store.add_dead_letters("orders", "scan-0", [Rejection("k", "too large")])
+        assert (await store.dead_letter_summary("orders")).count == 1
