@@ -6,7 +6,7 @@ never "good". No member changes its meaning.
 """
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
@@ -37,6 +37,7 @@ class Stage(Part):
     begins_in_s: float
     epoch: int
     failure: str
+    paused: bool = False
 
 
 class Progress(Part):
@@ -90,9 +91,43 @@ class QueueDepth(Part):
         return self.visible + self.in_flight + self.delayed
 
 
+class VerificationStatus(Part):
+    """What comparing both sides has found. Instants are by the source's clock.
+
+    `compared` of `total` records of the round that is `running`; `began_at` and `ended_at` are of the last round that
+    came to its end, with the `differences` and the `unsettled` records, of which nothing can be said, that it left.
+    """
+
+    running: bool
+    compared: int
+    total: int | None
+    eta_s: float | None
+    began_at: Instant | None
+    ended_at: Instant | None
+    differences: int
+    unsettled: int
+
+
+class ForeignStatus(Part):
+    """What of the target is not of our making. `scanned_at` is when the last complete scan began."""
+
+    scanned_at: Instant | None
+    found: int
+
+
+class SyncStatus(Part):
+    """Of a pipeline in mode sync: `in_sync`, since when, or else `catching_up`, and why."""
+
+    state: Literal["in_sync", "catching_up"]
+    since: Instant
+    reason: str
+
+
 class Health(Part):
     """What is under way, and what is wrong.
 
+    `throttled_at` is when the target last refused a request as one too many, by the daemon's clock. `verification`,
+    `foreign` and `sync` are None where nothing is known.
     `problems` is why this pipeline needs somebody's attention, in words; empty when it does not. The daemon says it:
     whoever reads the status may not know all that there is to be judged.
     """
@@ -104,6 +139,10 @@ class Health(Part):
     degraded: dict[str, str]
     problems: list[str]
     queue: QueueDepth | None = None
+    verification: VerificationStatus | None = None
+    foreign: ForeignStatus | None = None
+    sync: SyncStatus | None = None
+    throttled_at: Instant | None = None
 
 
 class PipelineStatus(Health, Times, Progress, Stage):

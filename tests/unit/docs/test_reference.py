@@ -21,7 +21,7 @@ from replicator.config.loading import json_schema, parse_config
 from replicator.engine.daemon import Daemon
 from replicator.model import DeadLetter, Retried
 from replicator.state.sqlite import SqliteStore
-from replicator.status import PipelineStatus, QueueDepth
+from replicator.status import ForeignStatus, PipelineStatus, QueueDepth, SyncStatus, VerificationStatus
 from replicator.telemetry import Metrics
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -222,7 +222,8 @@ async def test_every_route_has_its_section_and_no_other_is_there() -> None:
 
 def test_every_member_of_the_status_is_documented() -> None:
     documented = {q for row in rows(sections("docs/http.md")["GET /v1/status"]) for q in quoted(row[0])}
-    assert documented == {*PipelineStatus.model_fields, *QueueDepth.model_fields}
+    parts = (PipelineStatus, QueueDepth, VerificationStatus, ForeignStatus, SyncStatus)
+    assert documented == {name for part in parts for name in part.model_fields}
 
 
 def test_every_member_of_a_dead_letter_is_shown() -> None:

@@ -70,12 +70,12 @@ async def test_the_status_is_spelled_as_ever(moment: datetime | None, spelled: s
         answer = await client.get("/v1/status")
     assert answer.text == (
         '{"migration":"shop","pipelines":{"orders":{"name":"orders","phase":"following","copy_stage":"swept",'
-        '"repairing":false,"begins_in_s":0.0,"epoch":1,"failure":"","copied":5,"copy_total":5,"copied_per_s":0.0,'
+        '"repairing":false,"begins_in_s":0.0,"epoch":1,"failure":"","paused":false,"copied":5,"copy_total":5,"copied_per_s":0.0,'
         '"copy_eta_s":0.0,"read":9,"applied":9,"coalesced":0,"rejected":0,"late":0,"applied_per_s":1.5,'
         '"copied_bytes":null,"copy_total_bytes":null,"relisted":null,'
         f'"replicated_through":{spelled},"lag_s":1.21,"stream_lag_s":1.2,"retention_headroom_s":null,"proven_through":null,'
         '"partitions":{},"dead_letters":0,"suspect_keys":0,"concurrency":1,"degraded":{"target":"busy"},'
-        '"problems":["busy"],"queue":null}}}'
+        '"problems":["busy"],"queue":null,"verification":null,"foreign":null,"sync":null,"throttled_at":null}}}'
     )
 
 
