@@ -13,12 +13,14 @@ from replicator.model import (
     ABSENT,
     EVERYBODYS,
     Change,
+    Foreign,
     GuardedResult,
     Listed,
     Marker,
     Observed,
     R,
     Rule,
+    Watched,
 )
 
 
@@ -99,6 +101,15 @@ class PassingTarget(Generic[R]):
         """Nothing is held."""
         for page in tuple[Listed, ...]():
             yield page
+
+    async def watch(self, position: str | None) -> AsyncGenerator[Watched, None]:
+        """Whoever else sends to the queue may do so."""
+        for page in tuple[Watched, ...]():
+            yield page
+
+    async def still_foreign(self, records: Sequence[Foreign]) -> list[Foreign]:
+        """None ever was."""
+        return []
 
     async def remove_foreign(self, handles: Sequence[str]) -> None:
         """Nothing is held."""

@@ -176,6 +176,27 @@ class Listed:
     leftovers: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A record at the target that is not of our making, or was changed since: its `name` for people, the key where it
+    has one, and a handle by which the target finds it again.
+    """
+
+    name: str
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A page of what was written to a target: how many records were looked at, which of them are foreign, and where to
+    go on.
+    """
+
+    records: int
+    foreign: tuple[Foreign, ...]
+    position: str
+
+
 class Mode(StrEnum):
     """What a pipeline is for. COPY: everything once, then it ends. ASYNC: copied and followed, changes of a key
     coalesced. SYNC: as ASYNC, but every change is applied, in order.

@@ -21,6 +21,7 @@ from replicator.model import (
     DeadLetterSummary,
     Depth,
     Finding,
+    Foreign,
     GuardedResult,
     Listed,
     Marker,
@@ -31,6 +32,7 @@ from replicator.model import (
     Resume,
     Rule,
     Size,
+    Watched,
 )
 
 R = TypeVar("R")
@@ -161,6 +163,14 @@ class Target(Protocol[R]):
 
     def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
         """Pages through everything held, resuming after `position`."""
+
+    def watch(self, position: str | None) -> AsyncGenerator[Watched, None]:
+        """Pages through what was written since `position`, by whomever, and ends when it has reached the present; by a
+        target that keeps no log, through everything. Deletions do not show.
+        """
+
+    async def still_foreign(self, records: Sequence[Foreign]) -> list[Foreign]:
+        """Those of these that are there, and still not ours."""
 
     async def remove_foreign(self, handles: Sequence[str]) -> None:
         """Removes foreign entries or leftovers, on the condition that they have not changed since they were listed."""

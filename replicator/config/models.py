@@ -221,6 +221,12 @@ class PipelineConfig(Frozen):
     discover_interval_s: float = Field(
         default=15.0, gt=0, le=600, description="How often the source's partitions are listed, in seconds."
     )
+    watch_interval_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=86400,
+        description="How often the target is scanned for records that replicator did not write, in seconds.",
+    )
     source: SourceConfig = Field(description="Where changes come from.")
     target: TargetConfig = Field(description="Where changes go.")
 

@@ -239,6 +239,7 @@ def _options(config: PipelineConfig, limits: LimitsConfig) -> PipelineOptions:
         lifetime_s=limits.request_lifetime_s,
         beat_s=limits.marker_interval_s,
         discover_s=config.discover_interval_s,
+        watch_s=config.watch_interval_s,
         most_batches=limits.max_batches,
         mode=Mode(config.mode),
         remove_foreign=config.target.foreign == "remove",

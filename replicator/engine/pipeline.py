@@ -23,6 +23,7 @@ from replicator.engine.reconciling import Reconciler
 from replicator.engine.relisting import Relisting
 from replicator.engine.standing import Standing
 from replicator.engine.walking import Walk
+from replicator.engine.watching import Watching
 from replicator.errors import ConfigurationError, PositionLostError
 from replicator.model import Batch, Checkpoint, CopyStage, Mode, Phase, PipelineState, R, Retried, Rule
 from replicator.ports import Source, StateStore, Target
@@ -42,13 +43,15 @@ class PipelineOptions:
     """What a pipeline is told by its config.
 
     `lifetime_s`: how late a request may take effect. `beat_s`: how often the marker moves on. `discover_s`: how often
-    partitions are listed. `most_batches`: batches in memory at once, half of them for copying.
+    partitions are listed, `watch_s`: how often the target is scanned for foreign records. `most_batches`: batches in
+    memory at once, half of them for copying.
     """
 
     lifetime_s: float
     beat_s: float
     discover_s: float
     most_batches: int
+    watch_s: float = 60.0
     mode: Mode = Mode.ASYNC
     remove_foreign: bool = False
 
@@ -122,6 +125,14 @@ class Pipeline(Generic[R]):
             lineage=self.lineage,
             start=self._start,
             interval_s=options.discover_s,
+            telemetry=telemetry,
+        )
+        self.watching = Watching(
+            pipeline=name,
+            target=target,
+            store=store,
+            standing=self._standing,
+            interval_s=options.watch_s,
             telemetry=telemetry,
         )
 
@@ -215,6 +226,7 @@ class Pipeline(Generic[R]):
         self.lineage.load(checkpoints, listed_before=self.state.copy_started_at is not None)
         self._walk.checkpoints.update((c.partition.id, c) for c in checkpoints if c.partition.bounded)
         self._applier.has_dead_letters = (await self._store.dead_letter_summary(self.name)).count > 0
+        await self.watching.take_up()
 
     @property
     def _overlaps(self) -> bool:
@@ -251,6 +263,7 @@ class Pipeline(Generic[R]):
             await self._standing.update(copy_started_at=self.source.clock.earliest())
         if follows:
             readers.start_soon(self.following.run)
+            readers.start_soon(self.watching.run)
         readers.start_soon(self._work_through)
         readers.start_soon(self._tick)
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from replicator.clocks import elapsed_s
 from replicator.engine.pipeline import Pipeline
 from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Depth, Phase, PipelineState, R, Size
-from replicator.status import Health, PipelineStatus, Progress, QueueDepth, Stage, Times
+from replicator.status import ForeignStatus, Health, PipelineStatus, Progress, QueueDepth, Stage, Times
 from replicator.telemetry import Metrics
 from replicator.wording import counted
 
@@ -124,7 +124,7 @@ class Observer:
         )
 
     def _health(self, state: PipelineState, dead_letters: DeadLetterSummary, depth: Depth | None) -> Health:
-        pipeline = self._pipeline
+        pipeline, foreign = self._pipeline, self._pipeline.watching.status
         degraded = {name: side.message for name, side in pipeline.telemetry.sides.items() if side.degraded}
         return Health(
             partitions=count_partitions(pipeline.partitions),
@@ -132,8 +132,9 @@ class Observer:
             suspect_keys=len(pipeline.delivery.suspects),
             concurrency=pipeline.delivery.concurrency,
             degraded=degraded,
-            problems=problems(state, degraded, dead_letters.count),
+            problems=problems(state, degraded, dead_letters.count, foreign.found if foreign else 0),
             queue=None if depth is None else QueueDepth(**asdict(depth)),
+            foreign=foreign,
         )
 
     def _headroom_s(self, state: PipelineState, now: datetime, depth: Depth | None) -> float | None:
@@ -163,6 +164,7 @@ class Observer:
         metrics.proven_through.labels(name).set(proven.timestamp() if proven else math.nan)
         if status.queue is not None:
             self._publish_queue(name, status.queue)
+        self._publish_foreign(name, status.foreign)
         metrics.dead_letters.labels(name).set(status.dead_letters)
         metrics.suspect_keys.labels(name).set(status.suspect_keys)
         metrics.target_concurrency.labels(name).set(status.concurrency)
@@ -170,6 +172,11 @@ class Observer:
             metrics.phase.labels(name, phase.value).set(phase.value == status.phase)
         for state, count in status.partitions.items():
             metrics.partitions.labels(name, state).set(count)
+
+    def _publish_foreign(self, name: str, foreign: ForeignStatus | None) -> None:
+        self._metrics.foreign_records.labels(name).set(foreign.found if foreign else math.nan)
+        at = foreign.scanned_at if foreign else None
+        self._metrics.foreign_scanned.labels(name).set(at.timestamp() if at else math.nan)
 
     def _publish_queue(self, name: str, queue: QueueDepth) -> None:
         metrics = self._metrics
@@ -191,13 +198,15 @@ def held_back(watermark: datetime | None, dead_letters: DeadLetterSummary) -> da
     return watermark if missing is None else min(watermark, missing)
 
 
-def problems(state: PipelineState, degraded: Mapping[str, str], dead_letters: int) -> list[str]:
+def problems(state: PipelineState, degraded: Mapping[str, str], dead_letters: int, foreign: int = 0) -> list[str]:
     """Why a pipeline needs somebody's attention; empty when it does not. Pure."""
     found = [f"{side} is failing: {reason}" for side, reason in degraded.items()]
     if state.phase is Phase.FAILED:
         found.append(f"failed: {state.failure}")
     if dead_letters:
         found.append(counted(dead_letters, "dead letter is open", "dead letters are open"))
+    if foreign:
+        found.append(counted(foreign, "record at the target is not ours", "records at the target are not ours"))
     return found
 
 

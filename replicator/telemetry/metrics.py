@@ -102,6 +102,13 @@ class Metrics:
         )
         self.phase = self._gauge("replicator_phase", "1 for the phase the pipeline is in, 0 for the others.", "phase")
         self.partitions = self._gauge("replicator_partitions", "Partitions of the source by state.", "state")
+        self.foreign_records = self._gauge(
+            "replicator_foreign_records",
+            "Records at the target that replicator did not write. NaN before the first scan.",
+        )
+        self.foreign_scanned = self._gauge(
+            "replicator_foreign_scanned_timestamp_seconds", "Unix time at which the last complete scan for them began."
+        )
         self.dead_letters = self._gauge("replicator_dead_letters", "Dead letters that are open.")
         self.degraded = self._gauge(
             "replicator_degraded", "1 while a call to this side keeps failing and is being repeated.", "side"

@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 from contracts.worlds.sides import TargetCan, TargetWorld
-from contracts.writing import NAMES, foreign_of, keys_of, listed, replaced, sweep, write
+from contracts.writing import NAMES, foreign_of, keys_of, listed, replaced, sweep, watched, write
 
 from replicator.model import ABSENT, Marker, Operation, Rule
 from replicator.ports import Target
@@ -243,6 +243,35 @@ async def test_what_somebody_else_wrote_over_a_record_is_not_taken_for_it(
     assert (theirs.digest, theirs.version) == (None, "")
     await replaced(world, world.upsert("a", 1))
     assert await world.held() == {world.key("a"): 1}
+
+
+@pytest.mark.targets(TargetCan.FOREIGN)
+async def test_whatever_is_not_of_our_making_is_named_when_it_is_watched(
+    world: TargetWorld[Any], target: Target[Any]
+) -> None:
+    """A record of ours that somebody else wrote over, and one that never was ours; no other, and each only once."""
+    await write(world, *[world.upsert(name, i) for i, name in enumerate(NAMES)])
+    records, foreign, position = await watched(world)
+    assert (records, foreign) == (len(NAMES), [])
+    for name in (NAMES[3], "stranger"):
+        await world.put_foreign(name)
+    _, foreign, position = await watched(world, position or None)
+    assert len(foreign) == len({record.handle for record in foreign}) == 2
+    assert await target.still_foreign(foreign) == foreign
+    _, again, _ = await watched(world, position or None)
+    assert again in ([], foreign), "nothing where there is a log, the same where there is none"
+
+
+@pytest.mark.targets(TargetCan.FOREIGN)
+async def test_what_was_mended_or_removed_is_foreign_no_longer(world: TargetWorld[Any], target: Target[Any]) -> None:
+    await write(world, world.upsert("a", 1))
+    for name in ("a", "stranger"):
+        await world.put_foreign(name)
+    _, foreign, _ = await watched(world)
+    await replaced(world, world.upsert("a", 2))
+    (left,) = await target.still_foreign(foreign)
+    await target.remove_foreign(foreign_of(await listed(world)))
+    assert await target.still_foreign([left]) == []
 
 
 @pytest.mark.targets(TargetCan.FOREIGN)

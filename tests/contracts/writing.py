@@ -6,7 +6,7 @@ from typing import Any
 
 from contracts.worlds.sides import TargetCan, TargetWorld
 
-from replicator.model import Change, Listed, Observed, Rejection, Rule
+from replicator.model import Change, Foreign, Listed, Observed, Rejection, Rule
 
 NAMES = [f"n{i:03}" for i in range(130)]
 
@@ -51,3 +51,14 @@ async def sweep(world: TargetWorld[Any]) -> list[int]:
     removed: list[int] = []
     await world.target.sweep(removed.append)
     return removed
+
+
+async def watched(world: TargetWorld[Any], position: str | None = None) -> tuple[int, list[Foreign], str | None]:
+    """How many records were looked at, which are foreign, and where to go on."""
+    records, foreign = 0, list[Foreign]()
+    async with aclosing(world.target.watch(position)) as pages:
+        async for page in pages:
+            records += page.records
+            foreign += page.foreign
+            position = page.position
+    return records, foreign, position

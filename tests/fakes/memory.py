@@ -20,6 +20,7 @@ from replicator.model import (
     ABSENT,
     Change,
     Finding,
+    Foreign,
     GuardedResult,
     Listed,
     Marker,
@@ -27,6 +28,7 @@ from replicator.model import (
     Operation,
     Rejection,
     Rule,
+    Watched,
 )
 
 T = TypeVar("T")
@@ -224,6 +226,19 @@ class MemoryTarget:
             leftovers = tuple(f"{k} {e.etag}" for k, e in entries.items() if e.leftover)
             apart = {k for k, e in entries.items() if e.foreign or e.leftover}
             yield Listed(tuple(k for k in keys if k not in apart), foreign, position, leftovers)
+
+    async def watch(self, position: str | None) -> AsyncGenerator[Watched, None]:
+        """In the order of keys, as a listing: there is no log."""
+        keys = await self._read("watch", lambda: sorted(self._service.entries))
+        for start in range(0, len(keys), self._page):
+            page = keys[start : start + self._page]
+            entries = await self._read("watch", lambda page=page: {k: self._service.entries.get(k) for k in page})  # type: ignore[misc]
+            foreign = tuple(Foreign(k, k) for k, e in entries.items() if e is not None and e.foreign)
+            yield Watched(len(entries), foreign, "")
+
+    async def still_foreign(self, records: Sequence[Foreign]) -> list[Foreign]:
+        entries = await self._read("still_foreign", lambda: dict(self._service.entries))
+        return [record for record in records if (e := entries.get(record.handle)) is not None and e.foreign]
 
     async def remove_foreign(self, handles: Sequence[str]) -> None:
         for handle in handles:

@@ -20,7 +20,19 @@ from connectors.azure.blob.streaming import TransferLimits
 from connectors.azure.blob.writing import Writer
 from connectors.azure.parallel import in_parallel
 from replicator.delivery import RateBudget
-from replicator.model import Change, Finding, GuardedResult, Listed, Marker, Observed, Operation, Rejection, Rule
+from replicator.model import (
+    Change,
+    Finding,
+    Foreign,
+    GuardedResult,
+    Listed,
+    Marker,
+    Observed,
+    Operation,
+    Rejection,
+    Rule,
+    Watched,
+)
 from replicator.objects import StoredObject
 from replicator.registry import TargetContext
 
@@ -37,7 +49,6 @@ class BlobTarget:
         self._containers = Containers(client, self._calls, config, context.where)
         marker_container = client.get_container_client(config.marker_container)
         self._marker = MarkerBlob(marker_container, self._calls, config.container)
-        self._scanner = Scanner(self._container, self._calls, config.prefix)
         self._account = Account()
         self._existing = Existing()
         self.limits = TransferLimits(
@@ -85,6 +96,20 @@ class BlobTarget:
     def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
         return self._scanner.scan(position)
 
+    def watch(self, position: str | None) -> AsyncGenerator[Watched, None]:
+        return self._scanner.watch()
+
+    async def still_foreign(self, records: Sequence[Foreign]) -> list[Foreign]:
+        still: set[str] = set()
+
+        async def look(name: str) -> None:
+            blob = await self._observer.find(name)
+            if blob is not None and not blob.intact:
+                still.add(name)
+
+        await in_parallel(look, [record.handle for record in records])
+        return [record for record in records if record.handle in still]
+
     async def remove_foreign(self, handles: Sequence[str]) -> None:
         async def remove(text: str) -> None:
             name, etag = parse_handle(text)
@@ -126,6 +151,7 @@ class BlobTarget:
         self._rules = LabelRules(self._config.tags, tiers)
         parts = (self._container, self._calls, self._rules, self._config.prefix)
         self._observer = Observer(*parts)
+        self._scanner = Scanner(self._container, self._calls, self._config.prefix, self._rules)
         self._writer = Writer(*parts, self.limits, fetching=self._config.transfer == "server")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from connectors.azure.cosmos.ids import DIGEST_MARK, KeyPart, encode_id
 from connectors.azure.cosmos.sidecar import SIDECAR, Sidecar, sidecar
@@ -75,6 +75,11 @@ class MappingRules:
     def partition_members(self) -> tuple[str, ...]:
         """The members of a document that form its partition key."""
         return tuple(path_member(path) for path in self.partition_paths)
+
+    def partition_key_of(self, body: Mapping[str, Any]) -> Any:
+        """As the service wants it in a header: null is a value, and an absent one is written as an empty object."""
+        values = [body.get(member, {}) for member in self.partition_members]
+        return values[0] if len(values) == 1 else values
 
     @property
     def tells_keys_apart(self) -> bool:

@@ -119,7 +119,7 @@ class Scanner:
         leftovers: list[str] = []
         for body in page:
             key = self._key(body)
-            handle = json.dumps([body["id"], self._partition_key(body), body["_etag"]])
+            handle = json.dumps([body["id"], self._rules.partition_key_of(body), body["_etag"]])
             if key is None:
                 foreign.append(handle)
             elif self._is_in_place(body, key):
@@ -146,15 +146,10 @@ class Scanner:
             address = tombstone(key, self._rules, version="", committed_at=None)
         except ValueError:
             return False
-        return bool((body["id"], self._partition_key(body)) == (address.id, address.partition_key))
-
-    def _partition_key(self, body: Mapping[str, Any]) -> Any:
-        """As the service wants it in a header: null is a value, and an absent one is written as an empty object."""
-        values = [body.get(member, {}) for member in self._rules.partition_members]
-        return values[0] if len(values) == 1 else values
+        return bool((body["id"], self._rules.partition_key_of(body)) == (address.id, address.partition_key))
 
     async def _release(self, body: Mapping[str, Any], note: Sidecar) -> Outcome:
-        partition_key = self._partition_key(body)
+        partition_key = self._rules.partition_key_of(body)
         condition: dict[str, Any] = {"etag": body["_etag"], "match_condition": MatchConditions.IfNotModified}
 
         async def send(hook: Hook) -> None:

@@ -48,3 +48,10 @@ class Container(Protocol):
 
     def read_feed_ranges(self) -> AsyncIterable[dict[str, Any]]:
         """The ranges that together are the container."""
+
+
+class Feeding(Container, Protocol):
+    """A container with its change feed."""
+
+    def query_items_change_feed(self, **options: Any) -> Paged:
+        """The latest versions of what was written, in a `feed_range` from `start_time` on, or after `continuation`."""

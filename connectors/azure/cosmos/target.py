@@ -18,11 +18,23 @@ from connectors.azure.cosmos.guarded import Guarded, fingerprint
 from connectors.azure.cosmos.mapping import MappingRules, matches_digest
 from connectors.azure.cosmos.marker import MarkerDocument, Subject
 from connectors.azure.cosmos.scanning import Scanner
+from connectors.azure.cosmos.watching import Watcher
 from connectors.azure.cosmos.writing import Action, Write, Writer, as_write
 from connectors.azure.parallel import in_parallel
 from replicator.documents import Document
 from replicator.errors import ConfigurationError
-from replicator.model import Change, Finding, GuardedResult, Listed, Marker, Observed, Rejection, Rule
+from replicator.model import (
+    Change,
+    Finding,
+    Foreign,
+    GuardedResult,
+    Listed,
+    Marker,
+    Observed,
+    Rejection,
+    Rule,
+    Watched,
+)
 from replicator.registry import TargetContext
 
 BREATH = 50
@@ -98,6 +110,12 @@ class CosmosTarget:
     def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
         return self._scanner.scan(position)
 
+    def watch(self, position: str | None) -> AsyncGenerator[Watched, None]:
+        return self._watcher.watch(position)
+
+    async def still_foreign(self, records: Sequence[Foreign]) -> list[Foreign]:
+        return await self._watcher.still_foreign(records)
+
     async def remove_foreign(self, handles: Sequence[str]) -> None:
         await in_parallel(self._scanner.remove, handles)
 
@@ -151,6 +169,10 @@ class CosmosTarget:
     @property
     def _scanner(self) -> Scanner:
         return Scanner(self._container, self._calls, self._connected)
+
+    @property
+    def _watcher(self) -> Watcher:
+        return Watcher(self._container, self._calls, self._connected)
 
 
 @asynccontextmanager
