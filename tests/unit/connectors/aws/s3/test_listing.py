@@ -4,6 +4,7 @@ from contextlib import aclosing
 from itertools import product
 from typing import Any
 
+import anyio
 import pytest
 
 from connectors.aws.s3.bucket import read_page
@@ -97,6 +98,97 @@ async def test_a_flat_bucket_is_divided_evenly_in_few_requests() -> None:
     sizes = [len(keys_of(await read(listing, partition))) for partition in partitions]
     assert len(sizes) == 16
     assert max(sizes) <= 2 * len(FLAT) / 16
+
+
+@in_virtual_time
+async def test_keys_that_begin_alike_are_not_looked_at_letter_by_letter() -> None:
+    keys = [f"a-rather-long-beginning-{n:04}" for n in range(4000)]
+    bench = BucketBench([*keys, "a-rather-l", "a-rather-loud-one"])
+    partitions = await RangeListing(bench.bucket, 16).partitions()
+    assert len(partitions) == 5
+    assert bench.client.calls["list_objects_v2"] <= 25
+
+
+@in_virtual_time
+async def test_places_are_looked_at_in_parallel() -> None:
+    bench = BucketBench([f"{folder:02}/{n}" for folder in range(40) for n in range(3)])
+    begun = anyio.current_time()
+    await RangeListing(bench.bucket, 16).partitions()
+    assert bench.client.calls["list_objects_v2"] == 41
+    assert anyio.current_time() - begun < 0.1, "10 ms each"
+
+
+async def walk(listing: RangeListing) -> list[list[str]]:
+    """The keys of each range."""
+    return [keys_of(await read(listing, partition)) for partition in await listing.partitions()]
+
+
+@in_virtual_time
+async def test_who_has_listed_everything_need_not_look_again() -> None:
+    bench = BucketBench(FLAT)
+    listing = RangeListing(bench.bucket, 16)
+    await walk(listing)
+    for _ in range(3):
+        before = bench.client.calls["list_objects_v2"]
+        parts = await walk(listing)
+        assert [key for part in parts for key in part] == FLAT
+        assert bench.client.calls["list_objects_v2"] - before <= 8, "pages of 1000"
+        assert max(map(len, parts)) <= 1500
+
+
+@in_virtual_time
+async def test_keys_outside_all_that_was_known_are_listed_once() -> None:
+    bench = BucketBench(FLAT)
+    listing = RangeListing(bench.bucket, 16)
+    await walk(listing)
+    for key in AWKWARD:
+        bench.client.put(key)
+    for _ in range(3):
+        assert [key for part in await walk(listing) for key in part] == sorted(bench.client.objects)
+
+
+@in_virtual_time
+async def test_ranges_follow_a_bucket_that_grows_and_shrinks() -> None:
+    bench = BucketBench(["a"], page=60)
+    listing = RangeListing(bench.bucket, 4)
+    await walk(listing)
+    for key in FLAT:
+        bench.client.put(f"z{key}")
+    await walk(listing)
+    assert [len(part) < 1500 for part in await walk(listing)] == [True] * 4
+    bench.client.objects.clear()
+    assert await walk(listing) == [[]] * 4
+    assert await walk(listing) == [[]]
+
+
+@in_virtual_time
+async def test_half_a_walk_tells_nothing_of_where_keys_are() -> None:
+    bench = BucketBench(FLAT)
+    listing = RangeListing(bench.bucket, 4)
+    first, *others = partitions = await listing.partitions()
+    await read(listing, first, Resume("0"))
+    for partition in others:
+        await read(listing, partition)
+    assert await listing.partitions() == partitions
+
+
+@in_virtual_time
+async def test_the_first_to_ask_look_once_together() -> None:
+    bench = BucketBench(FLAT)
+    listing = RangeListing(bench.bucket, 4)
+    once = BucketBench(FLAT)
+    await RangeListing(once.bucket, 4).partitions()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(listing.partitions)
+        tasks.start_soon(listing.partitions)
+    assert bench.client.calls == once.client.calls
+
+
+@in_virtual_time
+async def test_a_range_that_ends_with_a_page_is_read_in_one() -> None:
+    bench = BucketBench(["a", "b", "c", "d"], page=2)
+    await read(RangeListing(bench.bucket, 1), KeyRange(until="b").partition())
+    assert bench.client.calls["list_objects_v2"] == 1
 
 
 @in_virtual_time
