@@ -68,6 +68,13 @@ class S3SourceConfig(AwsSourceConfig):
         le=3600,
         description="How late a notification is taken to come at most, in seconds: replicated_through trails by it.",
     )
+    counts_lag_s: float = Field(
+        default=60.0,
+        ge=0,
+        le=600,
+        description="The approximate counts of the queue of notifications are taken to be at most so many seconds old; "
+        "replicated_through trails by twice as much, on top of idle_margin_s.",
+    )
     relist_interval_s: float | None = Field(
         default=3600.0,
         ge=1,

@@ -62,7 +62,7 @@ class Following:
             self.client,
             queue,
             self._telemetry,
-            QueueTime(min(margin, RECEIVE_MARGIN)),
+            QueueTime(min(margin, RECEIVE_MARGIN), counts_lag=timedelta(seconds=config.counts_lag_s)),
             wait_s=config.wait_s,
             visibility_s=config.visibility_timeout_s,
         )

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -13,7 +12,6 @@ from contracts.worlds.sides import LocalClouds, SourceWorld
 from connectors.aws.s3 import following
 from connectors.aws.s3.config import S3SourceConfig
 from connectors.aws.s3.source import S3Source, open_source
-from connectors.aws.sqs.queue_time import QueueTime
 from connectors.aws.sqs.receiving import Receiver
 from replicator.model import Change, Mode, Operation
 from replicator.objects import StoredObject
@@ -26,8 +24,7 @@ LATE_S = 2.0
 """On a busy machine the local AWS sends a notification that much later than the event it is about."""
 
 HURRIED = partial(Receiver, counts_interval_s=0.2)
-FINE = partial(QueueTime, counts_lag=timedelta(seconds=0.3))
-"""No time is proven without the service's counts, which are read every 10 seconds and may be a minute old otherwise."""
+"""No time is proven without the service's counts, which are read every 10 seconds otherwise."""
 
 
 @asynccontextmanager
@@ -49,10 +46,11 @@ async def s3(clouds: LocalClouds) -> AsyncIterator[SourceWorld[StoredObject]]:
         async def opened(mode: Mode) -> AsyncIterator[S3Source]:
             config = S3SourceConfig(
                 type="s3", bucket=bucket, notifications=url, endpoint=server.endpoint, region=server.region,
-                receivers=2, wait_s=1, visibility_timeout_s=VISIBILITY_S, idle_margin_s=LATE_S, partitions=2,
+                receivers=2, wait_s=1, visibility_timeout_s=VISIBILITY_S, idle_margin_s=LATE_S, counts_lag_s=0.3,
+                partitions=2,
             )  # fmt: skip
             context = SourceContext("contract", PipelineTelemetry(Metrics(), "contract"), mode)
-            with patch.object(following, "Receiver", HURRIED), patch.object(following, "QueueTime", FINE):
+            with patch.object(following, "Receiver", HURRIED):
                 async with open_source(config, context) as source:
                     _small_pages(source)
                     yield source
