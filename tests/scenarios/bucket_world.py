@@ -62,6 +62,9 @@ HEADERS = {
 
 POLL_S = 0.1
 
+VERSION = "version"
+"""Name of a metadata entry and of a tag that a writer counts up."""
+
 Written = tuple[int, str]
 """Size and MD5 of a content."""
 
@@ -78,7 +81,7 @@ class Observer:
     violations: list[str] = field(default_factory=list)
     seen: int = 0
     _etags: dict[str, str] = field(default_factory=dict)
-    _highest: dict[str, int] = field(default_factory=dict)
+    _highest: dict[tuple[str, str], int] = field(default_factory=dict)
 
     async def watch(self) -> None:
         """Until cancelled; the container may be made meanwhile."""
@@ -89,19 +92,21 @@ class Observer:
     async def look(self) -> None:
         """Every blob that is not as it was at the last look."""
         found: dict[str, str] = {}
+        tags: dict[str, Mapping[str, str]] = {}
         try:
-            async for blob in self.container.list_blobs():
+            async for blob in self.container.list_blobs(include=["tags"]):
                 found[blob.name] = blob.etag.strip('"')
+                tags[blob.name] = blob.tags or {}
         except ResourceNotFoundError:
             return
         gone = self._etags.keys() - found.keys()
         for key, etag in found.items():
             if self._etags.get(key) != etag:
-                await self._judge(key, etag, created=key not in self._etags)
+                await self._judge(key, etag, tags[key], created=key not in self._etags)
         for key in gone:
             del self._etags[key]
 
-    async def _judge(self, key: str, etag: str, *, created: bool) -> None:
+    async def _judge(self, key: str, etag: str, tags: Mapping[str, str], *, created: bool) -> None:
         held = await held_blob(self.container, key, etag)
         if held is None:
             return
@@ -109,10 +114,15 @@ class Observer:
         self._etags[key] = etag
         if (held.size, held.md5) not in self.written(key):
             self.violations.append(f"{key}: {held.size} bytes that were never written")
-        version, highest = int(held.metadata.get("version", 0)), self._highest.get(key, 0)
+        self._judge_version(key, "metadata", int(held.metadata.get(VERSION, 0)), created=created)
+        if VERSION in tags:  # an object may lose all its tags
+            self._judge_version(key, "tags", int(tags[VERSION]), created=created)
+
+    def _judge_version(self, key: str, where: str, version: int, *, created: bool) -> None:
+        highest = self._highest.get((key, where), 0)
         if version < highest or (created and 0 < version == highest):
-            self.violations.append(f"{key}: version {version} after {highest}, {created=}")
-        self._highest[key] = max(version, highest)
+            self.violations.append(f"{key}: version {version} of the {where} after {highest}, {created=}")
+        self._highest[key, where] = max(version, highest)
 
 
 @dataclass
