@@ -6,21 +6,17 @@ import math
 import random
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from sandbox.workload import object_calls as calls
-from sandbox.workload.calls import REFUSED_CODES, Backoff, CallFailure, error_code, is_retryable
 from sandbox.workload.object_changes import ObjectChange, ObjectEntry, object_key_space, plan_object
 from sandbox.workload.pace import Pace
+from sandbox.workload.persistence import Persistence
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from sandbox.workload.buckets import TaggingEvents
     from sandbox.workload.calls import S3
     from sandbox.workload.object_shapes import HeldObject
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -73,9 +69,8 @@ class ObjectWriter:
         self._keys = object_key_space(space, keys)
         self._pace = Pace(rate_per_s)
         self._chance = random.Random(f"{seed}:{space}")
-        self._jitter = random.Random(0)  # of its own: errors must not change what is written
         self._parts_share = parts_share
-        self._retry_for_s = retry_for_s
+        self._persistence = Persistence(retry_for_s)
         self._tagging = tagging
         self._entries: dict[str, ObjectEntry] = {}
         self._in_doubt: set[str] = set()
@@ -129,22 +124,14 @@ class ObjectWriter:
 
     async def _commit(self, change: ObjectChange) -> bool:
         """Send until it has surely taken effect or was overtaken; whether the first attempt simply succeeded."""
-        backoff = Backoff(self._jitter, self._retry_for_s)
-        first = True
-        while True:
-            try:
-                etag = await self._send(change)
-            except CallFailure as error:
-                if not is_retryable(error) and error_code(error) not in REFUSED_CODES:
-                    raise
-                self.counts.ambiguous += 1
-                first = False
-                if await self._settled(change):
-                    return False
-                await backoff.pause(f"{change.kind} in {self._bucket}", error)
-            else:
-                await self._record(change, etag)
-                return first
+        operation = f"{change.kind} in {self._bucket}"
+        sent = await self._persistence.certain(
+            operation, lambda: self._send(change), lambda: self._settled(change), self.counts
+        )
+        if sent is None:
+            return False
+        await self._record(change, sent.answer)
+        return sent.at_once
 
     async def _send(self, change: ObjectChange) -> str:
         """The ETag afterwards, empty after a deletion."""
@@ -175,7 +162,7 @@ class ObjectWriter:
         return True
 
     async def _read(self, key: str) -> HeldObject | None:
-        return await self._insist(f"read of {key}", lambda: calls.read(self._client, self._bucket, key))
+        return await self._persistence.answered(f"read of {key}", lambda: calls.read(self._client, self._bucket, key))
 
     async def _record(self, change: ObjectChange, etag: str) -> None:
         entry = self._entry(change.key)
@@ -191,18 +178,7 @@ class ObjectWriter:
         """Of tags, once they are there: the event may come twice, which is harmless."""
         tagging = self._tagging
         if tagging is not None and held is not None:
-            await self._insist(f"event of {key}", lambda: tagging.tell(key, removed=not held.tags))
-
-    async def _insist(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Repeats what may be repeated."""
-        backoff = Backoff(self._jitter, self._retry_for_s)
-        while True:
-            try:
-                return await call()
-            except CallFailure as error:
-                if not is_retryable(error):
-                    raise
-                await backoff.pause(operation, error)
+            await self._persistence.answered(f"event of {key}", lambda: tagging.tell(key, removed=not held.tags))
 
     def _entry(self, key: str) -> ObjectEntry:
         return self._entries.setdefault(key, ObjectEntry())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sandbox.workload.calls import Backoff, CallFailure, is_retryable
 from sandbox.workload.object_calls import PART_BYTES, SMALLEST_PART_BYTES, put
 from sandbox.workload.object_content import Content
 from sandbox.workload.object_shapes import (
@@ -19,6 +19,7 @@ from sandbox.workload.object_shapes import (
     some_metadata,
     some_tags,
 )
+from sandbox.workload.persistence import Persistence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,10 +47,10 @@ async def seed_bucket(
     One object has `large_bytes`. `progress` is called with the number written so far after each. Transient errors are
     retried; raises WorkloadError when they last for more than RETRY_FOR_S.
     """
-    chance = random.Random(seed)
+    persistence = Persistence(RETRY_FOR_S)
     held: dict[str, HeldObject] = {}
     for new in seed_objects(count, seed=seed, large_bytes=large_bytes):
-        await _write(client, bucket, new, Backoff(chance, RETRY_FOR_S))
+        await persistence.answered(f"seeding of {new.key}", partial(put, client, bucket, new))
         held[new.key] = new.held()
         if progress:
             progress(len(held))
@@ -97,15 +98,3 @@ def _ordinary(seed: int) -> Iterator[NewObject]:
         key = f"{PREFIXES[number % len(PREFIXES)].format(number % 12 + 1)}{number:06d}.json"
         content = Content(f"{seed}:{key}", chance.randrange(SMALL_BYTES))
         yield NewObject(key, content, some_metadata(chance), some_tags(chance), chance.choice(HEADERS))
-
-
-async def _write(client: S3, bucket: str, new: NewObject, backoff: Backoff) -> None:
-    while True:
-        try:
-            await put(client, bucket, new)
-        except CallFailure as error:
-            if not is_retryable(error):
-                raise
-            await backoff.pause(f"seeding of {new.key}", error)
-        else:
-            return

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sandbox.workload.calls import REFUSED_CODES, Backoff, CallFailure, error_code, is_retryable
 from sandbox.workload.changes import CALLS, Entry, key_item, key_space, parameters, plan
 from sandbox.workload.pace import Pace
+from sandbox.workload.persistence import Persistence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,8 +64,7 @@ class Writer:
         self._keys = key_space(space, keys)
         self._pace = Pace(rate_per_s)
         self._chance = random.Random(f"{seed}:{space}")
-        self._jitter = random.Random(0)  # of its own: errors must not change what is written
-        self._retry_for_s = retry_for_s
+        self._persistence = Persistence(retry_for_s)
         self._clock = clock
         self._entries: dict[Key, Entry] = {}
         self._in_doubt: set[Key] = set()
@@ -112,22 +111,14 @@ class Writer:
 
     async def _commit(self, changes: Sequence[Change]) -> bool:
         """Send until it has surely taken effect or was overtaken; whether the first attempt simply succeeded."""
-        backoff = Backoff(self._jitter, self._retry_for_s)
-        first = True
-        while True:
-            try:
-                await self._send(changes)
-            except CallFailure as error:
-                if not is_retryable(error) and error_code(error) not in REFUSED_CODES:
-                    raise
-                self.counts.ambiguous += 1
-                first = False
-                if await self._settled(changes):
-                    return False
-                await backoff.pause(f"{changes[0].kind} in {self._table}", error)
-            else:
-                self._record(changes)
-                return first
+        operation = f"{changes[0].kind} in {self._table}"
+        sent = await self._persistence.certain(
+            operation, lambda: self._send(changes), lambda: self._settled(changes), self.counts
+        )
+        if sent is None:
+            return False
+        self._record(changes)
+        return sent.at_once
 
     async def _send(self, changes: Sequence[Change]) -> None:
         requests = [parameters(self._table, change) for change in changes]
@@ -157,17 +148,12 @@ class Writer:
 
     async def _read(self, key: Key) -> int | None:
         """The version stored now, None if there is none."""
-        backoff = Backoff(self._jitter, self._retry_for_s)
-        while True:
-            try:
-                answer = await self._client.get_item(TableName=self._table, Key=key_item(key), ConsistentRead=True)
-            except CallFailure as error:
-                if not is_retryable(error):
-                    raise
-                await backoff.pause(f"read of {self._table}", error)
-            else:
-                item = answer.get("Item")
-                return int(item["version"]["N"]) if item else None
+        answer = await self._persistence.answered(
+            f"read of {self._table}",
+            lambda: self._client.get_item(TableName=self._table, Key=key_item(key), ConsistentRead=True),
+        )
+        item = answer.get("Item")
+        return int(item["version"]["N"]) if item else None
 
     def _record(self, changes: Sequence[Change]) -> None:
         self.last_write_at = datetime.now(UTC)
