@@ -60,11 +60,16 @@ class Walk(Generic[R]):
         return sum(c.bytes for c in self.rows)
 
     async def begin(self) -> None:
-        """A new walk: forgets the checkpoints of the one before and lists the source's partitions."""
-        partitions = await self._source.copy_partitions()
-        await self._store.forget_partitions(self._pipeline, list(self.checkpoints))
-        self.checkpoints = {p.id: Checkpoint(p) for p in partitions}
-        await self._store.save_checkpoints(self._pipeline, list(self.checkpoints.values()))
+        """A new walk: lists the source's partitions, and forgets those of the walk before.
+
+        These are kept until the new ones are saved: a pipeline without any would be taken, after a crash in between,
+        for one that had nothing to copy.
+        """
+        begun = {p.id: Checkpoint(p) for p in await self._source.copy_partitions()}
+        await self._store.save_checkpoints(self._pipeline, list(begun.values()))
+        over = [id_ for id_ in self.checkpoints if id_ not in begun]
+        self.checkpoints = begun
+        await self._store.forget_partitions(self._pipeline, over)
 
     async def run(self, *, both_ways: bool) -> None:
         """Returns when every record of the source is durable at the target and, both ways, what the source lacks is

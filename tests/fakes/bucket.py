@@ -145,16 +145,19 @@ def _look(message: Message) -> Change[Document]:
 class BucketRig(Rig):
     """A pipeline from a bucket; `source` is that of the latest process."""
 
-    def __init__(self, seed: int = 0, *, lost: float = 0.0, twice: float = 0.0, relist_s: float | None = None) -> None:
+    def __init__(
+        self, seed: int = 0, *, lost: float = 0.0, twice: float = 0.0, relist_s: float | None = None, receivers: int = 2
+    ) -> None:
         self.bucket = ScriptedBucket(random.Random(seed), lost=lost, twice=twice)
         self._relist_s = relist_s
+        self._receivers = receivers
         self.source = LookingSource(self.bucket)
         super().__init__(seed)
         self.watermark_is_proof = lost == 0
         self.table = self.bucket
 
     def _source(self) -> LookingSource:
-        self.source = LookingSource(self.bucket, relist_s=self._relist_s)
+        self.source = LookingSource(self.bucket, receivers=self._receivers, relist_s=self._relist_s)
         return self.source
 
 

@@ -8,7 +8,8 @@ from fakes.memory import FINE, Fate
 from fakes.records import document, key_of
 from fakes.rig import LIFETIME_S, NAME, Crash, faulty, load, work
 from fakes.virtual import in_virtual_time
-from replicator.model import Mode, Phase
+from replicator.engine.walking import TARGET_SCAN
+from replicator.model import CopyStage, Mode, Phase
 
 SEEDS = range(12)
 KEY = key_of("n0")
@@ -133,6 +134,46 @@ async def test_without_events_a_walk_alone_proves_time() -> None:
         await rig.until(lambda: _proven(rig) > changed)
         assert pipeline.replicated_through is not None
         assert pipeline.replicated_through.timestamp() >= _proven(rig)
+
+
+async def _crashed_in_the_first_comparison(rig: BucketRig, at: int) -> bool:
+    """At this step from the end of the copy on; False when the comparison was over before."""
+    with rig.crash.scope:
+        async with rig.running() as pipeline:
+            await rig.until(lambda: pipeline.state.copy_stage is CopyStage.SWEPT)
+            assert pipeline.state.phase is Phase.COPYING
+            crash = rig.crash
+            crash.at = crash.steps + at
+            rig.bucket.segments = 1  # the ranges of a bucket are others in each walk
+            rig.bucket.put("n0")
+            await rig.until(lambda: pipeline.state.phase is Phase.FOLLOWING)
+    rig.crash = Crash()
+    return crash.scope.cancelled_caught
+
+
+def test_with_a_crash_anywhere_in_a_comparison_nothing_is_claimed_that_was_not_compared() -> None:
+    """Where nothing is followed, the comparison after the copy begins `following`, whole and nothing else."""
+    reached = [True]
+
+    async def run(at: int) -> None:
+        rig = BucketRig(lost=1.0, relist_s=5.0, receivers=0)
+        load(rig)
+        async with rig.store:
+            reached[0] = await _crashed_in_the_first_comparison(rig, at)
+            async with rig.running() as pipeline:
+                await rig.until(rig.is_following)
+                state = pipeline.state
+                assert state.proven_through is not None
+                assert state.copy_finished_at is not None
+                assert state.proven_through > state.copy_finished_at, at
+                assert rig.service_equals_table(), at
+                assert {c.partition.id for c in await rig.store.load_checkpoints(NAME)} == {"scan-0", TARGET_SCAN.id}
+
+    at = 0
+    while reached[0]:
+        at += 1
+        in_virtual_time(run)(at)
+    assert at > 20
 
 
 @in_virtual_time
