@@ -1,18 +1,26 @@
-"""The connectors: each cloud service's source and target side."""
+"""The connectors: each cloud service's source and target side.
+
+What a kind needs is imported when one is opened: an SDK takes a tenth of a second or more to load, and most migrations
+use two of them. A config alone needs none.
+"""
+
+# ruff: noqa: PLC0415 -- see above
+
+from contextlib import AbstractAsyncContextManager
 
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
-from connectors.aws.dynamodb.source import open_source
 from connectors.aws.s3.config import S3SourceConfig
-from connectors.aws.s3.source import open_source as open_bucket
 from connectors.aws.sqs.config import SqsSourceConfig
-from connectors.aws.sqs.source import open_source as open_queue
 from connectors.azure.blob.config import BlobTargetConfig
-from connectors.azure.blob.target import open_target as open_blob_target
 from connectors.azure.cosmos.config import CosmosTargetConfig
-from connectors.azure.cosmos.target import open_target
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
-from connectors.azure.servicebus.target import open_target as open_service_bus
-from replicator.registry import Registry, SourceKind, TargetKind
+from replicator.documents import Document
+from replicator.messages import Message
+from replicator.objects import StoredObject
+from replicator.ports import Source, Target
+from replicator.registry import Registry, SourceContext, SourceKind, TargetContext, TargetKind
+
+Opened = AbstractAsyncContextManager
 
 DOCUMENT = "document"
 OBJECT = "object"
@@ -23,13 +31,49 @@ def registry() -> Registry:
     """Every connector there is, by the name that `type` has in a config."""
     return Registry(
         sources={
-            "dynamodb": SourceKind(DOCUMENT, DynamoDbSourceConfig, open_source),
-            "s3": SourceKind(OBJECT, S3SourceConfig, open_bucket),
-            "sqs": SourceKind(MESSAGE, SqsSourceConfig, open_queue),
+            "dynamodb": SourceKind(DOCUMENT, DynamoDbSourceConfig, _open_table),
+            "s3": SourceKind(OBJECT, S3SourceConfig, _open_bucket),
+            "sqs": SourceKind(MESSAGE, SqsSourceConfig, _open_queue),
         },
         targets={
-            "blob": TargetKind(OBJECT, BlobTargetConfig, open_blob_target),
-            "cosmos": TargetKind(DOCUMENT, CosmosTargetConfig, open_target),
-            "servicebus": TargetKind(MESSAGE, ServiceBusTargetConfig, open_service_bus),
+            "blob": TargetKind(OBJECT, BlobTargetConfig, _open_blobs),
+            "cosmos": TargetKind(DOCUMENT, CosmosTargetConfig, _open_documents),
+            "servicebus": TargetKind(MESSAGE, ServiceBusTargetConfig, _open_service_bus),
         },
     )
+
+
+def _open_table(config: DynamoDbSourceConfig, context: SourceContext) -> Opened[Source[Document]]:
+    from connectors.aws.dynamodb.source import open_source
+
+    return open_source(config, context)
+
+
+def _open_bucket(config: S3SourceConfig, context: SourceContext) -> Opened[Source[StoredObject]]:
+    from connectors.aws.s3.source import open_source
+
+    return open_source(config, context)
+
+
+def _open_queue(config: SqsSourceConfig, context: SourceContext) -> Opened[Source[Message]]:
+    from connectors.aws.sqs.source import open_source
+
+    return open_source(config, context)
+
+
+def _open_blobs(config: BlobTargetConfig, context: TargetContext) -> Opened[Target[StoredObject]]:
+    from connectors.azure.blob.target import open_target
+
+    return open_target(config, context)
+
+
+def _open_documents(config: CosmosTargetConfig, context: TargetContext) -> Opened[Target[Document]]:
+    from connectors.azure.cosmos.target import open_target
+
+    return open_target(config, context)
+
+
+def _open_service_bus(config: ServiceBusTargetConfig, context: TargetContext) -> Opened[Target[Message]]:
+    from connectors.azure.servicebus.target import open_target
+
+    return open_target(config, context)

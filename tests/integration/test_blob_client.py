@@ -56,7 +56,7 @@ async def test_without_a_key_the_default_credential_is_asked(
 ) -> None:
     """Azurite, as it is started here, takes keys alone."""
     credential = Credential()
-    monkeypatch.setattr(client, "DefaultAzureCredential", lambda: credential)
+    monkeypatch.setattr(client, "default_credential", lambda: credential)
     authority = CertificateAuthority(tmp_path)
     async with (
         behind_tls(azurite, authority.serving("127.0.0.1")) as account,

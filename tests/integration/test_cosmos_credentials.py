@@ -47,7 +47,7 @@ class Credential:
 @pytest.fixture
 def credential(monkeypatch: pytest.MonkeyPatch) -> Credential:
     made = Credential()
-    monkeypatch.setattr(client, "DefaultAzureCredential", lambda: made)
+    monkeypatch.setattr(client, "default_credential", lambda: made)
     return made
 
 
@@ -110,6 +110,6 @@ async def test_with_a_key_no_credential_is_made(monkeypatch: pytest.MonkeyPatch)
     def never() -> Credential:
         raise AssertionError("it would look for credentials all over the place")
 
-    monkeypatch.setattr(client, "DefaultAzureCredential", never)
+    monkeypatch.setattr(client, "default_credential", never)
     async with CosmosServer() as server, open_target(cosmos_config(server.endpoint), target_context()) as target:
         await target.connect(("id",))

@@ -135,7 +135,7 @@ async def test_nobody_at_the_address_is_no_connection_and_leaves_nothing_open(
 def credential(monkeypatch: pytest.MonkeyPatch) -> Credential:
     """Stands for DefaultAzureCredential."""
     made = Credential()
-    monkeypatch.setattr(links, "DefaultAzureCredential", lambda: made)
+    monkeypatch.setattr(links, "default_credential", lambda: made)
     return made
 
 

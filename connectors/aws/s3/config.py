@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from connectors.aws.config import AwsSourceConfig
-from connectors.aws.sqs.queue import queue_name, queue_region
+from connectors.aws.sqs.names import queue_name, queue_region
 from replicator.config import Url
 
 

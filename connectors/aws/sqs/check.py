@@ -9,7 +9,8 @@ from connectors.aws.calls import Caller, Operation
 from connectors.aws.errors import AwsRefusal
 from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.consumers import working_mappings
-from connectors.aws.sqs.queue import Queue, queue_name, queue_region
+from connectors.aws.sqs.names import queue_name, queue_region
+from connectors.aws.sqs.queue import Queue
 from connectors.aws.sqs.receiving import OVER
 from connectors.aws.sqs.sdk import QueueClient
 from replicator.errors import ConfigurationError

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from connectors.aws.config import AwsSourceConfig
-from connectors.aws.sqs.queue import queue_name, queue_region
+from connectors.aws.sqs.names import queue_name, queue_region
 
 
 class SqsSourceConfig(AwsSourceConfig):

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
 
 from connectors.azure.blob.config import BlobTargetConfig
+from connectors.azure.credentials import default_credential
 from connectors.azure.probing import CONNECT_TIMEOUT_S
 from connectors.azure.transport import NO_RETRIES, ServiceTransport, open_session, proxies
 
@@ -30,7 +30,7 @@ async def open_client(config: BlobTargetConfig, where: str) -> AsyncIterator[Blo
         if config.key is not None:
             credential = {"account_name": config.account_name, "account_key": config.key.get_secret_value()}
         else:
-            credential = await stack.enter_async_context(DefaultAzureCredential())
+            credential = await stack.enter_async_context(default_credential())
         limits = {"max_headers": MOST_HEADERS, "max_field_size": MOST_HEADER_BYTES, "max_line_size": MOST_HEADER_BYTES}
         session = await stack.enter_async_context(open_session(config, where, **limits))
         client = BlobServiceClient(

@@ -13,10 +13,10 @@ from azure.cosmos._retry_options import RetryOptions
 from azure.cosmos.aio import CosmosClient
 from azure.cosmos.documents import ConnectionPolicy
 from azure.cosmos.http_constants import HttpHeaders
-from azure.identity.aio import DefaultAzureCredential
 
 from connectors.azure.cosmos.calls import container_replaced
 from connectors.azure.cosmos.config import CosmosTargetConfig
+from connectors.azure.credentials import default_credential
 from connectors.azure.probing import CONNECT_TIMEOUT_S
 from connectors.azure.transport import NO_RETRIES, ServiceTransport, open_session, proxies
 
@@ -62,7 +62,7 @@ async def open_client(config: CosmosTargetConfig, where: str, read_timeout_s: fl
         if config.key is not None:
             credential = config.key.get_secret_value()
         else:
-            credential = await stack.enter_async_context(DefaultAzureCredential())
+            credential = await stack.enter_async_context(default_credential())
         session = await stack.enter_async_context(open_session(config, where))
         transport = CarefulTransport(where, session=session, session_owner=False, use_env_settings=False)
         client = CosmosClient(

@@ -7,10 +7,10 @@ from typing import Any, Final, Protocol
 import aiohttp
 from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import ContainerClient
 
+from connectors.azure.credentials import default_credential
 from connectors.azure.errors import AzureRefusal, configuration_error, translate
 from connectors.azure.servicebus.config import ClaimCheckConfig
 from connectors.azure.servicebus.mapping import MessageRefusedError, Outgoing, short_id
@@ -130,7 +130,7 @@ async def open_claims(
         if config.key is not None:
             credential = config.key.get_secret_value()
         else:
-            credential = await stack.enter_async_context(DefaultAzureCredential())
+            credential = await stack.enter_async_context(default_credential())
         # With a bundle of authorities for a private namespace the blob service is private, too.
         connector = aiohttp.TCPConnector(ssl=trusted_authorities(network.ca_bundle, where), limit=0)
         session = await stack.enter_async_context(

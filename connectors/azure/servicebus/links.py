@@ -12,13 +12,13 @@ from urllib.parse import unquote, urlsplit
 
 import anyio
 from azure.core.credentials import AzureNamedKeyCredential
-from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus import ServiceBusMessage, TransportType
 from azure.servicebus._pyamqp.error import AMQPException
 from azure.servicebus._pyamqp.types import TYPE, VALUE, AMQPTypes
 from azure.servicebus.aio import ServiceBusSender
 from azure.servicebus.exceptions import ServiceBusError
 
+from connectors.azure.credentials import default_credential
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
 from connectors.azure.servicebus.errors import translate, translate_opening
 from connectors.azure.servicebus.mapping import Outgoing
@@ -147,7 +147,7 @@ async def opener(config: ServiceBusTargetConfig, where: str) -> AsyncIterator[Op
         if access.key is not None:
             credential = AzureNamedKeyCredential(access.key_name, access.key)
         else:
-            credential = await stack.enter_async_context(DefaultAzureCredential())
+            credential = await stack.enter_async_context(default_credential())
         options = _options(config, where)
 
         async def open_link() -> Link:

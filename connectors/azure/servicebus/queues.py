@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import aiohttp
 from azure.core import exceptions
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
 
+from connectors.azure.credentials import default_credential
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
 from replicator.errors import AccessError, TransientError, UnreachableError
 from replicator.tls import trusted_authorities
@@ -154,6 +154,6 @@ async def open_queues(config: ServiceBusTargetConfig, where: str) -> AsyncIterat
             text = f"Endpoint=sb://{host};SharedAccessKeyName={access.key_name};SharedAccessKey={access.key}"
             client = ServiceBusAdministrationClient.from_connection_string(text, **options)
         else:
-            credential = await stack.enter_async_context(DefaultAzureCredential())
+            credential = await stack.enter_async_context(default_credential())
             client = ServiceBusAdministrationClient(host, credential, **options)
         yield ManagedQueue(await stack.enter_async_context(client), config)
