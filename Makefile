@@ -10,6 +10,7 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)  ## migrate a table, a bucket and queues on local clouds, and compare both sides
 	$(BIN)/replicator demo
 
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(INSTALLED)  ## the whole suite but what takes minutes
 	$(BIN)/pytest -m "not slow" --numprocesses 4 --dist worksteal
 
