@@ -41,7 +41,7 @@ class Bucket:
         self._s3 = s3
         self._sqs = sqs
         self._events_url = events_url
-        self._objects = load.objects
+        self._load = load
         self._blobs = clouds.blob_connection_string
         tagging = TaggingEvents(sqs, events_url, self.name)
         self._writer = ObjectWriter(s3, self.name, space="live", rate_per_s=load.slow_rate_per_s, tagging=tagging)
@@ -51,7 +51,7 @@ class Bucket:
         return self._writer.counts.operations
 
     async def fill(self) -> str:
-        held = await seed_bucket(self._s3, self.name, self._objects)
+        held = await seed_bucket(self._s3, self.name, self._load.objects, large_bytes=self._load.large_bytes)
         size = sum(found.size for found in held.values())
         return f"{counted(len(held), 'object')} of {size / 1e6:,.1f} MB together"
 

@@ -53,12 +53,13 @@ def run_demo(
     messages: int,
     rate_per_s: float,
     seconds: float,
+    large_bytes: int,
     as_json: bool,
     keep_running: bool,
 ) -> bool:
     """True when it has caught up and all sides were equal at the end."""
     configure_logging(as_json=True, level="error")
-    demo = Demo(Load(items, objects, messages, rate_per_s, seconds), keep_running=keep_running)
+    demo = Demo(Load(items, objects, messages, rate_per_s, seconds, large_bytes), keep_running=keep_running)
     with room(), open_view(to_stderr=as_json) as view:
         outcome = anyio.run(demo.run, view)
     if as_json:

@@ -12,7 +12,8 @@ from replicator.wording import counted
 @dataclass(frozen=True, slots=True)
 class Load:
     """How much there is: items, objects and messages of each queue before the daemon starts, and then writes per second
-    to the table for `seconds`. Bucket and queues are written to at a tenth of that rate each.
+    to the table for `seconds`. Bucket and queues are written to at a tenth of that rate each. One of the objects has
+    `large_bytes`.
     """
 
     items: int
@@ -20,6 +21,7 @@ class Load:
     messages: int
     rate_per_s: float
     seconds: float
+    large_bytes: int
 
     @property
     def slow_rate_per_s(self) -> float:
