@@ -12,21 +12,21 @@ from sandbox.workload import Writer, seed
 from scenarios.migration import running
 from scenarios.world import world
 
-ITEMS = 2500
+ITEMS = 1000
 
 
 async def test_sigterm_during_the_copy_saves_and_a_restart_resumes(aws: AwsServer, tmp_path: Path) -> None:
     """What had been copied is not read again."""
-    async with world(aws, tmp_path, source={"max_read_units": 20, "segments": 16}) as w:
+    async with world(aws, tmp_path, source={"max_read_units": 8, "segments": 16}) as w:
         await seed(w.dynamodb, w.table, ITEMS)
         async with running(w.daemon()) as daemon:
             before = await daemon.until(lambda s: 0 < s["copied"] < ITEMS)
             daemon.program.send(signal.SIGTERM)
-            assert await daemon.program.wait(10) == 0
+            assert await daemon.program.wait() == 0
             assert daemon.events()[-1]["drained"] is True
             w.write_config(pipelines=_without_budget(w.config["pipelines"]))
             await daemon.start()
-            status = await daemon.caught_up(time.time(), 60)
+            status = await daemon.caught_up(time.time())
             assert status["copied"] >= ITEMS
             read = await daemon.metric("replicator_changes_read_total", kind="copy")
             assert read <= status["copied"] - before["copied"], "copied rows were read once more"
@@ -38,7 +38,7 @@ async def test_sigterm_during_the_copy_saves_and_a_restart_resumes(aws: AwsServe
 async def test_sigterm_while_following_loses_nothing_and_replays_nothing(aws: AwsServer, tmp_path: Path) -> None:
     """The position is saved without an intent, so there is nothing to replay."""
     async with world(aws, tmp_path) as w:
-        writer = Writer(w.dynamodb, w.table, space="w", rate_per_s=80)
+        writer = Writer(w.dynamodb, w.table, space="w", rate_per_s=40)
         async with anyio.create_task_group() as tasks, running(w.daemon()) as daemon:
             tasks.start_soon(writer.run)
             await daemon.until(lambda s: s["phase"] == "following")
@@ -47,7 +47,7 @@ async def test_sigterm_while_following_loses_nothing_and_replays_nothing(aws: Aw
             for _ in range(3):
                 await daemon.until(lambda s: s["applied"] > 20)
                 daemon.program.send(signal.SIGTERM)
-                assert await daemon.program.wait(10) == 0
+                assert await daemon.program.wait() == 0
                 await daemon.start()
             writer.stop()
             await daemon.caught_up(time.time())
@@ -67,7 +67,7 @@ async def test_a_drain_that_cannot_finish_ends_at_the_deadline(aws: AwsServer, t
             await stalled.wait_for_hits(1)
             started = time.monotonic()
             daemon.program.send(signal.SIGTERM)
-            assert await daemon.program.wait(10) == 1
+            assert await daemon.program.wait() == 1
             assert 1.5 < time.monotonic() - started < 6
             assert daemon.events()[-1]["drained"] is False
             stalled.lift()
@@ -91,7 +91,7 @@ async def test_a_second_signal_stops_at_once(aws: AwsServer, tmp_path: Path) -> 
             assert daemon.program.exit_code is None, "the first signal alone drains"
             started = time.monotonic()
             daemon.program.send(signal.SIGTERM)
-            assert await daemon.program.wait(10) == 1
+            assert await daemon.program.wait() == 1
             assert time.monotonic() - started < 3
 
 
