@@ -25,7 +25,7 @@ from connectors.azure.blob.metadata import decode_metadata, decode_tags
 from sandbox.azurite import Azurite
 from sandbox.faults import FaultProxy
 from sandbox.workload import HeldObject, ObjectWriter, TaggingEvents, create_bucket, read_bucket
-from scenarios.migration import Daemon, Migration, Status, config_of, http_client
+from scenarios.migration import DEADLINE_S, Daemon, Migration, Status, config_of, http_client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,7 +192,7 @@ class BucketWorld(Migration):
         except ResourceNotFoundError:
             return None
 
-    async def until_blob(self, key: str, data: bytes | None, deadline_s: float = 20) -> None:
+    async def until_blob(self, key: str, data: bytes | None, deadline_s: float = DEADLINE_S) -> None:
         """Waits until the target holds this, None for nothing."""
         found: bytes | None = None
         with anyio.move_on_after(deadline_s):
@@ -208,9 +208,9 @@ class BucketWorld(Migration):
         told = await self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)
         return sum(int(told["Attributes"][name]) for name in names)
 
-    async def settled(self, daemon: Daemon, deadline_s: float = 60) -> Status:
+    async def settled(self, daemon: Daemon, deadline_s: float = DEADLINE_S) -> Status:
         """Once the copy is through and no event is left: a message is deleted when what it tells of is durable."""
-        status = await daemon.until(lambda s: s["copy_stage"] == "swept", deadline_s)
+        status = await daemon.until(lambda s: s["copy_stage"] == "swept", deadline_s, PIPELINE)
         with anyio.fail_after(deadline_s):
             empty = 0
             while empty < 3:

@@ -21,7 +21,7 @@ from sandbox.faults import FaultProxy
 from sandbox.servicebus import QueueSettings, ServiceBusServer
 from sandbox.workload import Outcome, Queue, Sender, Sent, create_queue, receive_all
 from sandbox.workload.receiving import SESSIONS_AT_ONCE
-from scenarios.migration import Migration, config_of, http_client
+from scenarios.migration import DEADLINE_S, Migration, config_of, http_client
 
 FIFO = ".fifo"
 
@@ -65,7 +65,7 @@ class QueueWorld(Migration):
         told = (await self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]))["Attributes"]
         return tuple(int(told[name]) for name in COUNTS)
 
-    async def forwarded(self, deadline_s: float = 60) -> None:
+    async def forwarded(self, deadline_s: float = DEADLINE_S) -> None:
         """Returns when nothing is left in any queue."""
         await until(self._is_empty, "messages are left", deadline_s)
 
@@ -107,7 +107,7 @@ def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-async def until(what: Callable[[], Any], otherwise: str, deadline_s: float = 30) -> None:
+async def until(what: Callable[[], Any], otherwise: str, deadline_s: float = DEADLINE_S) -> None:
     """Returns when `what` holds, which may have to be awaited."""
     with anyio.move_on_after(deadline_s):
         while True:

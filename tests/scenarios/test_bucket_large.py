@@ -80,7 +80,6 @@ async def copy_one(aws: AwsServer, folder: Path, size: int) -> int:
         return peak
 
 
-@pytest.mark.timeout(120)
 async def test_a_large_object_in_little_memory(aws: AwsServer, tmp_path: Path) -> None:
     """200 MB, with the daemon itself, in less than that."""
     peak = await copy_one(aws, tmp_path, 200 * MB)
@@ -105,7 +104,7 @@ async def test_a_stop_in_the_middle_of_an_object_finishes_it(aws: AwsServer, tmp
             await w.put(KEY, data)
             await slow.wait_for_hits()
             daemon.program.send(signal.SIGTERM)
-            assert await daemon.program.wait(15) == 0
+            assert await daemon.program.wait() == 0
         assert await w.blob(KEY) == data
         assert await w.waiting() == 0
         w.assert_nothing_wrong_seen()
@@ -126,7 +125,7 @@ async def test_a_stop_that_cannot_finish_an_object_gives_up_and_the_next_run_doe
                 await stalled.wait_for_hits()
                 begun = time.monotonic()
                 daemon.program.send(signal.SIGTERM)
-                assert await daemon.program.wait(10) == 1
+                assert await daemon.program.wait() == 1
                 assert time.monotonic() - begun < 5
                 assert await w.blob(key) is None
                 stalled.lift()

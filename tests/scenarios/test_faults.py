@@ -77,7 +77,7 @@ async def test_a_misbehaving_target_costs_time_and_nothing_else(aws: AwsServer, 
             await anyio.sleep(3)
             writer.stop()
             w.target_proxy.lift_all()
-            await daemon.caught_up(time.time(), 30)
+            await daemon.caught_up(time.time())
             await w.target_proxy.settled()
         await w.assert_equal()
         assert w.target_proxy.counters.struck.total() > 10, "the storm must have been felt"
@@ -98,7 +98,7 @@ async def test_a_source_that_throttles_and_fails_is_waited_for(aws: AwsServer, t
         )
         async with running(w.daemon()) as daemon:
             await Writer(w.dynamodb, w.table, space="w", rate_per_s=60).run(for_s=3)
-            await daemon.caught_up(time.time(), 40)
+            await daemon.caught_up(time.time())
         await w.assert_equal()
         assert w.source_proxy.counters.struck.total() > 3
 

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import anyio
-import pytest
 
 from sandbox.aws import AwsServer
 from sandbox.servicebus import Fault
@@ -19,7 +18,6 @@ HELD_AT_MOST = 80
 """Half of limits.max_batches, of ten messages each."""
 
 
-@pytest.mark.timeout(120)
 async def test_an_outage_of_the_target_costs_a_message_one_receive_and_a_restart_another(
     aws: AwsServer, tmp_path: Path
 ) -> None:

@@ -68,7 +68,7 @@ async def test_missing_credentials_are_named(aws: AwsServer, tmp_path: Path) -> 
             AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_EC2_METADATA_DISABLED="true", HOME=str(tmp_path)
         )
         async with running(daemon):
-            assert await daemon.program.wait(20) == 2
+            assert await daemon.program.wait() == 2
         assert "credentials" in daemon.program.tail().lower()
         assert "docs/permissions.md" in daemon.program.tail()
 
