@@ -210,7 +210,7 @@ class BucketWorld(Migration):
 
     async def settled(self, daemon: Daemon, deadline_s: float = DEADLINE_S) -> Status:
         """Once the copy is through and no event is left: a message is deleted when what it tells of is durable."""
-        status = await daemon.until(lambda s: s["copy_stage"] == "swept", deadline_s, PIPELINE)
+        status = await daemon.until(lambda s: s["copy_stage"] == "swept", deadline_s)
         with anyio.fail_after(deadline_s):
             empty = 0
             while empty < 3:

@@ -77,32 +77,30 @@ class Daemon:
         _, answer = await self.get("/v1/dead-letters")
         return {letter["key"]: letter["reason"] for letter in answer["dead_letters"]}
 
-    async def status(self, pipeline: str | None = None) -> Status | None:
-        """Of the one pipeline, or of this one; None while there is none to be had."""
+    async def status(self) -> Status | None:
+        """Of the one pipeline; None while there is none to be had."""
         try:
             _, snapshot = await self.get("/v1/status")
         except (aiohttp.ClientError, TimeoutError):
             return None
-        pipelines: dict[str, Status] = snapshot["pipelines"]
-        return pipelines.get(pipeline) if pipeline else next(iter(pipelines.values()), None)
+        pipelines: list[Status] = list(snapshot["pipelines"].values())
+        return pipelines[0] if pipelines else None
 
-    async def until(
-        self, what: Callable[[Status], bool], deadline_s: float = DEADLINE_S, pipeline: str | None = None
-    ) -> Status:
+    async def until(self, what: Callable[[Status], bool], deadline_s: float = DEADLINE_S) -> Status:
         """The first status for which `what` holds."""
         last: Status | None = None
         with anyio.move_on_after(deadline_s):
             while True:
-                last = await self.status(pipeline)
+                last = await self.status()
                 if last is not None and what(last):
                     return last
                 assert self.program.exit_code is None, f"the daemon ended: {self.program.tail()}"
                 await anyio.sleep(0.05)
         raise AssertionError(f"not reached within {deadline_s} s: {last}\n{self.program.tail()}")
 
-    async def caught_up(self, moment: float, deadline_s: float = DEADLINE_S, pipeline: str | None = None) -> Status:
+    async def caught_up(self, moment: float, deadline_s: float = DEADLINE_S) -> Status:
         """Once following, swept, and through with everything committed before `moment` (Unix seconds)."""
-        return await self.until(lambda s: is_through(s, moment), deadline_s, pipeline)
+        return await self.until(lambda s: is_through(s, moment), deadline_s)
 
     async def kill(self) -> None:
         """SIGKILL, and gone."""

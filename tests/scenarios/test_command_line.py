@@ -39,8 +39,10 @@ def _demo(folder: Path, *options: str, environment: dict[str, str] | None = None
 LARGE_BYTES = 9_000_000
 """Of the largest object: more than one part, and than one block."""
 
-SMALL = ("--items", "200", "--objects", "30", "--messages", "20", "--seconds", "2", "--rate", "50")
-SMALL += ("--large-bytes", str(LARGE_BYTES))
+SMALL = (
+    *("--items", "200", "--objects", "30", "--messages", "20", "--seconds", "2", "--rate", "50"),
+    *("--large-bytes", str(LARGE_BYTES)),
+)
 """A demo of all kinds of workloads, each of them small."""
 
 
