@@ -12,10 +12,13 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from connectors.azure.errors import from_service
 from replicator.config import EndpointConfig
+from replicator.delivery import may_start
 from replicator.tls import trusted_authorities
 
 NO_RETRIES: dict[str, Any] = {"retry_total": 0, "retry_connect": 0, "retry_read": 0, "retry_status": 0}
 """Ours are the only ones, and they know what an unknown outcome means."""
+
+TOO_LATE = "not sent: the lease may end before the request does"
 
 
 class ServiceTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core loads it lazily, so it has no type
@@ -34,6 +37,25 @@ class ServiceTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core lo
         if response.status_code < 400 and (moved or not from_service(response.headers)):
             raise ServiceResponseError(f"status {response.status_code} from something that is not the service")
         return response
+
+
+class FencedRequest(aiohttp.ClientRequest):
+    """Looks at the fence once more with the first byte at hand: with the head, and with a body, for which the head
+    waits in a task of its own.
+    """
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        """As in the base class; raises ClientConnectionError where it is too late."""
+        if not may_start():
+            raise aiohttp.ClientConnectionError(TOO_LATE)
+        return await super().send(conn)
+
+    async def write_bytes(self, writer: Any, conn: Any, *rest: Any) -> None:
+        """As in the base class; where it is too late, whoever waits for the answer gets that error instead."""
+        if may_start():
+            await super().write_bytes(writer, conn, *rest)
+        else:
+            conn.protocol.set_exception(aiohttp.ClientConnectionError(TOO_LATE))
 
 
 def proxies(config: EndpointConfig) -> dict[str, str]:
@@ -56,6 +78,7 @@ async def open_session(config: EndpointConfig, where: str, **options: Any) -> As
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=trusted, limit=0),
         trust_env=False,
+        request_class=FencedRequest,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         **options,

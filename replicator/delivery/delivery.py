@@ -111,7 +111,7 @@ class Delivery:
             await self._fence.passed()
             started = elapsed_s()
             try:
-                with anyio.fail_after(limit_s):
+                with self._fence.ahead(), anyio.fail_after(limit_s):
                     result = await send()
             except TimeoutError as error:
                 self._suspect(keys)

@@ -1,10 +1,24 @@
 """The line in time after which this process must not start another request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import anyio
 
 from replicator.clocks import elapsed_s
+
+_AHEAD: ContextVar["Fence | None"] = ContextVar("fence", default=None)
+
+
+def may_start() -> bool:
+    """Whether the request that is being made here may still be started: asked right before its first byte.
+
+    An SDK takes a moment from the call to that, and longer for a new connection: a process that is stopped there, and
+    goes on after the end of its lease, must not send what it has prepared. What no delivery sends has no fence.
+    """
+    fence = _AHEAD.get()
+    return fence is None or fence.is_open
 
 
 class Fence:
@@ -38,3 +52,12 @@ class Fence:
         """
         while not self.is_open:
             await self._extended.wait()
+
+    @contextmanager
+    def ahead(self) -> Iterator[None]:
+        """For a request that is made within: `may_start` speaks of this fence."""
+        token = _AHEAD.set(self)
+        try:
+            yield
+        finally:
+            _AHEAD.reset(token)
