@@ -144,9 +144,7 @@ def demo(
         ),
     ] = 100,
     seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long the writers go on.")] = 20,
-    large_bytes: Annotated[
-        int, typer.Option(min=0, hidden=True, help="The largest object; less is for tests.")
-    ] = 64_000_000,
+    large_bytes: Annotated[int, typer.Option(min=0, help="Size of the largest object.")] = 64_000_000,
     as_json: Json = False,
     keep_running: Annotated[
         bool, typer.Option("--keep-running", help="Leave clouds and daemon up afterwards, until interrupted.")
