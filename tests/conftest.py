@@ -1,4 +1,7 @@
-"""What every kind of test may share: the local AWS and Azurite, started once per session, and clients of them."""
+"""What every kind of test may share: the local AWS and Azurite, started once per session, and clients of them.
+
+They are embedded, or come from container images (`containers.plugin`).
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,16 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from anyio.from_thread import start_blocking_portal
 
+from containers.choice import is_chosen
+from containers.clouds import Cloud
 from sandbox.aws import AwsServer
 from sandbox.azurite import Azurite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractAsyncContextManager
+
+pytest_plugins = ["containers.plugin"]
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +38,18 @@ def _logging_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[AwsServer]:
+def aws(request: pytest.FixtureRequest) -> Iterator[AwsServer]:
     """One ministack for the whole session: name what you create uniquely, or await reset() first."""
-    with AwsServer() as server:
+    with _aws(request) as server:
         yield server
+
+
+def _aws(request: pytest.FixtureRequest) -> AwsServer:
+    if not is_chosen(request, Cloud.AWS):
+        return AwsServer()
+    from containers.aws import AwsContainer  # noqa: PLC0415 -- the ordinary suite does without
+
+    return AwsContainer()
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +78,15 @@ def aws_client(aws: AwsServer, aws_session: AioSession) -> Callable[..., Abstrac
 
 
 @pytest.fixture(scope="session")
-def azurite() -> Iterator[Azurite]:
+def azurite(request: pytest.FixtureRequest) -> Iterator[Azurite]:
     """One blob service in memory for the whole session: name containers uniquely."""
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(Azurite()) as server:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(_azurite(request)) as server:
         yield server
+
+
+def _azurite(request: pytest.FixtureRequest) -> Azurite:
+    if not is_chosen(request, Cloud.AZURITE):
+        return Azurite()
+    from containers.azurite import AzuriteContainer  # noqa: PLC0415 -- the ordinary suite does without
+
+    return AzuriteContainer()

@@ -18,17 +18,19 @@ from contracts.worlds.sides import Kind, SourceCan, TargetCan, source, target
 from contracts.worlds.sink import sink
 from contracts.worlds.sqs import fifo_queue, standard_queue
 
+from containers.clouds import Cloud
+
 _TABLE = (SourceCan.LOG, SourceCan.PROVES, SourceCan.COPIES, SourceCan.ROWS, SourceCan.LOOKUP)
 _BUCKET = (SourceCan.PROVES, SourceCan.COPIES, SourceCan.LISTS, SourceCan.LOOKUP, SourceCan.DELIVERS)
 _QUEUE = (SourceCan.DELIVERS, SourceCan.PARKS, SourceCan.DRAINS, SourceCan.COUNTS)
 
 SOURCES: dict[str, Kind] = {
     "bucket": source(bucket, *_BUCKET),
-    "dynamodb": source(dynamodb, *_TABLE),
+    "dynamodb": source(dynamodb, *_TABLE, cloud=Cloud.AWS),
     "queue": source(queue, *_QUEUE, SourceCan.GROUPS),
-    "s3": source(s3, *_BUCKET),
-    "sqs": source(standard_queue, *_QUEUE, SourceCan.PROVES),
-    "sqs-fifo": source(fifo_queue, *_QUEUE, SourceCan.PROVES, SourceCan.GROUPS),
+    "s3": source(s3, *_BUCKET, cloud=Cloud.AWS),
+    "sqs": source(standard_queue, *_QUEUE, SourceCan.PROVES, cloud=Cloud.AWS),
+    "sqs-fifo": source(fifo_queue, *_QUEUE, SourceCan.PROVES, SourceCan.GROUPS, cloud=Cloud.AWS),
     "scripted": source(scripted, *_TABLE, SourceCan.CLOSES, SourceCan.TRIMS),
 }
 
@@ -40,10 +42,11 @@ _DOCUMENTS = (
     TargetCan.FOREIGN,
     TargetCan.LEFTOVERS,
 )
+_OBJECTS = (TargetCan.WRITES, TargetCan.HOLDS, TargetCan.VERSIONS, TargetCan.FOREIGN, TargetCan.LOSES)
 _MESSAGES = (TargetCan.WRITES, TargetCan.PASSES, TargetCan.LOSES)
 
 TARGETS: dict[str, Kind] = {
-    "blob": target(blob, TargetCan.WRITES, TargetCan.HOLDS, TargetCan.VERSIONS, TargetCan.FOREIGN, TargetCan.LOSES),
+    "blob": target(blob, *_OBJECTS, cloud=Cloud.AZURITE),
     "cosmos": target(cosmos, *_DOCUMENTS),
     "memory": target(memory, *_DOCUMENTS, TargetCan.VERSIONS),
     "servicebus": target(plain_queue, *_MESSAGES),

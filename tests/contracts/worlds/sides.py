@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeAlias
 
+from containers.clouds import Cloud
 from replicator.model import Change, Mode, R
 from replicator.ports import Source, Target
 from sandbox.aws import AwsServer
@@ -143,11 +144,12 @@ TargetFactory: TypeAlias = Callable[[LocalClouds], AbstractAsyncContextManager[T
 
 @dataclass(frozen=True)
 class Kind:
-    """How the worlds of one connector are made, and what all of them can."""
+    """How the worlds of one connector are made, and what all of them can; `cloud` may be in a container for them."""
 
     factory: SourceFactory | TargetFactory
     can: frozenset[Enum]
     needs_means: dict[Enum, str] = field(default_factory=dict)
+    cloud: Cloud | None = None
 
 
 SOURCE_MEANS: dict[Enum, str] = {
@@ -166,11 +168,11 @@ TARGET_MEANS: dict[Enum, str] = {
 """By what a world does what it says it can: it says so exactly where it has that."""
 
 
-def source(factory: SourceFactory, *can: SourceCan) -> Kind:
+def source(factory: SourceFactory, *can: SourceCan, cloud: Cloud | None = None) -> Kind:
     """A kind of source."""
-    return Kind(factory, frozenset(can), SOURCE_MEANS)
+    return Kind(factory, frozenset(can), SOURCE_MEANS, cloud)
 
 
-def target(factory: TargetFactory, *can: TargetCan) -> Kind:
+def target(factory: TargetFactory, *can: TargetCan, cloud: Cloud | None = None) -> Kind:
     """A kind of target."""
-    return Kind(factory, frozenset(can), TARGET_MEANS)
+    return Kind(factory, frozenset(can), TARGET_MEANS, cloud)
