@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         used = _reached(item) & chosen
         needed = _needed(item)
         if used and not used & needed.keys():
-            item.user_properties.append((PROPERTY, sorted(used)))
+            item.user_properties.append((PROPERTY, sorted(cloud.value for cloud in used)))  # plain, for xdist
         else:
             item.add_marker(pytest.mark.skip(reason=_reason(_reached(item), needed)))
 
