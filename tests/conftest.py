@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractAsyncContextManager
 
+    from containers.cosmos import CosmosContainer
+    from containers.servicebus import ServiceBusContainer
+
 pytest_plugins = ["containers.plugin"]
 
 
@@ -90,3 +93,22 @@ def _azurite(request: pytest.FixtureRequest) -> Azurite:
     from containers.azurite import AzuriteContainer  # noqa: PLC0415 -- the ordinary suite does without
 
     return AzuriteContainer()
+
+
+@pytest.fixture(scope="session")
+def cosmos_container() -> Iterator[CosmosContainer]:
+    """Microsoft's emulator, only where it was asked for; one for the session: delete what is there."""
+    from containers.cosmos import CosmosContainer  # noqa: PLC0415 -- the ordinary suite does without
+
+    with CosmosContainer() as account:
+        yield account
+
+
+@pytest.fixture(scope="session")
+def servicebus_container() -> Iterator[ServiceBusContainer]:
+    """Likewise, with the queues that tests of the broker have."""
+    from containers.servicebus import ServiceBusContainer  # noqa: PLC0415 -- the ordinary suite does without
+    from fakes.servicebus import QUEUES  # noqa: PLC0415 -- likewise
+
+    with ServiceBusContainer(QUEUES) as namespace:
+        yield namespace

@@ -3,19 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from contracts.worlds import SOURCES, TARGETS
+from contracts.worlds import EMULATED_TARGETS, SOURCES, TARGETS
 from contracts.worlds.sides import Kind, SourceWorld, TargetWorld, cannot, cannot_now
 
+from containers.choice import CHOSEN
 from replicator.ports import Source, Target
 from sandbox.aws import AwsServer
 from sandbox.azurite import Azurite
 
+if TYPE_CHECKING:
+    from containers.cosmos import CosmosContainer
+    from containers.servicebus import ServiceBusContainer
+
 T = TypeVar("T")
 
 SIDES = {"sources": SOURCES, "targets": TARGETS}
+EMULATED = {"targets": EMULATED_TARGETS}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,7 +36,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marks = list(metafunc.definition.iter_markers(side))
         if marks:
             needs = {ability for mark in marks for ability in mark.args}
-            able = [pytest.param(kind, id=name) for name, kind in kinds.items() if needs <= kind.can]
+            chosen = metafunc.config.stash[CHOSEN]
+            emulated = {name: kind for name, kind in EMULATED.get(side, {}).items() if kind.cloud in chosen}
+            able = [pytest.param(kind, id=name) for name, kind in (kinds | emulated).items() if needs <= kind.can]
             assert able, f"no world can do {needs}, so {metafunc.definition.name} shows nothing"
             metafunc.parametrize("world", able, indirect=True)
 
@@ -55,6 +63,14 @@ class _Clouds:
     def azurite(self) -> Azurite:
         server: Azurite = self._request.getfixturevalue("azurite")
         return server
+
+    def cosmos(self) -> "CosmosContainer":
+        account: CosmosContainer = self._request.getfixturevalue("cosmos_container")
+        return account
+
+    def servicebus(self) -> "ServiceBusContainer":
+        namespace: ServiceBusContainer = self._request.getfixturevalue("servicebus_container")
+        return namespace
 
 
 @asynccontextmanager

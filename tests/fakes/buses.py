@@ -73,6 +73,15 @@ async def bench(
     broker: ServiceBusServer, queue: str, *, timeout_s: float = 5.0, backoff: Backoff = IMPATIENT, **settings: Any
 ) -> AsyncIterator[Bench]:
     """Not connected."""
+    async with opened(config(broker, queue, **settings), timeout_s, backoff) as (target, carrier, told):
+        yield Bench(broker, target, carrier, told)
+
+
+@asynccontextmanager
+async def opened(
+    wanted: ServiceBusTargetConfig, timeout_s: float, backoff: Backoff = IMPATIENT
+) -> AsyncIterator[tuple[ServiceBusTarget, Delivery, PipelineTelemetry]]:
+    """Likewise, wherever its queue is."""
     told = PipelineTelemetry(Metrics(), "jobs")
     fence = Fence(2 * timeout_s)
     fence.extend(float("inf"))
@@ -84,8 +93,8 @@ async def bench(
         telemetry=told,
         backoff=backoff,
     )
-    async with open_target(config(broker, queue, **settings), TargetContext(WHERE, told, carrier)) as target:
-        yield Bench(broker, target, carrier, told)
+    async with open_target(wanted, TargetContext(WHERE, told, carrier)) as target:
+        yield target, carrier, told
 
 
 @asynccontextmanager

@@ -1,13 +1,16 @@
 """The real Cosmos DB target: our connector and the unmodified SDK, over sockets, against a local server."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.cosmos import documents
+from azure.cosmos.aio import CosmosClient
 from pydantic import SecretStr
 
 from connectors.azure.cosmos.config import CosmosTargetConfig
@@ -29,6 +32,33 @@ DATABASE, CONTAINER = "shop", "orders"
 KEY_NAMES = ("customer", "order_id")
 WHERE = "pipelines.orders.target"
 IMPATIENT = Backoff(0.001, 0.002)
+
+
+class Account(Protocol):
+    """Where an account is: a local server of ours, or an emulator in a container."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+
+def connect(account: Account, key: str | None = None) -> CosmosClient:
+    """A client that retries nothing and looks up no proxies."""
+    policy = documents.ConnectionPolicy()
+    policy.RetryOptions._max_retry_attempt_count = 0
+    return CosmosClient(
+        account.endpoint,
+        key or account.key,
+        transport=AioHttpTransport(use_env_settings=False),
+        connection_policy=policy,
+        retry_total=0,
+        retry_connect=0,
+        retry_read=0,
+        retry_status=0,
+        enable_endpoint_discovery=False,
+    )
 
 
 def config(endpoint: str, **settings: Any) -> CosmosTargetConfig:
@@ -102,11 +132,19 @@ class Bench:
 async def bench(server: CosmosServer, *, to: str = "", **settings: Any) -> AsyncIterator[Bench]:
     """Not connected, nothing created. `to` is another endpoint to go through; settings are the config's or ours."""
     told = telemetry()
+    async with opened(to or server.endpoint, told, **settings) as (target, carrier):
+        yield Bench(server, target, carrier, told)
+
+
+@asynccontextmanager
+async def opened(
+    endpoint: str, told: PipelineTelemetry, **settings: Any
+) -> AsyncIterator[tuple[CosmosTarget, Delivery]]:
+    """Likewise, whatever is behind that endpoint."""
     ours = {name: settings.pop(name) for name in ("timeout_s", "lifetime_s", "units_per_s", "most") if name in settings}
     carrier = delivery(told, **ours)
-    wanted = config(to or server.endpoint, **settings)
-    async with open_target(wanted, TargetContext(WHERE, told, carrier)) as target:
-        yield Bench(server, target, carrier, told)
+    async with open_target(config(endpoint, **settings), TargetContext(WHERE, told, carrier)) as target:
+        yield target, carrier
 
 
 @asynccontextmanager
@@ -146,7 +184,12 @@ def bodies(server: CosmosServer) -> list[dict[str, Any]]:
 
 def held(server: CosmosServer, key_names: tuple[str, ...]) -> dict[str, Document]:
     """What a reader of the container finds of ours, by canonical key."""
-    ours = [from_cosmos(body) for body in bodies(server) if SIDECAR in body and not is_tombstone(body)]
+    return found(bodies(server), key_names)
+
+
+def found(stored: Iterable[dict[str, Any]], key_names: tuple[str, ...]) -> dict[str, Document]:
+    """What of these documents is ours, by canonical key."""
+    ours = [from_cosmos(body) for body in stored if SIDECAR in body and not is_tombstone(body)]
     return {key_text({name: record[name] for name in key_names}): record for record in ours}
 
 

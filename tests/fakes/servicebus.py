@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
+from azure.servicebus import ServiceBusReceiveMode
 from azure.servicebus._pyamqp.utils import generate_sas_token
 from azure.servicebus.aio import ServiceBusClient
 
@@ -43,7 +44,14 @@ class Hurried:
         await asyncio.sleep(min(seconds, LONGEST_PAUSE_S))
 
 
-def connect(broker: ServiceBusServer, **options: Any) -> ServiceBusClient:
+class Namespace(Protocol):
+    """Where a namespace is: a local broker of ours, or an emulator in a container."""
+
+    @property
+    def connection_string(self) -> str: ...
+
+
+def connect(broker: Namespace, **options: Any) -> ServiceBusClient:
     """A client that repeats nothing."""
     return ServiceBusClient.from_connection_string(broker.connection_string, **{"retry_total": 0, **options})
 
@@ -76,6 +84,14 @@ async def receive(receiver: ServiceBusReceiver, count: int = 1) -> list[ServiceB
         while len(received) < count:
             received += await receiver.receive_messages(count - len(received), max_wait_time=5)
     return received
+
+
+async def empty(bus: ServiceBusClient) -> None:
+    """Take whatever lies in the queues without sessions."""
+    for name in [name for name, settings in QUEUES.items() if not settings.sessions]:
+        async with bus.get_queue_receiver(name, receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE) as receiver:
+            while await receiver.receive_messages(100, max_wait_time=0.2):
+                pass
 
 
 async def eventually(holds: Callable[[], object]) -> None:

@@ -12,13 +12,18 @@ from azure.servicebus.aio import _servicebus_receiver_async, _servicebus_sender_
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
-from fakes.servicebus import QUEUES, Hurried, connect
+from containers.choice import is_chosen
+from containers.clouds import Cloud
+from fakes import cosmos
+from fakes.servicebus import QUEUES, Hurried, Namespace, connect, empty
+from sandbox.cosmos import CosmosServer
 from sandbox.servicebus import ServiceBusServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
+    from azure.cosmos.aio import CosmosClient
     from azure.servicebus.aio import ServiceBusClient
 
     from sandbox.azurite import Azurite
@@ -41,9 +46,46 @@ async def broker() -> AsyncIterator[ServiceBusServer]:
 
 
 @pytest.fixture
-async def bus(broker: ServiceBusServer, hurried: None) -> AsyncIterator[ServiceBusClient]:
-    """A client of it that repeats nothing."""
-    async with connect(broker) as connected:
+def namespace(request: pytest.FixtureRequest) -> Namespace:
+    """That broker, or the emulator in a container."""
+    chosen: Namespace = request.getfixturevalue(
+        "servicebus_container" if is_chosen(request, Cloud.SERVICEBUS) else "broker"
+    )
+    return chosen
+
+
+@pytest.fixture
+async def bus(namespace: Namespace, hurried: None) -> AsyncIterator[ServiceBusClient]:
+    """A client of it that repeats nothing; its queues without sessions are empty."""
+    async with connect(namespace) as connected:
+        if not isinstance(namespace, ServiceBusServer):
+            await empty(connected)
+        yield connected
+
+
+@pytest.fixture
+async def cosmos_server() -> AsyncIterator[CosmosServer]:
+    """The embedded account, to look into and to steer."""
+    async with CosmosServer() as running:
+        yield running
+
+
+@pytest.fixture
+def cosmos_account(request: pytest.FixtureRequest) -> cosmos.Account:
+    """That one, or the emulator in a container."""
+    chosen: cosmos.Account = request.getfixturevalue(
+        "cosmos_container" if is_chosen(request, Cloud.COSMOS) else "cosmos_server"
+    )
+    return chosen
+
+
+@pytest.fixture
+async def cosmos_client(cosmos_account: cosmos.Account) -> AsyncIterator[CosmosClient]:
+    """A client of it; nothing is there."""
+    async with cosmos.connect(cosmos_account) as connected:
+        if not isinstance(cosmos_account, CosmosServer):
+            for database in [found["id"] async for found in connected.list_databases()]:
+                await connected.delete_database(database)
         yield connected
 
 

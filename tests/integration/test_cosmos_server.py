@@ -15,7 +15,7 @@ from anyio.streams.text import TextReceiveStream
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.cosmos import PartitionKey, documents
+from azure.cosmos import PartitionKey
 from azure.cosmos.aio import CosmosClient
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
@@ -26,10 +26,11 @@ from azure.cosmos.exceptions import (
 )
 from azure.cosmos.partition_key import NonePartitionKeyValue, NullPartitionKeyValue
 
+from fakes.cosmos import connect
 from sandbox.cosmos import EMULATOR_KEY, CosmosServer, Fault, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable
+    from collections.abc import AsyncIterable, Callable
 
     from azure.cosmos.aio import ContainerProxy, DatabaseProxy
 
@@ -38,33 +39,16 @@ LARGE_BODY = "ignore:Sending a large body:ResourceWarning"  # what aiohttp think
 ALL_VERSIONS: Final = "AllVersionsAndDeletes"
 
 
-def connect(server: CosmosServer, key: str | None = None) -> CosmosClient:
-    """A client that retries nothing and looks up no proxies."""
-    policy = documents.ConnectionPolicy()
-    policy.RetryOptions._max_retry_attempt_count = 0
-    return CosmosClient(
-        server.endpoint,
-        key or server.key,
-        transport=AioHttpTransport(use_env_settings=False),
-        connection_policy=policy,
-        retry_total=0,
-        retry_connect=0,
-        retry_read=0,
-        retry_status=0,
-        enable_endpoint_discovery=False,
-    )
+@pytest.fixture
+def server(cosmos_server: CosmosServer) -> CosmosServer:
+    """The embedded one; who asks for it looks into it."""
+    return cosmos_server
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[CosmosServer]:
-    async with CosmosServer() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: CosmosServer) -> AsyncIterator[CosmosClient]:
-    async with connect(server) as connected:
-        yield connected
+def client(cosmos_client: CosmosClient) -> CosmosClient:
+    """Of that, or of an emulator in a container."""
+    return cosmos_client
 
 
 @pytest.fixture

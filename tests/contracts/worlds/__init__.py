@@ -5,6 +5,7 @@ of its own, named here with what it can; every clause says what it needs beside 
 it. To run the suites against another connector, write its factory and name it here.
 """
 
+from contracts.worlds import emulated
 from contracts.worlds.blob import blob
 from contracts.worlds.bucket import bucket
 from contracts.worlds.cosmos import cosmos
@@ -53,3 +54,14 @@ TARGETS: dict[str, Kind] = {
     "servicebus-sessions": target(sessions_queue, *_MESSAGES, TargetCan.GROUPS),
     "sink": target(sink, *_MESSAGES, TargetCan.GROUPS),
 }
+
+_EMULATED_QUEUE = (TargetCan.WRITES, TargetCan.PASSES)
+
+EMULATED_TARGETS: dict[str, Kind] = {
+    "cosmos-emulator": target(emulated.cosmos, *_DOCUMENTS, cloud=Cloud.COSMOS),
+    "servicebus-emulator": target(emulated.plain_queue, *_EMULATED_QUEUE, cloud=Cloud.SERVICEBUS),
+    "servicebus-emulator-sessions": target(
+        emulated.sessions_queue, *_EMULATED_QUEUE, TargetCan.GROUPS, cloud=Cloud.SERVICEBUS
+    ),
+}
+"""Only there where containers were asked for."""

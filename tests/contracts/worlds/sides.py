@@ -4,13 +4,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias
 
 from containers.clouds import Cloud
 from replicator.model import Change, Mode, R
 from replicator.ports import Source, Target
 from sandbox.aws import AwsServer
 from sandbox.azurite import Azurite
+
+if TYPE_CHECKING:  # the ordinary suite does without
+    from containers.cosmos import CosmosContainer
+    from containers.servicebus import ServiceBusContainer
 
 
 class SourceCan(Enum):
@@ -136,6 +140,12 @@ class LocalClouds(Protocol):
 
     def azurite(self) -> Azurite:
         """Name containers uniquely."""
+
+    def cosmos(self) -> "CosmosContainer":
+        """Only in a container; name databases uniquely."""
+
+    def servicebus(self) -> "ServiceBusContainer":
+        """Likewise; name queues uniquely."""
 
 
 SourceFactory: TypeAlias = Callable[[LocalClouds], AbstractAsyncContextManager[SourceWorld[Any]]]
