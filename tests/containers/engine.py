@@ -5,9 +5,11 @@ Only imported when containers were asked for: the ordinary suite needs neither a
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # read on import; its image might not be to be had
@@ -34,19 +36,27 @@ class ContainersError(Exception):
 
 def check(wanted: Mapping[Cloud, Iterable[Image]]) -> None:
     """Returns once the engine has every image of these clouds; it pulls those it has not. Raises ContainersError."""
-    try:
-        client = docker.from_env()
-    except DockerException as error:
-        raise ContainersError(
-            f"No Docker engine answers: {error}. Start one, or say where it is with DOCKER_HOST. "
-            f"`make test` runs the same tests without."
-        ) from error
+    client = _client()
     try:
         for cloud, images in wanted.items():
             for image in images:
                 _have(client, cloud, image)
     finally:
         client.close()
+
+
+def _client() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the library leaves its socket open where nobody answers
+        try:
+            return docker.from_env()
+        except DockerException as error:
+            said = str(error)
+        gc.collect()
+    raise ContainersError(
+        f"No Docker engine answers: {said}. Start one, or say where it is with DOCKER_HOST. "
+        f"`make test` runs the same tests without."
+    )
 
 
 def _have(client: Any, cloud: Cloud, image: Image) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 OPTION = "--containers"
 PROPERTY = "containers"
 ELSEWHERE = "uses no cloud that can be in a container"
+OTHER_WORLD = "a contract, of a fake or of an embedded server"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,16 +59,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if used and not used & needed.keys():
             item.user_properties.append((PROPERTY, sorted(cloud.value for cloud in used)))  # plain, for xdist
         else:
-            item.add_marker(pytest.mark.skip(reason=_reason(_reached(item), needed)))
+            item.add_marker(pytest.mark.skip(reason=_reason(item, needed)))
 
 
 def _reached(item: pytest.Item) -> set[Cloud]:
     """By fixture, or by the world that a contract is run against."""
     fixtures = getattr(item, "fixturenames", ())
     reached = {cloud for name, cloud in REACHED.items() if name in fixtures}
-    params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    cloud = getattr(params.get("world"), "cloud", None)
+    cloud = getattr(_params(item).get("world"), "cloud", None)
     return reached | {cloud} if cloud else reached
+
+
+def _params(item: pytest.Item) -> dict[str, Any]:
+    params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    return params
 
 
 def _needed(item: pytest.Item) -> dict[Cloud, str]:
@@ -77,10 +82,13 @@ def _needed(item: pytest.Item) -> dict[Cloud, str]:
     return needed | {Cloud(mark.args[0]): str(mark.args[1]) for mark in item.iter_markers("embedded")}
 
 
-def _reason(reached: set[Cloud], needed: dict[Cloud, str]) -> str:
+def _reason(item: pytest.Item, needed: dict[Cloud, str]) -> str:
     if needed:
         return "; ".join(f"{cloud}, only embedded: {why}" for cloud, why in sorted(needed.items()))
-    return f"{', '.join(sorted(reached))}: not asked for" if reached else ELSEWHERE
+    reached = _reached(item)
+    if reached:
+        return f"{' and '.join(sorted(reached))}: not asked for"
+    return OTHER_WORLD if "world" in _params(item) else ELSEWHERE
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from testcontainers.core.network import Network
 
 from containers import clouds
 from containers.answering import answers
 from containers.engine import described, free_port, started
+from containers.queues import config
 from sandbox.aws import LOOPBACK
 from sandbox.servicebus import EMULATOR_KEY, KEY_NAME
 
@@ -23,14 +24,9 @@ if TYPE_CHECKING:
 
 AMQP_PORT, HTTP_PORT = 5672, 5300
 CONFIG = "/ServiceBus_Emulator/ConfigFiles/Config.json"
-NAMESPACE = "sbemulatorns"
-"""The only name that the emulator takes."""
-
 SQL_HOST = "sql"
 SQL_PASSWORD = "Sandbox-only-1"
 SQL_DEADLINE_S, EMULATOR_DEADLINE_S = 120.0, 240.0
-MOST_TO_LIVE_S = 3_600.0
-"""No longer is allowed by the emulator."""
 
 
 class ServiceBusContainer:
@@ -85,29 +81,3 @@ class ServiceBusContainer:
         emulator.with_copy_into_container(json.dumps(config(self._queues)).encode(), CONFIG)
         started(emulator, lambda: answers(self.http_port, "/health"), EMULATOR_DEADLINE_S)
         return emulator
-
-
-def config(queues: Mapping[str, QueueSettings]) -> dict[str, Any]:
-    """What the emulator is told: these queues, within what it can; it knows no quotas and does not throttle."""
-    namespace = {"Name": NAMESPACE, "Queues": [_queue(name, settings) for name, settings in queues.items()]}
-    return {"UserConfig": {"Namespaces": [namespace], "Logging": {"Type": "Console"}}}
-
-
-def _queue(name: str, settings: QueueSettings) -> dict[str, Any]:
-    window_s = settings.duplicate_window_s
-    properties = {
-        "LockDuration": _iso(settings.lock_s),
-        "MaxDeliveryCount": settings.max_delivery_count,
-        "RequiresSession": settings.sessions,
-        "RequiresDuplicateDetection": window_s is not None,
-        "DeadLetteringOnMessageExpiration": settings.dead_letter_expired,
-        "DefaultMessageTimeToLive": _iso(min(settings.time_to_live_s or MOST_TO_LIVE_S, MOST_TO_LIVE_S)),
-    }
-    if window_s is not None:
-        properties["DuplicateDetectionHistoryTimeWindow"] = _iso(window_s)
-    return {"Name": name, "Properties": properties}
-
-
-def _iso(seconds: float) -> str:
-    """As ISO 8601 writes a duration."""
-    return f"PT{seconds:g}S"

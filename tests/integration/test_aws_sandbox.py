@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     Clients = Callable[..., AbstractAsyncContextManager[Any]]
 
+ITS_OWN = pytest.mark.embedded("aws", "how its process starts and ends")
 LOOPBACK = "127.0.0.1"
 STARTER = """
 import sys, time
@@ -39,6 +40,7 @@ with AwsServer() as server:
 THROTTLE = b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow"}'
 
 
+@ITS_OWN
 async def test_it_listens_on_loopback_only_and_knows_nothing_of_the_parents_account(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -54,6 +56,7 @@ async def test_it_listens_on_loopback_only_and_knows_nothing_of_the_parents_acco
     assert server.pid is None
 
 
+@ITS_OWN
 async def test_it_can_be_stopped_and_started_again_on_its_port() -> None:
     server = AwsServer()
     async with server:
@@ -64,6 +67,7 @@ async def test_it_can_be_stopped_and_started_again_on_its_port() -> None:
         assert server.port == port
 
 
+@ITS_OWN
 def test_a_port_in_use_is_refused() -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
@@ -71,6 +75,7 @@ def test_a_port_in_use_is_refused() -> None:
             AwsServer(port).start()
 
 
+@ITS_OWN
 @pytest.mark.parametrize(
     ("program", "said"),
     [
@@ -88,6 +93,7 @@ async def test_a_server_that_does_not_come_up_is_quoted(
     assert server.pid is None
 
 
+@ITS_OWN
 def test_a_server_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     deaf = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
     monkeypatch.setattr(aws_module, "_LAUNCHER", deaf + aws_module._LAUNCHER)
@@ -99,6 +105,7 @@ def test_a_server_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch
     assert process.returncode == -signal.SIGKILL
 
 
+@ITS_OWN
 def test_it_does_not_outlive_a_parent_that_was_killed() -> None:
     command = [sys.executable, "-c", STARTER]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:  # noqa: S603 -- constant

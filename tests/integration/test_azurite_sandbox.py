@@ -22,6 +22,7 @@ from sandbox.processes import ProgramError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ITS_OWN = pytest.mark.embedded("azurite", "how its process starts and ends")
 LOOPBACK = "127.0.0.1"
 STARTER = """
 import anyio, sys
@@ -38,6 +39,7 @@ def connect(server: Azurite) -> BlobServiceClient:
     return BlobServiceClient.from_connection_string(server.connection_string, retry_total=0)
 
 
+@ITS_OWN
 async def test_it_listens_on_loopback_only_and_talks_to_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nor does it write into the folder it was started in, or take the parent's accounts and database."""
     monkeypatch.chdir(tmp_path)
@@ -67,6 +69,7 @@ async def test_another_key_is_refused(azurite: Azurite) -> None:
     assert refused.value.status_code == 403
 
 
+@ITS_OWN
 async def test_an_orderly_end_keeps_what_was_stored(tmp_path: Path) -> None:
     location = tmp_path / "kept"
     async with Azurite(location=location) as server, connect(server) as client:
@@ -79,12 +82,14 @@ async def test_an_orderly_end_keeps_what_was_stored(tmp_path: Path) -> None:
         assert await (await container.download_blob("7")).readall() == b"\7" * 1000
 
 
+@ITS_OWN
 async def test_nothing_is_kept_without_a_location() -> None:
     for _ in range(2):
         async with Azurite() as server, connect(server) as client:
             await client.create_container("fleeting")
 
 
+@ITS_OWN
 async def test_memory_is_bounded() -> None:
     """Beyond the limit a write is refused, by name, instead of filling the machine."""
     async with Azurite(memory_limit_mb=1) as server, connect(server) as client:
@@ -94,6 +99,7 @@ async def test_memory_is_bounded() -> None:
             await container.upload_blob("does not", bytes(700_000))
 
 
+@ITS_OWN
 async def test_it_takes_the_port_it_is_given() -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
@@ -103,6 +109,7 @@ async def test_it_takes_the_port_it_is_given() -> None:
         assert server.port == port
 
 
+@ITS_OWN
 async def test_a_stop_does_not_wait_for_idle_connections() -> None:
     server = Azurite(stop_deadline_s=5)
     await server.start()
@@ -113,6 +120,7 @@ async def test_a_stop_does_not_wait_for_idle_connections() -> None:
     assert program.exit_code == 0
 
 
+@ITS_OWN
 async def test_a_killed_one_refuses_connections_and_can_be_started_again() -> None:
     async with Azurite() as server, connect(server) as client:
         server.program.send(signal.SIGKILL)
@@ -140,6 +148,7 @@ def orphaned() -> Iterator[tuple[psutil.Process, Path]]:
         process.kill()
 
 
+@ITS_OWN
 def test_it_does_not_outlive_a_parent_that_was_killed(orphaned: tuple[psutil.Process, Path]) -> None:
     process, folder = orphaned
     process.wait(10)

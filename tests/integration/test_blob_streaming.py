@@ -284,6 +284,7 @@ async def test_an_object_of_256_mb_passes_in_bounded_memory(azurite: Azurite) ->
     assert await streamed(azurite, 256_000_000) < 100
 
 
+@pytest.mark.embedded("azurite", "blobs on disk")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_an_object_of_2_gb_passes_in_bounded_memory(tmp_path: Any) -> None:

@@ -14,6 +14,8 @@ from sandbox.cosmos import CosmosServer, Fault
 from sandbox.cosmos.wire import JsonObject
 from sandbox.faults import Answer, FaultProxy
 
+pytestmark = pytest.mark.embedded("cosmos", "looks into the server, or steers it")
+
 
 async def findings(server: CosmosServer, endpoint: str = "", **fields: Any) -> list[Finding]:
     async with open_target(cosmos_config(endpoint or server.endpoint, **fields), target_context()) as target:

@@ -25,6 +25,8 @@ from replicator.model import Rule
 from sandbox.cosmos import CosmosServer, Fault
 from sandbox.faults import Answer, CutAfter, CutBefore, FaultProxy, Pass, Stall
 
+pytestmark = pytest.mark.embedded("cosmos", "looks into the server, or steers it")
+
 Call = Callable[[ContainerProxy], Awaitable[object]]
 
 

@@ -21,8 +21,11 @@ from sandbox.cosmos import CosmosServer
 A = key_of("a")
 HOUR = timedelta(hours=1)
 
-pytestmark = pytest.mark.parametrize("wrong_by_s", [-86_400, 86_400], ids=["daemon ahead", "daemon behind"])
-"""How far the service's clock is ahead of ours."""
+pytestmark = [
+    pytest.mark.parametrize("wrong_by_s", [-86_400, 86_400], ids=["daemon ahead", "daemon behind"]),
+    pytest.mark.embedded("cosmos", "a clock that can be set"),
+]
+"""`wrong_by_s`: how far the service's clock is ahead of ours."""
 
 
 @asynccontextmanager

@@ -17,6 +17,8 @@ from fakes.targets import WHERE, cosmos_config, target_context
 from replicator.errors import ConfigurationError
 from sandbox.cosmos import CosmosServer
 
+pytestmark = pytest.mark.embedded("cosmos", "a certificate of its own")
+
 HOST = "127.0.0.1"
 
 

@@ -19,6 +19,8 @@ from replicator.errors import ConfigurationError, ForeignOwnerError
 from replicator.model import ABSENT, Marker, PipelineState, Rule, Severity
 from sandbox.cosmos import CosmosServer, Fault
 
+pytestmark = pytest.mark.embedded("cosmos", "looks into the server, or steers it")
+
 MARKERS = "replicator"
 ONE, TWO = Marker("m", 1, "g1"), Marker("m", 1, "g2")
 CHANGE = order("a", "1")

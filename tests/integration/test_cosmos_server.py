@@ -93,6 +93,7 @@ async def test_wrong_keys_and_entra_tokens_are_refused(server: CosmosServer) -> 
             assert "account keys only" in await answer.text()
 
 
+@pytest.mark.embedded("cosmos", "looks into the server, or steers it")
 async def test_a_key_of_ones_own() -> None:
     async with CosmosServer(key=OTHER_KEY) as server, connect(server) as client:
         await client.create_database("x")
@@ -401,6 +402,7 @@ async def test_the_all_versions_feed_tells_deletes_and_expiry(server: CosmosServ
     assert (await changes_after(container, token))[0] == []
 
 
+@pytest.mark.embedded("cosmos", "looks into the server, or steers it")
 async def test_previous_images_and_all_versions_are_settings() -> None:
     settings = Settings(previous_images=True)
     async with CosmosServer(settings=settings) as server, connect(server) as client:
@@ -476,6 +478,7 @@ async def test_a_new_container_of_the_same_name_is_noticed(database: DatabasePro
         await container.read_item("0", "p0")
 
 
+@pytest.mark.embedded("cosmos", "looks into the server, or steers it")
 async def test_a_process_is_driven_over_http() -> None:
     command = [sys.executable, "-m", "sandbox.cosmos", "--port", "0", "--partitions", "2"]
     async with await anyio.open_process(command, stderr=None) as process:

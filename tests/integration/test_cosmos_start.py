@@ -14,6 +14,8 @@ from replicator.errors import ConfigurationError
 from sandbox.cosmos import CosmosServer, Fault
 from sandbox.faults import FaultProxy, Pass
 
+pytestmark = pytest.mark.embedded("cosmos", "looks into the server, or steers it")
+
 PATIENCE_S = 1.0
 
 

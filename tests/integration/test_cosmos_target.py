@@ -18,6 +18,8 @@ from sandbox.cosmos import CosmosServer, Fault, Settings
 from sandbox.cosmos.wire import Json, JsonObject
 from sandbox.faults import Answer, FaultProxy
 
+pytestmark = pytest.mark.embedded("cosmos", "looks into the server, or steers it")
+
 SOON_S = 600
 
 

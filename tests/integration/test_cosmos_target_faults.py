@@ -20,6 +20,8 @@ from replicator.telemetry.pipeline import TARGET
 from sandbox.cosmos import CosmosServer, Fault
 from sandbox.faults import CutAfter, CutBefore, FaultProxy, HoldDelivery, Pass, Stall
 
+pytestmark = pytest.mark.embedded("cosmos", "looks into the server, or steers it")
+
 LONG_S = 30.0
 """No test waits so long, however slow the machine."""
 

@@ -17,6 +17,8 @@ from sandbox.cosmos import CosmosServer
 from sandbox.cosmos.keys import canonical
 from sandbox.workload import awkward_items
 
+pytestmark = pytest.mark.embedded("cosmos", "looks into the server, or steers it")
+
 LAYOUTS: dict[str, dict[str, Any]] = {
     "default": {},
     "by id": {"partition_key": ("/id",)},

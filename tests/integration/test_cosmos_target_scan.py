@@ -16,6 +16,8 @@ from replicator.model import Change, Listed, Rule
 from sandbox.cosmos import CosmosServer, Fault, Settings
 from sandbox.cosmos.wire import JsonObject
 
+pytestmark = pytest.mark.embedded("cosmos", "looks into the server, or steers it")
+
 MANY = 2 * PAGE + 100
 """In one of two physical partitions there is more than a page in any case."""
 

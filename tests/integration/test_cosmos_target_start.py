@@ -19,6 +19,8 @@ from sandbox.cosmos import CosmosServer, Fault
 from sandbox.cosmos.wire import Json
 from sandbox.faults import FaultProxy, Pass, Stall
 
+pytestmark = pytest.mark.embedded("cosmos", "looks into the server, or steers it")
+
 CONFIG = """
 migration: m
 pipelines:

@@ -14,6 +14,8 @@ from replicator.errors import ConfigurationError
 from replicator.model import Rule
 from sandbox.cosmos import CosmosServer
 
+pytestmark = pytest.mark.embedded("cosmos", "a certificate of its own")
+
 HOSTS = ("127.0.0.1", "localhost")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from aiobotocore.session import AioSession
 from azure.cosmos.aio import CosmosClient
 from azure.servicebus import ServiceBusMessage
@@ -17,6 +18,8 @@ from replicator.cli.services import Service
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.embedded("aws", "how its process starts and ends")
 
 
 async def test_every_service_serves_its_sdk(tmp_path: Path, hurried: None) -> None:

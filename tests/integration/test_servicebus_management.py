@@ -30,6 +30,8 @@ from sandbox.servicebus import QueueSettings, ServiceBusServer
 from sandbox.servicebus.amqp.frames import SASL, SASL_HEADER, write_frame
 from sandbox.servicebus.amqp.performatives import SaslInit, SaslOutcome
 
+pytestmark = pytest.mark.embedded("servicebus", "looks into the broker, or steers it")
+
 
 class PlainHttp(AioHttpTransport):  # type: ignore[misc]  # exported without types
     """The SDK builds addresses with https only; this sends to them in plain HTTP."""

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from replicator.model import Change
 
-pytestmark = pytest.mark.usefixtures("hurried")
+pytestmark = [
+    pytest.mark.usefixtures("hurried"),
+    pytest.mark.embedded("servicebus", "looks into the broker, or steers it"),
+]
 
 DETECTING = QueueSettings(duplicate_window_s=600)
 ORDERED = QueueSettings(duplicate_window_s=600, sessions=True)

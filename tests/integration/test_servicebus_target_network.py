@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("hurried")
+pytestmark = [pytest.mark.usefixtures("hurried"), pytest.mark.embedded("servicebus", "a certificate of its own")]
 
 HOST = "127.0.0.1"
 

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from replicator.model import Finding
     from sandbox.azurite import Azurite
 
-pytestmark = pytest.mark.usefixtures("hurried")
+pytestmark = [
+    pytest.mark.usefixtures("hurried"),
+    pytest.mark.embedded("servicebus", "looks into the broker, or steers it"),
+]
 
 GOOD = Queue(
     sessions=False,
