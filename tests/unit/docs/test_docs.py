@@ -19,7 +19,7 @@ from replicator.config.loading import json_schema, parse_config
 
 ENVIRONMENT = {"COSMOS_KEY": "c2VjcmV0", "REPLICATOR_TOKEN": "sixteen characters"}
 
-TARGETS = set(re.findall(r"^([a-z]+):", text("Makefile"), flags=re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", text("Makefile"), flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -44,7 +44,7 @@ def test_the_readmes_two_commands_exist() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_make_target_that_is_named_exists(page: Path) -> None:
-    named = re.findall(r"(?:`|^    )make (?:[A-Z]+=\S+ )?([a-z]+)", page.read_text(), flags=re.MULTILINE)
+    named = re.findall(r"(?:`|^    )make (?:[A-Z]+=\S+ )?([a-z-]+)", page.read_text(), flags=re.MULTILINE)
     assert set(named) <= TARGETS
 
 
