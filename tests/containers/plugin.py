@@ -63,9 +63,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _reached(item: pytest.Item) -> set[Cloud]:
-    """By fixture, or by the world that a contract is run against."""
+    """By fixture, or by the world that a contract is run against; not those of which it has the embedded server."""
     fixtures = getattr(item, "fixturenames", ())
-    reached = {cloud for name, cloud in REACHED.items() if name in fixtures}
+    embedded = {cloud for name, (cloud, _) in EMBEDDED.items() if name in fixtures}
+    reached = {cloud for name, cloud in REACHED.items() if name in fixtures} - embedded
     cloud = getattr(_params(item).get("world"), "cloud", None)
     return reached | {cloud} if cloud else reached
 

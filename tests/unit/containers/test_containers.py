@@ -45,6 +45,7 @@ def test_azurite(azurite): assert not azurite
 def test_broker_beside_aws(aws, broker): assert aws
 def test_bus(bus): assert bus
 def test_bus_and_broker(bus, broker): assert not bus
+def test_bus_and_broker_beside_aws(aws, bus, broker): assert aws and not bus
 def test_nothing(): pass
 @pytest.mark.embedded("aws", "reads its memory")
 def test_memory(aws): assert not aws
@@ -62,11 +63,11 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
 def test_those_run_that_use_a_container_and_the_others_say_why_not(run: Callable[..., pytest.RunResult]) -> None:
     done = run("--containers", "aws,servicebus")
-    done.assert_outcomes(passed=3, skipped=4)
+    done.assert_outcomes(passed=4, skipped=4)
     done.stdout.fnmatch_lines_random(
         [
             "*PASSED *test_aws", "*PASSED *test_broker_beside_aws", "*PASSED *test_bus",
-            "*2 ran against aws", "*1 ran against servicebus",
+            "*3 ran against aws", "*1 ran against servicebus",
             "*1 skipped, azurite: not asked for",
             "*1 skipped, servicebus, only embedded: looks into the broker, or steers it",
             "*1 skipped, uses no cloud that can be in a container",
@@ -76,8 +77,8 @@ def test_those_run_that_use_a_container_and_the_others_say_why_not(run: Callable
 
 
 def test_without_the_option_nothing_is_skipped_and_all_is_embedded(run: Callable[..., pytest.RunResult]) -> None:
-    """Those three fail that want a container."""
-    run().assert_outcomes(passed=4, failed=3)
+    """Those four fail that want a container."""
+    run().assert_outcomes(passed=4, failed=4)
 
 
 def test_a_cloud_that_there_is_not_is_refused(run: Callable[..., pytest.RunResult]) -> None:
