@@ -64,7 +64,7 @@ def _have(client: Any, cloud: Cloud, image: Image) -> None:
         client.images.get(image.name)
     except docker.errors.ImageNotFound:
         try:
-            client.images.pull(*image.name.rsplit(":", 1) if ":" in image.name.rpartition("/")[2] else (image.name,))
+            client.images.pull(image.name)
         except DockerException as error:
             raise ContainersError(
                 f"The image {image.name} for {cloud} is not here and cannot be pulled: {error}. {image.variable} names "
