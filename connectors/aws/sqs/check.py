@@ -51,7 +51,7 @@ async def check_queue(
             VisibilityTimeout=0,
         ),
     ]
-    findings += settling if receives else [_not_yet(finding) for finding in settling]
+    findings += settling if receives else [not_yet(finding) for finding in settling]
     findings += [
         Finding(
             Severity.NOTE,
@@ -107,9 +107,9 @@ async def _permission(
     return Finding(Severity.OK, where, f"{permission} is permitted")
 
 
-def _not_yet(finding: Finding) -> Finding:
+def not_yet(finding: Finding) -> Finding:
     """What is missing to settle messages stands against no run that receives none."""
-    if finding.severity is not Severity.ERROR:
+    if finding.severity not in {Severity.ERROR, Severity.WARNING}:
         return finding
     message = f"{finding.message}; needed when what is held is to be moved"
     return replace(finding, severity=Severity.NOTE, message=message)

@@ -1,11 +1,14 @@
 """What an SQS source may be told."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 
 from connectors.aws.config import AwsSourceConfig
 from connectors.aws.sqs.queue import queue_name, queue_region
+from replicator.config import Url
+
+BucketName = Annotated[str, StringConstraints(min_length=3, max_length=255, pattern=r"^[A-Za-z0-9._-]+$")]
 
 
 class SqsSourceConfig(AwsSourceConfig):
@@ -47,6 +50,26 @@ class SqsSourceConfig(AwsSourceConfig):
         description="The queue's approximate counts are taken to be at most so many seconds old; replicated_through "
         "trails by up to twice as much, and the queue is taken to be empty when it was found so for so long.",
     )
+
+    s3_pointers: Literal["keep", "inline"] = Field(
+        default="keep",
+        description="What becomes of messages whose body an SQS extended client has put into S3. keep: they are "
+        "delivered as they are. inline: with what is in S3 as their body.",
+    )
+    s3_buckets: list[BucketName] = Field(
+        default_factory=list,
+        description="For s3_pointers: inline, the buckets that bodies may be read from. Default: none.",
+    )
+    s3_endpoint: Url | None = Field(
+        default=None,
+        description="URL of S3 where it differs. Default: `endpoint`, unless that is one of SQS alone, or else AWS.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.s3_pointers == "inline") != bool(self.s3_buckets):
+            raise ValueError("s3_pointers: inline and s3_buckets belong together")
+        return self
 
     @property
     def place(self) -> tuple[str, ...]:

@@ -11,11 +11,12 @@ from connectors.aws.budget import YieldingBudget
 from connectors.aws.calls import Caller
 from connectors.aws.clients import open_client
 from connectors.aws.errors import AwsRefusal
-from connectors.aws.sqs.check import check_queue
+from connectors.aws.sqs.check import check_queue, not_yet
 from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.consumers import OldestAge, elsewhere, require_alone
 from connectors.aws.sqs.draining import Drain
 from connectors.aws.sqs.holding import Receipt
+from connectors.aws.sqs.payloads import Payloads, open_payloads
 from connectors.aws.sqs.queue import MISSING, Queue, find_queue
 from connectors.aws.sqs.queue_time import Counts, QueueTime
 from connectors.aws.sqs.receiving import READ_TIMEOUT_S, Receiver
@@ -32,12 +33,18 @@ class SqsSource(DeliveringSource[Message]):
     """See `replicator.ports.Source`. Usable once connected; `keep` must run meanwhile."""
 
     def __init__(
-        self, config: SqsSourceConfig, context: SourceContext, client: QueueClient, metrics: MetricsClient
+        self,
+        config: SqsSourceConfig,
+        context: SourceContext,
+        client: QueueClient,
+        metrics: MetricsClient,
+        payloads: Payloads | None = None,
     ) -> None:
         self._config = config
         self._context = context
         self._client = client
         self._metrics = metrics
+        self._payloads = payloads
         self._caller = _caller(context)
         self._is_connected = anyio.Event()
         self._receiver: Receiver | None = None
@@ -50,7 +57,7 @@ class SqsSource(DeliveringSource[Message]):
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        return (self._client.meta.endpoint_url,)
+        return (self._client.meta.endpoint_url, *((self._payloads.endpoint,) if self._payloads else ()))
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -107,7 +114,8 @@ class SqsSource(DeliveringSource[Message]):
                     await self._draining.look()
                     continue
             self._draining.busy()
-            yield batch_of(messages, self._queue, late, receiver.claim(partition.id))
+            payloads = await self._payloads.of(messages) if self._payloads else {}
+            yield batch_of(messages, payloads, self._queue, late, receiver.claim(partition.id))
 
     async def settle(self, batch: Batch[Message], rejected: Collection[str]) -> None:
         """Deletes what the target has; what it rejected stays invisible for as long as the service allows."""
@@ -131,9 +139,11 @@ class SqsSource(DeliveringSource[Message]):
         return []
 
     async def check(self) -> list[Finding]:
-        return await check_queue(
+        findings = await check_queue(
             self._caller, self._client, self._config, self._queue, self._context, receives=self.receives
         )
+        payloads = await self._payloads.check(self._context.where) if self._payloads else []
+        return findings + (payloads if self.receives else [not_yet(finding) for finding in payloads])
 
     async def keep(self) -> None:
         """Keeps what is being worked on invisible to others, from when it is connected."""
@@ -199,8 +209,9 @@ async def open_source(config: SqsSourceConfig, context: SourceContext) -> AsyncI
     async with (
         open_client("sqs", config, context.where, read_timeout_s=READ_TIMEOUT_S) as client,
         open_client("cloudwatch", elsewhere(config), context.where) as metrics,
+        open_payloads(config, context) as payloads,
     ):
-        source = SqsSource(config, context, client, metrics)
+        source = SqsSource(config, context, client, metrics, payloads)
         try:
             async with _running(source.keep):
                 yield source

@@ -7,6 +7,7 @@ from connectors.azure.servicebus.check import Looked, findings, require_shape
 from connectors.azure.servicebus.claims import BlobClaims, open_claims
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
 from connectors.azure.servicebus.errors import QueueMissingError
+from connectors.azure.servicebus.fetching import Fetching
 from connectors.azure.servicebus.links import Open, opener
 from connectors.azure.servicebus.mapping import MappingRules
 from connectors.azure.servicebus.preparing import Preparation
@@ -39,6 +40,7 @@ class ServiceBusTarget(PassingTarget[Message]):
         self._claims = claims
         rules = MappingRules(config.sessions, config.drop_order, config.content_type)
         self._preparation = Preparation(rules, claims, config.s3_buckets if config.s3_pointers == "rewrite" else None)
+        self._fetching = Fetching(context.telemetry)
         self._queue: Queue | None = None
         self._unknown = ""
 
@@ -73,7 +75,8 @@ class ServiceBusTarget(PassingTarget[Message]):
             await self._sending.look()
             if self._max_bytes > limit:
                 parcels, rejections = await self._preparation.prepare(changes, self._max_bytes)
-        return rejections + await self._sending.send(parcels)
+        async with self._fetching.whole(parcels) as (going, unreadable):
+            return rejections + unreadable + await self._sending.send(going)
 
     async def check(self) -> list[Finding]:
         return findings(Looked(self._config, self._queue, self._unknown, self._max_bytes), self._where)
@@ -140,7 +143,7 @@ async def open_target(config: ServiceBusTargetConfig, context: TargetContext) ->
         claims = None
         if config.claim_check is not None:
             opened = open_claims(
-                config.claim_check, config, context.delivery, f"{context.where}.claim_check", create=config.create
+                config.claim_check, config, context, f"{context.where}.claim_check", create=config.create
             )
             claims = await stack.enter_async_context(opened)
         target = ServiceBusTarget(config, context, open_link, queues, claims)

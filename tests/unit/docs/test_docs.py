@@ -168,8 +168,12 @@ def test_the_policy_permits_exactly_what_is_called(page: str, connector: str) ->
         if not action.startswith("kms:")
     }
     called = {name.removesuffix("_batch") for name in _operations(sources(connector))}
-    assert permitted == called
+    assert permitted - UNCALLED == called
     assert called & {"scan", "receive_message"}
+
+
+UNCALLED = {"list_bucket"}
+"""Permitted so that S3 calls an object missing that is, instead of refusing."""
 
 
 def _operations(code: str) -> set[str]:
