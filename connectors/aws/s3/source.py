@@ -65,6 +65,10 @@ class S3Source:
         return ()
 
     @property
+    def ordered_groups(self) -> bool:
+        return False
+
+    @property
     def retention(self) -> timedelta | None:
         return self._following.queue.retention if self._following else None
 

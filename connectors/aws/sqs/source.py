@@ -64,6 +64,10 @@ class SqsSource(DeliveringSource[Message]):
         return ()
 
     @property
+    def ordered_groups(self) -> bool:
+        return self._queue.ordered
+
+    @property
     def retention(self) -> timedelta | None:
         return self._queue.retention
 

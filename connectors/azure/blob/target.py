@@ -48,7 +48,7 @@ class BlobTarget:
         )
         self._made()
 
-    async def connect(self, key_names: tuple[str, ...]) -> None:
+    async def connect(self, key_names: tuple[str, ...], *, ordered_groups: bool = False) -> None:
         self._account = await self._containers.account()
         self._found(await self._containers.find())
         if self._existing.container is not None:

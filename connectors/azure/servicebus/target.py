@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from connectors.azure.servicebus.check import Looked, findings, require_shape
+from connectors.azure.servicebus.check import Looked, findings, require_order, require_shape
 from connectors.azure.servicebus.claims import BlobClaims, open_claims
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
 from connectors.azure.servicebus.errors import QueueMissingError
@@ -43,8 +43,11 @@ class ServiceBusTarget(PassingTarget[Message]):
         self._fetching = Fetching(context.telemetry)
         self._queue: Queue | None = None
         self._unknown = ""
+        self._ordered_groups = False
 
-    async def connect(self, key_names: tuple[str, ...]) -> None:
+    async def connect(self, key_names: tuple[str, ...], *, ordered_groups: bool = False) -> None:
+        require_order(self._config, self._where, ordered_groups=ordered_groups)
+        self._ordered_groups = ordered_groups
         await self._look()
         if self._queue is not None or self._unknown:
             await self._try_link()
@@ -79,7 +82,8 @@ class ServiceBusTarget(PassingTarget[Message]):
             return rejections + unreadable + await self._sending.send(going)
 
     async def check(self) -> list[Finding]:
-        return findings(Looked(self._config, self._queue, self._unknown, self._max_bytes), self._where)
+        looked = Looked(self._config, self._queue, self._unknown, self._max_bytes, self._ordered_groups)
+        return findings(looked, self._where)
 
     async def close(self) -> None:
         """Ends all links; bounded."""
