@@ -137,10 +137,11 @@ async def test_what_cannot_be_known_of_functions_is_taken_for_the_worst_when_rec
 @pytest.mark.parametrize(
     ("sibling", "severity"),
     [
-        (("sqs", "us-east-1", "{dead}"), Severity.OK),
-        (("sqs", "", "{dead}"), Severity.OK),
-        (("sqs", "eu-west-1", "{dead}"), Severity.ERROR),
-        (("sqs", "us-east-1", "other"), Severity.ERROR),
+        (("sqs", "us-east-1", "000000000000", "{dead}"), Severity.OK),
+        (("sqs", "", "", "{dead}"), Severity.OK),
+        (("sqs", "eu-west-1", "", "{dead}"), Severity.ERROR),
+        (("sqs", "us-east-1", "", "other"), Severity.ERROR),
+        (("sqs", "us-east-1", "111122223333", "{dead}"), Severity.ERROR),
         (("s3", "{dead}"), Severity.ERROR),
         (None, Severity.ERROR),
     ],

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from connectors.aws.config import AwsSourceConfig
-from connectors.aws.sqs.queue import queue_name, queue_region
+from connectors.aws.sqs.places import queue_place
 from replicator.config import Url
 
 
@@ -91,4 +91,4 @@ class S3SourceConfig(AwsSourceConfig):
         """The queue, which no other pipeline may take from; as that of an SQS source."""
         if self.notifications is None:
             return ()
-        return ("sqs", queue_region(self.notifications) or self.region or "", queue_name(self.notifications))
+        return queue_place(self.notifications, self.region)

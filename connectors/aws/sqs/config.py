@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from connectors.aws.config import AwsSourceConfig
-from connectors.aws.sqs.queue import queue_name, queue_region
+from connectors.aws.sqs.places import queue_place
 from replicator.config import Url
 
 BucketName = Annotated[str, StringConstraints(min_length=3, max_length=255, pattern=r"^[A-Za-z0-9._-]+$")]
@@ -73,5 +73,4 @@ class SqsSourceConfig(AwsSourceConfig):
 
     @property
     def place(self) -> tuple[str, ...]:
-        """The region is empty where only the environment knows it."""
-        return ("sqs", queue_region(self.queue) or self.region or "", queue_name(self.queue))
+        return queue_place(self.queue, self.region)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from connectors.aws.calls import Caller
 from connectors.aws.errors import AwsRefusal, configuration_error
@@ -92,19 +91,3 @@ async def read_counts(caller: Caller, client: WatchingClient, queue: Queue) -> C
     answer = await caller.call(client.get_queue_attributes, QueueUrl=queue.url, AttributeNames=list(COUNTS.values()))
     told = answer["Attributes"]
     return Counts(**{name: int(told[attribute]) for name, attribute in COUNTS.items()})
-
-
-def queue_name(text: str) -> str:
-    """The name in a queue's name, ARN or URL."""
-    if "://" in text:
-        return urlsplit(text).path.rpartition("/")[2]
-    return text.rpartition(":")[2]
-
-
-def queue_region(text: str) -> str:
-    """The region in a queue's ARN or URL, empty where it tells none."""
-    if "://" in text:
-        labels = (urlsplit(text).hostname or "").split(".")
-        return labels[1] if labels[0] == "sqs" and len(labels) > 2 else ""
-    parts = text.split(":")
-    return parts[3] if len(parts) == 6 else ""

@@ -11,12 +11,13 @@ from connectors.aws.budget import YieldingBudget
 from connectors.aws.calls import Caller
 from connectors.aws.clients import open_client
 from connectors.aws.errors import AwsRefusal
-from connectors.aws.sqs.check import check_queue, not_yet
+from connectors.aws.sqs.check import check_queue, not_yet, unread
 from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.consumers import OldestAge, elsewhere, require_alone
 from connectors.aws.sqs.draining import Drain
 from connectors.aws.sqs.holding import Receipt
 from connectors.aws.sqs.payloads import Payloads, open_payloads
+from connectors.aws.sqs.places import queue_name, require_unshared
 from connectors.aws.sqs.queue import MISSING, Queue, find_queue
 from connectors.aws.sqs.queue_time import Counts, QueueTime
 from connectors.aws.sqs.receiving import READ_TIMEOUT_S, Receiver
@@ -78,9 +79,11 @@ class SqsSource(DeliveringSource[Message]):
 
     async def connect(self) -> None:
         config, where, telemetry = self._config, self._context.where, self._context.telemetry
+        require_unshared(config.place, self._context.siblings, f"{where}.queue")
         queue = await find_queue(self._caller, self._client, config.queue, f"{where}.queue")
         if self.receives:
             await require_alone(_caller(self._context), config, queue, where)
+        self._warn(queue)
         lag = timedelta(seconds=config.counts_lag_s)
         self._receiver = Receiver(
             self._caller,
@@ -161,6 +164,15 @@ class SqsSource(DeliveringSource[Message]):
         """Gives back what was received and is not settled."""
         if self._receiver is not None:
             await self._receiver.close()
+
+    def _warn(self, queue: Queue) -> None:
+        """No error of a run: it may be on purpose, and `check` calls it one."""
+        if queue.redrive is not None and unread(queue, self._context):
+            self._context.telemetry.log.warning(
+                "messages that are received too often go to a queue that no pipeline of this migration reads",
+                dead_letter_queue=queue_name(queue.redrive.arn),
+                receives=queue.redrive.most_receives,
+            )
 
     async def _oldest_age_s(self, counts: Counts) -> float | None:
         """By what is received, else by CloudWatch, which is late."""
