@@ -11,8 +11,8 @@ from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.consumers import working_mappings
 from connectors.aws.sqs.places import is_same, queue_name, queue_place
 from connectors.aws.sqs.queue import Queue
-from connectors.aws.sqs.receiving import OVER
 from connectors.aws.sqs.sdk import QueueClient
+from connectors.aws.sqs.settling import OVER
 from replicator.errors import ConfigurationError
 from replicator.model import Finding, Severity
 from replicator.registry import SourceContext

@@ -178,7 +178,7 @@ UNCALLED = {"list_bucket"}
 
 def _operations(code: str) -> set[str]:
     """The methods of clients that are given to the functions through which they are called."""
-    callers = {"call", "probe", "once", "paid", "paid_probe", "_each", "_permission"}
+    callers = {"call", "probe", "once", "paid", "paid_probe", "each", "_permission"}
     calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
     named = [c for c in calls if getattr(c.func, "attr", getattr(c.func, "id", "")) in callers]
     return {
