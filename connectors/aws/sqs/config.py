@@ -4,14 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from connectors.aws.config import AwsSourceConfig
+from connectors.aws.sqs.options import ReceivingConfig
 from connectors.aws.sqs.places import queue_place
 from replicator.config import Url
 
 BucketName = Annotated[str, StringConstraints(min_length=3, max_length=255, pattern=r"^[A-Za-z0-9._-]+$")]
 
 
-class SqsSourceConfig(AwsSourceConfig):
+class SqsSourceConfig(ReceivingConfig):
     """A queue, and how its messages may be taken."""
 
     type: Literal["sqs"]
@@ -21,20 +21,6 @@ class SqsSourceConfig(AwsSourceConfig):
         description="hold: receive nothing, only watch, until the migration drains. mirror: receive all the time from "
         "a queue that nobody else consumes. forward: receive all the time instead of the functions, none of which may "
         "be triggered by the queue.",
-    )
-    receivers: int = Field(default=4, ge=1, le=100, description="Receives under way at once.")
-    wait_s: int = Field(
-        default=5,
-        ge=1,
-        le=20,
-        description="A receive waits so many seconds for messages. A stop waits for the receives under way.",
-    )
-    visibility_timeout_s: int = Field(
-        default=60,
-        ge=3,
-        le=3600,
-        description="Seconds for which a message that was received stays invisible to others. Extended at a third of "
-        "it while the target has not confirmed the message; after a crash, messages come again when it is over.",
     )
     idle_margin_s: float = Field(
         default=10.0,
