@@ -40,7 +40,7 @@ CLOSING_S = 5.0
 """What is given back at the end is given back within this, or comes again when its visibility timeout ends."""
 
 COUNTS_INTERVAL_S = 10.0
-"""The service's counts are read so often while something is received."""
+"""The service's counts are read so often while something is received, by whoever asks for them."""
 
 RENEWAL_PAUSE_S = 0.1
 """Between two requests that keep parked messages invisible, a batch each: they take no more than ten a second."""
@@ -76,7 +76,7 @@ class Receiver:
         self._wait_s = wait_s
         self._visibility_s = visibility_s
         self._counts_interval_s = counts_interval_s
-        self._count_at = float("-inf")
+        self._counts_at = float("-inf")
         self._held = Held(visibility_s)
         self._parked = Parked()
         self._deleting: set[str] = set()
@@ -126,7 +126,7 @@ class Receiver:
 
     async def counts(self) -> Counts:
         """What the service counts now. Raises AwsRefusal."""
-        asked_at = elapsed_s()
+        self._counts_at = asked_at = elapsed_s()
         counts = await read_counts(self._caller, self._client, self.queue)
         self.time.counted(self._caller.clock.earliest(asked_at), counts, self._in_flight)
         return counts
@@ -271,9 +271,7 @@ class Receiver:
         return self.time.received(by, sent, asked_at, behind)
 
     async def _count_when_due(self) -> None:
-        now = elapsed_s()
-        if now - self._count_at >= self._counts_interval_s:
-            self._count_at = now
+        if elapsed_s() - self._counts_at >= self._counts_interval_s:
             await self.counts()
 
     async def _extend(self) -> None:

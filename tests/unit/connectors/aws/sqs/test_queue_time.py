@@ -307,6 +307,7 @@ def test_a_late_message_is_counted_and_less_is_claimed_from_then_on() -> None:
     assert after == pytest.approx(299 - 2 * (MARGIN_S + 20), abs=2)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.floats(1, 40), min_size=1, max_size=30))
 def test_messages_widen_the_margin_by_what_they_were_late_however_many_they_are(late_s: list[float]) -> None:
     """A backlog of late messages contradicts one claim again and again, and shows no more than its latest one."""

@@ -396,6 +396,25 @@ async def test_a_message_that_was_parked_does_not_count_as_late() -> None:
         assert (len(messages), late) == (1, 0)
 
 
+@in_virtual_time
+async def test_counts_that_somebody_else_has_asked_for_are_not_asked_for_again() -> None:
+    """The status looks at the depth every five seconds, which is often enough for the receivers, too."""
+    bench = Bench()
+
+    async def look() -> None:
+        while True:
+            await bench.receiver.counts()
+            await anyio.sleep(5)
+
+    async with bench.keeping(), anyio.create_task_group() as tasks:
+        tasks.start_soon(look)
+        for _ in range(12):
+            await bench.receive()
+        assert bench.client.calls["get_queue_attributes"] <= 60 / 5 + 2
+        assert bench.receiver.time._counted is not None
+        tasks.cancel_scope.cancel()
+
+
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
