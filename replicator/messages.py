@@ -22,6 +22,7 @@ from replicator.model import (
     Rule,
     Watched,
 )
+from replicator.objects import Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,25 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
+class Payload:
+    """The body of a message that lies beside the queue: `size` bytes, read where they are needed.
+
+    `obstacle` is why it cannot be read, empty where nothing stands against it; then `content` is there.
+    """
+
+    size: int = 0
+    content: Content | None = None
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message. `group` is None where the source has none; `ordered` says that messages of a group keep their order
     (otherwise the group only shares fairly).
 
     `sequence` is the source's number within the queue, opaque, empty where it has none. `received` counts how often the
-    source has delivered it, this time included.
+    source has delivered it, this time included. `payload` is what is to be delivered instead of a body that only
+    points to it; None where the body is what is to be delivered.
     """
 
     id: str
@@ -52,6 +66,7 @@ class Message:
     trace_header: str | None = None
     received: int = 1
     queue: str = ""
+    payload: Payload | None = field(default=None, compare=False)
 
 
 class DeliveringSource(Generic[R]):

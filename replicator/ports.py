@@ -104,6 +104,10 @@ class Source(Protocol[R]):
         """The names of the attributes that make up a record's key, known once connected; empty where it has none."""
 
     @property
+    def ordered_groups(self) -> bool:
+        """Whether its records belong to groups whose order must be kept beyond that of a key, known once connected."""
+
+    @property
     def retention(self) -> timedelta | None:
         """How long the source keeps a change that was not read yet; None for ever."""
 
@@ -120,8 +124,9 @@ class Source(Protocol[R]):
 class Target(Protocol[R]):
     """Where changes go."""
 
-    async def connect(self, key_names: tuple[str, ...]) -> None:
-        """Looks at the target without changing it; called once before all else, with the source's `key_names`.
+    async def connect(self, key_names: tuple[str, ...], *, ordered_groups: bool = False) -> None:
+        """Looks at the target without changing it; called once before all else, with the source's `key_names` and
+        `ordered_groups`.
 
         Raises ConfigurationError when it is missing (and may not be created), forbidden or of the wrong shape.
         """

@@ -252,6 +252,7 @@ def _siblings(name: str, migration: MigrationConfig) -> frozenset[tuple[str, ...
 
 
 async def connect(pipeline: Pipeline[Any]) -> None:
-    """Both sides, source first: the target is told how the source's keys are made."""
-    await pipeline.source.connect()
-    await pipeline.target.connect(pipeline.source.key_names)
+    """Both sides, source first: the target is told how the source's keys are made, and what order it must keep."""
+    source = pipeline.source
+    await source.connect()
+    await pipeline.target.connect(source.key_names, ordered_groups=source.ordered_groups)

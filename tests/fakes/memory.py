@@ -165,7 +165,7 @@ class MemoryTarget:
         self._delivery = delivery
         self._page = page
 
-    async def connect(self, key_names: tuple[str, ...]) -> None:
+    async def connect(self, key_names: tuple[str, ...], *, ordered_groups: bool = False) -> None:
         await self._read("connect", lambda: None)
 
     @property

@@ -64,6 +64,7 @@ class QueueSource(DeliveringSource[Message]):
         self.clock = ServiceClock()
         self.endpoints: tuple[str, ...] = ()
         self.key_names: tuple[str, ...] = ()
+        self.ordered_groups = True
         self.retention: timedelta | None = timedelta(days=4)
         self._queue = queue
         self._mode = mode
@@ -123,11 +124,12 @@ class SinkTarget(PassingTarget[Message]):
 
     def __init__(self, sink: "Sink", delivery: Delivery) -> None:
         self.endpoints: tuple[str, ...] = ()
+        self.ordered_groups = False
         self._sink = sink
         self._delivery = delivery
 
-    async def connect(self, key_names: tuple[str, ...]) -> None:
-        return
+    async def connect(self, key_names: tuple[str, ...], *, ordered_groups: bool = False) -> None:
+        self.ordered_groups = ordered_groups
 
     async def create(self) -> None:
         return

@@ -157,6 +157,7 @@ class ScriptedSource:
         self.clock = ServiceClock()
         self.endpoints: tuple[str, ...] = ()
         self.key_names: tuple[str, ...] = ("id",)
+        self.ordered_groups = False
         self.retention: timedelta | None = timedelta(hours=24)
         self.stale_rows = True
         self.relist_interval: timedelta | None = None

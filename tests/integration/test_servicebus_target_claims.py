@@ -6,23 +6,33 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
-from integration.blobs import content, listed
+from integration.blobs import content as content_of
+from integration.blobs import listed
 
-from connectors.azure.servicebus.claims import blob_name
+from connectors.azure.servicebus import fetching
+from connectors.azure.servicebus.claims import BLOCK_BYTES, blob_name
+from connectors.azure.servicebus.fetching import CHANGED
 from fakes.buses import consumed, job, ready, sessions_of, step, text
+from fakes.objects import Bytes, Pattern
 from fakes.servicebus import lying
+from replicator.messages import Payload
+from replicator.objects import ContentChangedError, ContentRefusedError
 from sandbox.faults import Answer, FaultProxy, RuleSpec
 from sandbox.servicebus import ServiceBusServer
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
+    from replicator.messages import Message
+    from replicator.model import Change
     from sandbox.azurite import Azurite
 
 pytestmark = pytest.mark.usefixtures("hurried")
 
 LARGE = "é" * 150_000
+POINTER = '["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"payloads","s3Key":"k"}]'
 
 
 def leaving(azurite: Azurite, container: ContainerClient, **more: Any) -> dict[str, Any]:
@@ -39,7 +49,7 @@ async def test_a_body_goes_to_a_blob_and_a_pointer_to_the_queue(
         assert await bench.apply(job(1, LARGE, attributes=colour), job(2, "small")) == []
     assert await listed(container) == ["jobs/m1"]
     blob = container.get_blob_client("jobs/m1")
-    assert await content(blob) == LARGE.encode()
+    assert await content_of(blob) == LARGE.encode()
     received = {m.message_id: m for m in await consumed(broker, "orders")}
     pointer = received["m1"]
     assert json.loads(str(pointer)) == {
@@ -97,11 +107,10 @@ def test_every_id_has_a_name_of_its_own_that_no_service_changes() -> None:
 
 
 async def test_a_pointer_of_an_extended_client_is_rewritten_or_kept(broker: ServiceBusServer) -> None:
-    body = '["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"payloads","s3Key":"k"}]'
-    sent = job(1, body, attributes={"ExtendedPayloadSize": text("Number", "300000")})
+    sent = job(1, POINTER, attributes={"ExtendedPayloadSize": text("Number", "300000")})
     async with ready(broker, "orders") as bench:
         assert await bench.apply(sent) == []
-    assert lying(broker, "orders") == [body]
+    assert lying(broker, "orders") == [POINTER]
     container = "https://account.blob.core.windows.net/payloads"
     async with ready(broker, "once", s3_pointers="rewrite", s3_buckets={"payloads": container}) as bench:
         assert await bench.apply(sent) == []
@@ -110,3 +119,78 @@ async def test_a_pointer_of_an_extended_client_is_rewritten_or_kept(broker: Serv
     async with ready(broker, "once", s3_pointers="rewrite", s3_buckets={"other": container}) as bench:
         (rejection,) = await bench.apply(sent)
     assert "bucket payloads" in rejection.reason
+
+
+# --- bodies that lie beside the source's queue ------------------------------------------------------------------------
+
+
+def inline(number: int, content: Bytes | None, size: int = 0, obstacle: str = "", **fields: Any) -> Change[Message]:
+    """A message of an extended client whose payload the source has found, or not."""
+    attributes = {"ExtendedPayloadSize": text("Number", str(size)), "colour": text("String", "red")}
+    payload = Payload(size, content, obstacle)
+    return job(number, POINTER, attributes=attributes, payload=payload, **fields)
+
+
+async def test_a_payload_becomes_the_body_and_its_pointer_properties(broker: ServiceBusServer) -> None:
+    """Whatever breaks off while it is read; an empty one, too."""
+    data = ("é" * 50_000).encode()
+    async with ready(broker, "orders") as bench:
+        content = Bytes(data, cuts={10_000: 2, 70_000: 1})
+        assert await bench.apply(inline(1, content, len(data)), job(2, "small"), inline(3, Bytes(b""), 0)) == []
+    assert content.starts == [0, 10_000, 10_000, 70_000]
+    received = {m.message_id: m for m in await consumed(broker, "orders")}
+    assert {id_: str(message).encode() for id_, message in received.items()} == {"m1": data, "m2": b"small", "m3": b""}
+    properties = received["m1"].application_properties or {}
+    assert b"ExtendedPayloadSize" not in properties
+    told = {b"colour": b"red", b"replicator_payload_s3_bucket": b"payloads", b"replicator_payload_s3_key": b"k"}
+    assert told.items() <= properties.items()
+    assert properties[b"replicator_payload_size"] == len(data)
+
+
+async def test_a_payload_that_is_too_large_is_streamed_to_a_blob_or_refused_unread(
+    broker: ServiceBusServer, azurite: Azurite, container: ContainerClient
+) -> None:
+    """Never whole in memory: the hash is made block by block."""
+    content, size = Pattern(bytes(range(256)) * 256), 2 * BLOCK_BYTES + 5
+    async with ready(broker, "orders") as bench:
+        (rejection,) = await bench.apply(inline(1, content, size))
+    assert "and the queue takes" in rejection.reason
+    assert content.read_bytes == 0
+    async with ready(broker, "orders", **leaving(azurite, container)) as bench:
+        assert await bench.apply(inline(1, content, size)) == []
+    assert content.starts == [0, BLOCK_BYTES, 2 * BLOCK_BYTES]
+    (pointer,) = await consumed(broker, "orders")
+    claim = json.loads(str(pointer))["claim_check"]
+    stored = await content_of(container.get_blob_client("m1"))
+    assert (claim["bytes"], claim["sha256"]) == (size, hashlib.sha256(stored).hexdigest())
+    assert stored == content.piece(0, 1 << 16) * 32 + bytes(range(5))
+
+
+@pytest.mark.parametrize("error", [ContentRefusedError("AccessDenied: no"), ContentChangedError("412")])
+@pytest.mark.parametrize("large", [False, True])
+async def test_a_payload_that_cannot_be_read_is_refused_with_those_behind_it(
+    broker: ServiceBusServer, azurite: Azurite, container: ContainerClient, error: Exception, *, large: bool
+) -> None:
+    group: dict[str, Any] = {"group": "a", "ordered": True}
+    changes = [inline(2, Bytes(b"", error=error), 500_000 if large else 5, **group), job(3, "behind", **group)]
+    async with ready(broker, "groups", sessions=True, **leaving(azurite, container)) as bench:
+        first, behind = await bench.apply(job(1, "before", **group), *changes)
+        reason = "AccessDenied: no" if isinstance(error, ContentRefusedError) else CHANGED
+        assert ([first.key, behind.key], first.reason) == (["m2", "m3"], reason)
+        assert "waits behind message m2" in behind.reason
+        (gone,) = await bench.apply(inline(4, None, obstacle="it is gone", **group))
+        assert gone.reason == "it is gone"
+    assert sessions_of(broker, "groups") == {"a": ["before"]}
+
+
+async def test_payloads_that_are_read_at_once_have_a_bound(
+    broker: ServiceBusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "BUFFER_BYTES", 250_000)
+    async with ready(broker, "orders") as bench:
+        async with anyio.create_task_group() as tasks:
+            for number in range(12):
+                change = inline(number, Bytes(b"x" * 100_000), 100_000)
+                tasks.start_soon(bench.apply, change)
+        assert bench.target._fetching._budget.most_held == 200_000
+    assert len(lying(broker, "orders")) == 12

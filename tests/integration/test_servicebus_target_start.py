@@ -74,6 +74,26 @@ async def test_a_queue_of_the_wrong_kind_is_refused(broker: ServiceBusServer) ->
     assert "only messages of a session" in await refused(broker, "groups")
 
 
+async def test_a_source_with_ordered_groups_needs_sessions_or_gives_order_up(broker: ServiceBusServer) -> None:
+    """Each of its messages would become a dead letter otherwise, which nobody wants to learn from the first one."""
+    async with bench(broker, "orders") as made:
+        with pytest.raises(ConfigurationError, match=r"target\.sessions: .* would become a dead letter"):
+            await made.target.connect((), ordered_groups=True)
+    async with bench(broker, "groups", sessions=True) as made:
+        await made.target.connect((), ordered_groups=True)
+        assert not any("FIFO" in message for message in worst(await made.target.check()))
+    async with bench(broker, "orders", drop_order=True) as made:
+        await made.target.connect((), ordered_groups=True)
+
+
+async def test_sessions_are_questioned_where_the_source_has_no_ordered_groups(broker: ServiceBusServer) -> None:
+    """No error: messages of a standard queue may have groups as well."""
+    async with bench(broker, "groups", sessions=True) as made:
+        await made.target.connect(())
+        found = worst(await made.target.check())
+    assert any("a message without a group becomes a dead letter" in message for message in found)
+
+
 async def test_without_the_right_to_look_at_settings_messages_go_all_the_same(broker: ServiceBusServer) -> None:
     """The certificate is not accepted, there is no address, or nobody listens there."""
     for lacking in ({"management_endpoint": None}, {"ca_bundle": None}, {"management_endpoint": "https://127.0.0.1:1"}):

@@ -20,9 +20,10 @@ from integration.queues import (
     send,
 )
 
+from connectors.pointers import POINTER_CLASSES, S3Pointer
 from replicator.errors import ConfigurationError, PositionLostError
 from replicator.messages import Attribute
-from replicator.model import Depth, Mode, Partition, Resume
+from replicator.model import Depth, Mode, Partition, Resume, Severity
 from sandbox.faults import Answer, CutAfter, FaultProxy
 
 if TYPE_CHECKING:
@@ -351,3 +352,51 @@ async def test_every_message_arrives_over_a_bad_network(aws: AwsServer, sqs: Any
         assert sum(proxy.counters.struck.values()) > 0
     assert {message.id for message in found} == set(ids)
     assert await counts(sqs, url) == (0, 0, 0)
+
+
+# --- payloads in S3 ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_payload_of_an_extended_client_is_delivered_and_one_that_is_gone_says_so(
+    aws: AwsServer, sqs: Any, s3: Any, bucket: str
+) -> None:
+    """Nothing is read before the target asks for it; the message itself stays as it was sent."""
+    url, _ = await queue(sqs)
+    data = ("é" * 200_000).encode()
+    await s3.put_object(Bucket=bucket, Key="a b/ü", Body=data)
+    size = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": str(len(data))}}
+    pointers = [S3Pointer(bucket, key, min(POINTER_CLASSES)).body for key in ("a b/ü", "none")]
+    await send(sqs, url, *pointers, MessageAttributes=size)
+    await send(sqs, url, "plain")
+    async with connected(aws.endpoint, url, s3_pointers="inline", s3_buckets=[bucket]) as source:
+        found: dict[str, Message] = {}
+        while len(found) < 3:
+            found |= {message.body: message for message in messages(await batch(source))}
+        assert {finding.severity for finding in await source.check()} == {Severity.OK, Severity.NOTE}
+        there, gone, plain = (found[body].payload for body in (*pointers, "plain"))
+        assert plain is None
+        assert gone is not None
+        assert gone.obstacle == f"the payload is gone from bucket {bucket}"
+        assert there is not None
+        assert there.content is not None
+        pieces = [piece async for piece in there.content.read(0, there.size)]
+    assert b"".join(pieces) == data
+
+
+async def test_a_payload_that_nobody_may_read_says_so_and_check_finds_it(
+    aws: AwsServer, sqs: Any, s3: Any, bucket: str
+) -> None:
+    url, _ = await queue(sqs)
+    await s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    denied = b"<Error><Code>AccessDenied</Code><Message>not authorized to perform: s3:GetObject</Message></Error>"
+    size = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "1"}}
+    await send(sqs, url, S3Pointer(bucket, "k", min(POINTER_CLASSES)).body, MessageAttributes=size)
+    async with FaultProxy("127.0.0.1", aws.port) as proxy:
+        proxy.inject(Answer(status=403, headers={"x-amz-request-id": "id"}, body=denied), path=bucket)
+        settings: dict[str, Any] = {"s3_pointers": "inline", "s3_buckets": [bucket], "s3_endpoint": proxy.endpoint}
+        async with connected(aws.endpoint, url, **settings) as source:
+            (message,) = messages(await batch(source))
+            errors = [finding for finding in await source.check() if finding.severity is Severity.ERROR]
+    assert message.payload is not None
+    assert "cannot be read: AccessDenied" in message.payload.obstacle
+    assert [f"s3:GetObject in bucket {bucket} is refused" in error.message for error in errors] == [True]

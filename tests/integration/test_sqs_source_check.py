@@ -69,6 +69,7 @@ async def test_nothing_stands_against_a_plain_queue_and_nothing_is_received(aws:
     url, _ = await queue(sqs)
     await send(sqs, url, "x")
     async with connected(aws.endpoint, url) as source:
+        assert not source.ordered_groups
         findings = await source.check()
     assert {finding.severity for finding in findings} == {Severity.OK, Severity.NOTE}
     told = " ".join(finding.message for finding in findings)
@@ -82,6 +83,7 @@ async def test_nothing_stands_against_a_plain_queue_and_nothing_is_received(aws:
 async def test_a_fifo_queue_is_called_one(aws: AwsServer, sqs: Any) -> None:
     url, _ = await queue(sqs, **FIFO)
     async with connected(aws.endpoint, url) as source:
+        assert source.ordered_groups
         assert any("FIFO" in finding.message for finding in await source.check())
 
 
@@ -135,10 +137,11 @@ async def test_what_cannot_be_known_of_functions_is_taken_for_the_worst_when_rec
 @pytest.mark.parametrize(
     ("sibling", "severity"),
     [
-        (("sqs", "us-east-1", "{dead}"), Severity.OK),
-        (("sqs", "", "{dead}"), Severity.OK),
-        (("sqs", "eu-west-1", "{dead}"), Severity.ERROR),
-        (("sqs", "us-east-1", "other"), Severity.ERROR),
+        (("sqs", "us-east-1", "000000000000", "{dead}"), Severity.OK),
+        (("sqs", "", "", "{dead}"), Severity.OK),
+        (("sqs", "eu-west-1", "", "{dead}"), Severity.ERROR),
+        (("sqs", "us-east-1", "", "other"), Severity.ERROR),
+        (("sqs", "us-east-1", "111122223333", "{dead}"), Severity.ERROR),
         (("s3", "{dead}"), Severity.ERROR),
         (None, Severity.ERROR),
     ],

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from connectors.aws.slack import Slack
+
 LEAST_EMPTY_PAGES = 3
 
 LEAST_EMPTY_PAGES_BEHIND = 20
@@ -31,7 +33,7 @@ class ShardTime:
     def __init__(self, claim: datetime | None, margin: timedelta) -> None:
         self.claim = claim
         self._margin = margin
-        self._slack = timedelta(0)
+        self._slack = Slack(MOST_SLACK)
         self._empty: deque[datetime] = deque()
         self._at_the_end = False
 
@@ -44,15 +46,14 @@ class ShardTime:
         self._at_the_end = asked_at - committed[-1] < NEAR_THE_END
         late = 0 if self.claim is None else sum(moment + ROUNDING <= self.claim for moment in committed)
         if late and self.claim is not None:
-            behind = self.claim - min(committed)
-            self._slack = min(MOST_SLACK, max(self._slack * 2, behind))
-        self._raise_to(committed[-1] - self._slack)
+            self._slack.late(self.claim - min(committed))
+        self._raise_to(committed[-1] - self._slack.now)
         return late
 
     def empty(self, asked_at: datetime) -> None:
         """A page without records, asked for at this instant of the service's clock, the earliest it may have been."""
         self._empty.append(asked_at)
-        needed = self._margin + self._slack
+        needed = self._margin + self._slack.now
         pages = LEAST_EMPTY_PAGES if self._at_the_end else LEAST_EMPTY_PAGES_BEHIND
         while len(self._empty) > pages and asked_at - self._empty[1] >= needed:
             self._empty.popleft()
@@ -63,3 +64,4 @@ class ShardTime:
     def _raise_to(self, claim: datetime) -> None:
         if self.claim is None or claim > self.claim:
             self.claim = claim
+            self._slack.claimed()

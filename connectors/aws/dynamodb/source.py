@@ -53,6 +53,10 @@ class DynamoDbSource:
         return self._connected.shape.key_names
 
     @property
+    def ordered_groups(self) -> bool:
+        return False
+
+    @property
     def retention(self) -> timedelta | None:
         return RETENTION
 

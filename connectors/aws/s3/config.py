@@ -5,12 +5,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from connectors.aws.config import AwsSourceConfig
-from connectors.aws.sqs.names import queue_name, queue_region
+from connectors.aws.sqs.options import ReceivingConfig
+from connectors.aws.sqs.places import queue_place
 from replicator.config import Url
 
 
-class S3SourceConfig(AwsSourceConfig):
+class S3SourceConfig(ReceivingConfig):
     """A general purpose bucket, and the queue that its event notifications come to."""
 
     type: Literal["s3"]
@@ -48,20 +48,6 @@ class S3SourceConfig(AwsSourceConfig):
         default=True,
         description="Read each object's tags, with one more request. false: objects count as having none.",
     )
-    receivers: int = Field(default=4, ge=1, le=100, description="Receivers of the notifications at work in parallel.")
-    wait_s: int = Field(
-        default=5,
-        ge=1,
-        le=20,
-        description="How long a receive waits for notifications, in seconds. A stop may take as long.",
-    )
-    visibility_timeout_s: int = Field(
-        default=60,
-        ge=3,
-        le=3600,
-        description="How long a received notification is kept from others before that is extended, in seconds. After a "
-        "crash it comes again when this is over.",
-    )
     idle_margin_s: float = Field(
         default=300.0,
         ge=0,
@@ -98,4 +84,4 @@ class S3SourceConfig(AwsSourceConfig):
         """The queue, which no other pipeline may take from; as that of an SQS source."""
         if self.notifications is None:
             return ()
-        return ("sqs", queue_region(self.notifications) or self.region or "", queue_name(self.notifications))
+        return queue_place(self.notifications, self.region)

@@ -116,3 +116,13 @@ def refused_reason(refusal: AwsRefusal) -> str:
         case _:
             hint = "it may be encrypted with a key that only its owner has"
     return f"{refusal.code}: {refusal.message or 'no reason given'} ({hint})"
+
+
+async def refused_in_words(bucket: Bucket, key: str, refusal: AwsRefusal) -> str:
+    """Why a HEAD was refused, in the words of an answer to GET, which has some."""
+    try:
+        answer = await bucket.of_object(bucket.client.get_object, key, Range="bytes=0-0")
+    except AwsRefusal as told:
+        return refused_reason(refusal if told.code in {*ABSENT, "InvalidRange"} else told)
+    answer["Body"].close()
+    return refused_reason(refusal)

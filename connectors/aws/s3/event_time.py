@@ -8,6 +8,8 @@ known. An event that contradicts an earlier claim is counted as late, and widens
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from connectors.aws.slack import Slack
+
 MOST_SLACK = timedelta(hours=1)
 """The margin grows by no more than this when events keep coming late."""
 
@@ -18,7 +20,7 @@ class EventTime:
     def __init__(self, margin: timedelta) -> None:
         self.claimed: datetime | None = None
         self._margin = margin
-        self._slack = timedelta(0)
+        self._slack = Slack(MOST_SLACK)
         self._begun = False
 
     def resume(self, claim: datetime | None) -> datetime | None:
@@ -36,7 +38,7 @@ class EventTime:
             return 0
         late = sum(moment < claimed for moment in moments)
         if late:
-            self._slack = min(MOST_SLACK, max(self._slack * 2, claimed - min(moments)))
+            self._slack.late(claimed - min(moments))
         return late
 
     def claim(self, of_queue: datetime | None) -> datetime | None:
@@ -44,6 +46,8 @@ class EventTime:
         if of_queue is None:
             return self.claimed
         self._begun = True
-        claim = of_queue - self._margin - self._slack
-        self.claimed = claim if self.claimed is None else max(self.claimed, claim)
+        claim = of_queue - self._margin - self._slack.now
+        if self.claimed is None or claim > self.claimed:
+            self.claimed = claim
+            self._slack.claimed()
         return self.claimed

@@ -14,6 +14,7 @@ from connectors.aws.clients import open_client
 from connectors.aws.s3.config import S3SourceConfig
 from connectors.aws.s3.event_time import EventTime
 from connectors.aws.s3.notifications import Notifications
+from connectors.aws.sqs.places import require_unshared
 from connectors.aws.sqs.queue import Queue, find_queue
 from connectors.aws.sqs.queue_time import QueueTime
 from connectors.aws.sqs.receiving import READ_TIMEOUT_S, Receiver
@@ -47,10 +48,7 @@ class Following:
 
     async def begin(self) -> None:
         """Raises ConfigurationError when the queue cannot be used."""
-        if any(_same_queue(self._config.place, place) for place in self._siblings):
-            raise ConfigurationError(
-                self.where, "another pipeline takes from this queue", "Give each a queue of its own: SNS can fan out"
-            )
+        require_unshared(self._config.place, self._siblings, self.where)
         queue = await find_queue(self.caller, self.client, self._name, self.where)
         if queue.ordered:
             raise ConfigurationError(
@@ -114,11 +112,6 @@ async def open_following(config: S3SourceConfig, context: SourceContext) -> Asyn
         finally:
             if following is not None:
                 await following.close()
-
-
-def _same_queue(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """A place without a region may be anywhere."""
-    return len(other) == len(one) and other[::2] == one[::2] and (one[1] == other[1] or not (one[1] and other[1]))
 
 
 def _alone(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -8,7 +8,7 @@ from connectors.aws.calls import Response
 from connectors.aws.errors import AwsRefusal
 from connectors.aws.parallel import in_parallel
 from connectors.aws.s3.bucket import Bucket
-from connectors.aws.s3.content import S3Content, refused_reason
+from connectors.aws.s3.content import S3Content, refused_in_words
 from connectors.aws.s3.errors import ABSENT, UNREADABLE_HEAD
 from connectors.aws.s3.objects import absent, hindered, looked_up, present, unquoted
 from replicator.model import Change, Operation
@@ -89,7 +89,7 @@ class Lookups:
             return absent(key)
         if refusal.code == UNREADABLE_HEAD:
             return await self._hindered(key, refusal.message)
-        return await self._hindered(key, await self._reason(key, refusal))
+        return await self._hindered(key, await refused_in_words(self._bucket, key, refusal))
 
     async def _hindered(self, key: str, reason: str) -> Change[StoredObject]:
         """The listing says whether there is an object. Where that is refused too, it is not about the object, and is
@@ -101,12 +101,3 @@ class Lookups:
     async def _listed(self, key: str) -> Mapping[str, object] | None:
         page = await self._bucket.page("", prefix=key, most=1)
         return next((entry for entry in page.entries if entry["Key"] == key), None)
-
-    async def _reason(self, key: str, refusal: AwsRefusal) -> str:
-        """In the words of an answer to GET, which has some."""
-        try:
-            answer = await self._bucket.of_object(self._bucket.client.get_object, key, Range="bytes=0-0")
-        except AwsRefusal as told:
-            return refused_reason(refusal if told.code in {*ABSENT, "InvalidRange"} else told)
-        answer["Body"].close()
-        return refused_reason(refusal)

@@ -4,9 +4,17 @@ botocore makes its methods from data files at run time. Parameters and answers a
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from connectors.aws.calls import Response
+
+CLIENT_SETTINGS: Final[Mapping[str, object]] = {
+    "signature_version": "s3v4",
+    "max_pool_connections": 200,
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
+}
+"""Checksums of whole objects are compared by whoever writes them; those of ranges are not sent."""
 
 
 class Meta(Protocol):

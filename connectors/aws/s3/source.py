@@ -21,20 +21,12 @@ from connectors.aws.s3.listing import RangeListing
 from connectors.aws.s3.lookup import Lookups
 from connectors.aws.s3.missing import missing_keys
 from connectors.aws.s3.ranges import KeyRange
-from connectors.aws.s3.sdk import BucketClient
+from connectors.aws.s3.sdk import CLIENT_SETTINGS, BucketClient
 from replicator.clocks import ServiceClock
 from replicator.errors import ConfigurationError, PositionLostError
 from replicator.model import Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
 from replicator.objects import StoredObject
 from replicator.registry import SourceContext
-
-CLIENT_SETTINGS = {
-    "signature_version": "s3v4",
-    "max_pool_connections": 200,
-    "request_checksum_calculation": "when_required",
-    "response_checksum_validation": "when_required",
-}
-"""Checksums of whole objects are compared by whoever writes them; those of ranges are not sent."""
 
 COUNTING_S = 60.0
 """Who asks for the size waits no longer, whatever does not answer."""
@@ -71,6 +63,10 @@ class S3Source:
     @property
     def key_names(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def ordered_groups(self) -> bool:
+        return False
 
     @property
     def retention(self) -> timedelta | None:

@@ -9,10 +9,10 @@ from connectors.aws.calls import Caller, Operation
 from connectors.aws.errors import AwsRefusal
 from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.consumers import working_mappings
-from connectors.aws.sqs.names import queue_name, queue_region
+from connectors.aws.sqs.places import is_same, queue_name, queue_place
 from connectors.aws.sqs.queue import Queue
-from connectors.aws.sqs.receiving import OVER
 from connectors.aws.sqs.sdk import QueueClient
+from connectors.aws.sqs.settling import OVER
 from replicator.errors import ConfigurationError
 from replicator.model import Finding, Severity
 from replicator.registry import SourceContext
@@ -52,7 +52,7 @@ async def check_queue(
             VisibilityTimeout=0,
         ),
     ]
-    findings += settling if receives else [_not_yet(finding) for finding in settling]
+    findings += settling if receives else [not_yet(finding) for finding in settling]
     findings += [
         Finding(
             Severity.NOTE,
@@ -108,9 +108,9 @@ async def _permission(
     return Finding(Severity.OK, where, f"{permission} is permitted")
 
 
-def _not_yet(finding: Finding) -> Finding:
+def not_yet(finding: Finding) -> Finding:
     """What is missing to settle messages stands against no run that receives none."""
-    if finding.severity is not Severity.ERROR:
+    if finding.severity not in {Severity.ERROR, Severity.WARNING}:
         return finding
     message = f"{finding.message}; needed when what is held is to be moved"
     return replace(finding, severity=Severity.NOTE, message=message)
@@ -123,7 +123,7 @@ def _redrive(queue: Queue, context: SourceContext) -> list[Finding]:
         return [Finding(Severity.OK, where, "the queue has no dead-letter queue")]
     name = queue_name(redrive.arn)
     findings = []
-    if any(_is_same(place, redrive.arn) for place in context.siblings):
+    if not unread(queue, context):
         findings.append(Finding(Severity.OK, where, f"the dead-letter queue {name} is a pipeline of this migration"))
     else:
         findings.append(
@@ -148,12 +148,12 @@ def _redrive(queue: Queue, context: SourceContext) -> list[Finding]:
     return findings
 
 
-def _is_same(place: tuple[str, ...], arn: str) -> bool:
-    """A dead-letter queue is in the account and region of its queue; a place without a region may be anywhere."""
-    match place:
-        case ("sqs", region, name):
-            return name == queue_name(arn) and region in {"", queue_region(arn)}
-    return False
+def unread(queue: Queue, context: SourceContext) -> bool:
+    """Whether messages may go to a dead-letter queue that no pipeline of the migration reads."""
+    if queue.redrive is None:
+        return False
+    place = queue_place(queue.redrive.arn)
+    return not any(is_same(place, sibling) for sibling in context.siblings)
 
 
 async def _mappings(caller: Caller, config: SqsSourceConfig, queue: Queue, where: str, *, receives: bool) -> Finding:

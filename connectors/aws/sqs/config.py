@@ -1,14 +1,17 @@
 """What an SQS source may be told."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 
-from connectors.aws.config import AwsSourceConfig
-from connectors.aws.sqs.names import queue_name, queue_region
+from connectors.aws.sqs.options import ReceivingConfig
+from connectors.aws.sqs.places import queue_place
+from replicator.config import Url
+
+BucketName = Annotated[str, StringConstraints(min_length=3, max_length=255, pattern=r"^[A-Za-z0-9._-]+$")]
 
 
-class SqsSourceConfig(AwsSourceConfig):
+class SqsSourceConfig(ReceivingConfig):
     """A queue, and how its messages may be taken."""
 
     type: Literal["sqs"]
@@ -18,20 +21,6 @@ class SqsSourceConfig(AwsSourceConfig):
         description="hold: receive nothing, only watch, until the migration drains. mirror: receive all the time from "
         "a queue that nobody else consumes. forward: receive all the time instead of the functions, none of which may "
         "be triggered by the queue.",
-    )
-    receivers: int = Field(default=4, ge=1, le=100, description="Receives under way at once.")
-    wait_s: int = Field(
-        default=5,
-        ge=1,
-        le=20,
-        description="A receive waits so many seconds for messages. A stop waits for the receives under way.",
-    )
-    visibility_timeout_s: int = Field(
-        default=60,
-        ge=3,
-        le=3600,
-        description="Seconds for which a message that was received stays invisible to others. Extended at a third of "
-        "it while the target has not confirmed the message; after a crash, messages come again when it is over.",
     )
     idle_margin_s: float = Field(
         default=10.0,
@@ -48,7 +37,26 @@ class SqsSourceConfig(AwsSourceConfig):
         "trails by up to twice as much, and the queue is taken to be empty when it was found so for so long.",
     )
 
+    s3_pointers: Literal["keep", "inline"] = Field(
+        default="keep",
+        description="What becomes of messages whose body an SQS extended client has put into S3. keep: they are "
+        "delivered as they are. inline: with what is in S3 as their body.",
+    )
+    s3_buckets: list[BucketName] = Field(
+        default_factory=list,
+        description="For s3_pointers: inline, the buckets that bodies may be read from. Default: none.",
+    )
+    s3_endpoint: Url | None = Field(
+        default=None,
+        description="URL of S3 where it differs. Default: `endpoint`, unless that is one of SQS alone, or else AWS.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.s3_pointers == "inline") != bool(self.s3_buckets):
+            raise ValueError("s3_pointers: inline and s3_buckets belong together")
+        return self
+
     @property
     def place(self) -> tuple[str, ...]:
-        """The region is empty where only the environment knows it."""
-        return ("sqs", queue_region(self.queue) or self.region or "", queue_name(self.queue))
+        return queue_place(self.queue, self.region)

@@ -1,10 +1,9 @@
-"""What was received and is not settled: until when nobody else sees it, and what waits for a second try. Pure.
+"""What was received and is not settled, and until when nobody else sees it. Pure.
 
 Seconds are by one clock of the caller's.
 """
 
-from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,8 +16,6 @@ LIMIT_MARGIN_S = 5
 
 EXTENSIONS = 3
 """A visibility timeout is extended when this part of it is over."""
-
-MOST_PARKED = 10_000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -141,36 +138,3 @@ class Held:
 def longest_s(receipt: Receipt, now: float) -> int:
     """For how many whole seconds from now a message can be kept invisible; 0 or less when that is over."""
     return int(receipt.asked_at + LONGEST_INVISIBLE_S - LIMIT_MARGIN_S - now)
-
-
-class Parked:
-    """Deliveries that stay invisible although nobody works on them, by message id. The oldest are forgotten when there
-    are too many: they come again when the service ends their invisibility, as all do.
-    """
-
-    def __init__(self, most: int = MOST_PARKED) -> None:
-        self._most = most
-        self._parked: OrderedDict[str, Receipt] = OrderedDict()
-
-    def invisible(self, now: float) -> list[Receipt]:
-        """Those that nobody can receive yet, in the order in which they were parked."""
-        return [receipt for receipt in self._parked.values() if longest_s(receipt, now) > 0]
-
-    def add(self, receipt: Receipt) -> None:
-        self._parked[receipt.id] = receipt
-        self._parked.move_to_end(receipt.id)
-        if len(self._parked) > self._most:
-            self._parked.popitem(last=False)
-
-    def back(self, id_: str) -> bool:
-        """A message was delivered: whether it had been parked, as it is no longer."""
-        return self._parked.pop(id_, None) is not None
-
-    def oldest(self) -> datetime | None:
-        """When the oldest one was sent."""
-        return min((receipt.sent_at for receipt in self._parked.values()), default=None)
-
-    def of(self, ids: Collection[str]) -> Sequence[Receipt]:
-        """These, and every other one of their groups: of a group nothing is delivered while one is invisible."""
-        groups = {receipt.group for id_ in ids if (receipt := self._parked.get(id_)) and receipt.group is not None}
-        return [receipt for receipt in self._parked.values() if receipt.id in ids or receipt.group in groups]

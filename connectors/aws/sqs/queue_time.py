@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from connectors.aws.slack import Slack
+
 LEAST_EMPTY = 3
 """So many receives in a row must have brought nothing."""
 
@@ -60,7 +62,7 @@ class QueueTime:
         self._margin = margin
         self._counts_lag = counts_lag
         self._longest_delay = longest_delay
-        self._slack = timedelta(0)
+        self._slack = Slack(MOST_SLACK)
         self._asked: dict[str, datetime | None] = {}
         self._answered: datetime | None = None
         self._reached: datetime | None = None
@@ -104,7 +106,7 @@ class QueueTime:
         self._end_run()
         late = 0 if self.claimed is None else sum(moment < self.claimed for moment in sent)
         if late and self.claimed is not None:
-            self._slack = min(MOST_SLACK, max(self._slack * 2, self.claimed - min(sent)))
+            self._slack.late(self.claimed - min(sent))
         if sent:
             self._show(at, min(sent) if behind is None else min(behind, *sent))
         return late
@@ -150,12 +152,14 @@ class QueueTime:
         if self._foreign or len(known) < len(bounds):
             return self.claimed
         claim = min([*known, *([] if unsettled is None else [unsettled])])
-        self.claimed = claim if self.claimed is None else max(self.claimed, claim)
+        if self.claimed is None or claim > self.claimed:
+            self.claimed = claim
+            self._slack.claimed()
         return self.claimed
 
     @property
     def _needed(self) -> timedelta:
-        return self._margin + self._slack
+        return self._margin + self._slack.now
 
     def _answer(self, by: str, at: datetime) -> None:
         self._asked.pop(by, None)

@@ -14,19 +14,18 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from connectors.aws.calls import Caller, Operation
-from connectors.aws.errors import THROTTLES, AwsRefusal
-from connectors.aws.sqs.holding import Held, Parked, Receipt, Received, longest_s, received
+from connectors.aws.calls import Caller
+from connectors.aws.errors import AwsRefusal
+from connectors.aws.sqs.holding import Held, Receipt, Received, longest_s, received
+from connectors.aws.sqs.parking import Parked, parked_s
 from connectors.aws.sqs.queue import Queue, read_counts
 from connectors.aws.sqs.queue_time import Counts, QueueTime
 from connectors.aws.sqs.sdk import ReceivingClient
+from connectors.aws.sqs.settling import MOST_MESSAGES, Settling
 from replicator.clocks import elapsed_s
 from replicator.delivery import retrying
-from replicator.errors import ThrottledError, TransientError
+from replicator.errors import TransientError
 from replicator.telemetry import PipelineTelemetry
-
-MOST_MESSAGES = 10
-"""In a receive, and in a batch of anything else."""
 
 LONGEST_WAIT_S = 20
 """A receive waits no longer for messages."""
@@ -41,18 +40,10 @@ CLOSING_S = 5.0
 """What is given back at the end is given back within this, or comes again when its visibility timeout ends."""
 
 COUNTS_INTERVAL_S = 10.0
-"""The service's counts are read so often while something is received."""
+"""The service's counts are read so often while something is received, by whoever asks for them."""
 
-OVER = frozenset(
-    {
-        "ReceiptHandleIsInvalid",
-        "InvalidParameterValue",
-        "InvalidParameterValueException",
-        "MessageNotInflight",
-        "AWS.SimpleQueueService.MessageNotInflight",
-    }
-)
-"""How the service says that a receipt settles nothing any more: the message comes again, or was deleted."""
+RENEWAL_PAUSE_S = 0.1
+"""Between two requests that keep parked messages invisible, a batch each: they take no more than ten a second."""
 
 
 class Receiver:
@@ -79,12 +70,13 @@ class Receiver:
         self.queue = queue
         self.time = time
         self._caller = caller
+        self._settling = Settling(caller, queue.url, telemetry)
         self._client = client
         self._telemetry = telemetry
         self._wait_s = wait_s
         self._visibility_s = visibility_s
         self._counts_interval_s = counts_interval_s
-        self._count_at = float("-inf")
+        self._counts_at = float("-inf")
         self._held = Held(visibility_s)
         self._parked = Parked()
         self._deleting: set[str] = set()
@@ -134,7 +126,7 @@ class Receiver:
 
     async def counts(self) -> Counts:
         """What the service counts now. Raises AwsRefusal."""
-        asked_at = elapsed_s()
+        self._counts_at = asked_at = elapsed_s()
         counts = await read_counts(self._caller, self._client, self.queue)
         self.time.counted(self._caller.clock.earliest(asked_at), counts, self._in_flight)
         return counts
@@ -144,7 +136,9 @@ class Receiver:
         handles = {receipt.handle for receipt in receipts}
         self._deleting |= handles
         try:
-            self._lose(await self._each(self._client.delete_message_batch, [(receipt, {}) for receipt in receipts]))
+            self._lose(
+                await self._settling.each(self._client.delete_message_batch, [(receipt, {}) for receipt in receipts])
+            )
         finally:
             self._deleting -= handles
         for receipt in receipts:
@@ -157,28 +151,39 @@ class Receiver:
             self._held.drop(receipt)
 
     async def park(self, receipts: Sequence[Receipt]) -> None:
-        """Keeps these messages invisible for as long as the service allows, without working on them.
+        """Keeps these messages invisible from now on without working on them, until they are asked for, or for as long
+        as the service allows. Raises AwsRefusal.
 
-        Raises AwsRefusal.
+        What is too much to remember is made invisible for all of that time at once.
         """
         now = elapsed_s()
-        over = await self._change([(r, longest_s(r, now)) for r in receipts if longest_s(r, now) > 0])
+        over = await self._change([(r, parked_s(r, now)) for r in receipts if parked_s(r, now) > 0])
         self._lose(over)
+        forgotten: list[Receipt] = []
         for receipt in receipts:
             self._held.drop(receipt)
             if receipt not in over:
-                self._parked.add(receipt)
+                forgotten += self._parked.add(receipt, now)
+        now = elapsed_s()
+        await self._change([(r, longest_s(r, now)) for r in forgotten if longest_s(r, now) > 0])
 
     async def redeliver(self, ids: Collection[str]) -> None:
         """Lets these be received again if they are parked, with those parked in their groups. Raises AwsRefusal."""
         receipts = self._parked.of(ids)
+        self._parked.let_go(receipts)
         await self._change([(receipt, 0) for receipt in receipts])
 
     async def keep(self) -> None:
-        """Keeps what was handed on invisible. Runs for as long as anything is received. Raises AwsRefusal."""
+        """Keeps what was handed on, and what is parked, invisible. Runs for as long as anything is received.
+
+        Raises AwsRefusal.
+        """
         while True:
             await self._extend()
-            await anyio.sleep(max(0.0, self._held.pause_s(elapsed_s())))
+            await self._renew()
+            now = elapsed_s()
+            parked_pause_s = max(RENEWAL_PAUSE_S, self._parked.pause_s(now))
+            await anyio.sleep(max(0.0, min(self._held.pause_s(now), parked_pause_s)))
 
     async def close(self) -> None:
         """Gives back what is not settled, and what is parked: whoever receives next may be able to take it, and could
@@ -266,9 +271,7 @@ class Receiver:
         return self.time.received(by, sent, asked_at, behind)
 
     async def _count_when_due(self) -> None:
-        now = elapsed_s()
-        if now - self._count_at >= self._counts_interval_s:
-            self._count_at = now
+        if elapsed_s() - self._counts_at >= self._counts_interval_s:
             await self.counts()
 
     async def _extend(self) -> None:
@@ -282,6 +285,17 @@ class Receiver:
                 self._held.extended(receipt, now)
             self._lose([*ended, *(r for r in over if r.handle not in self._deleting)])
 
+    async def _renew(self) -> None:
+        """One batch of what is parked; what the service has let go is not hidden again."""
+        async with self._changing:
+            now = elapsed_s()
+            due = self._parked.due(now, MOST_MESSAGES)
+            over = await self._set_timeouts(due)
+            for receipt, seconds in due:
+                if receipt not in over:
+                    self._parked.renewed(receipt, now, seconds)
+            self._parked.let_go(over)
+
     async def _change(self, timeouts: Sequence[tuple[Receipt, int]]) -> list[Receipt]:
         """Sets visibility timeouts, and nobody else meanwhile. Returns those whose receipt is over."""
         async with self._changing:
@@ -289,7 +303,7 @@ class Receiver:
 
     async def _set_timeouts(self, timeouts: Sequence[tuple[Receipt, int]]) -> list[Receipt]:
         entries = [(receipt, {"VisibilityTimeout": seconds}) for receipt, seconds in timeouts]
-        return await self._each(self._client.change_message_visibility_batch, entries)
+        return await self._settling.each(self._client.change_message_visibility_batch, entries)
 
     def _lose(self, receipts: Sequence[Receipt]) -> None:
         """The service delivers these again, whatever we do, or has deleted them by a call whose answer was lost."""
@@ -299,39 +313,6 @@ class Receiver:
             self._telemetry.log.warning(
                 "receipts are over: these messages come again, or were deleted before", messages=lost
             )
-
-    async def _each(
-        self, operation: Operation, entries: Sequence[tuple[Receipt, Mapping[str, object]]]
-    ) -> list[Receipt]:
-        """A batch operation on any number of receipts, repeated where it fails; returns those whose receipt is over."""
-        over: list[Receipt] = []
-        for start in range(0, len(entries), MOST_MESSAGES):
-            over += await self._batch(operation, entries[start : start + MOST_MESSAGES])
-        return over
-
-    async def _batch(
-        self, operation: Operation, entries: Sequence[tuple[Receipt, Mapping[str, object]]]
-    ) -> list[Receipt]:
-        pending = {str(number): entry for number, entry in enumerate(entries)}
-        over: list[Receipt] = []
-
-        async def attempt() -> None:
-            told = [{"Id": id_, "ReceiptHandle": r.handle, **more} for id_, (r, more) in pending.items()]
-            parameters = {"QueueUrl": self.queue.url, "Entries": told}
-            answer = await self._caller.once(operation, parameters)
-            for entry in answer.get("Successful", []):
-                pending.pop(entry["Id"], None)
-            codes = {entry["Id"]: str(entry.get("Code", "")) for entry in answer.get("Failed", [])}
-            over.extend(pending.pop(id_)[0] for id_, code in codes.items() if code in OVER and id_ in pending)
-            if pending:
-                raise _failure(operation.__name__, codes.get(next(iter(pending)), "no answer"))
-
-        await retrying(attempt, self._telemetry.source_failed)
-        return over
-
-
-def _failure(operation: str, code: str) -> TransientError:
-    return (ThrottledError if code in THROTTLES else TransientError)(f"{operation}: {code}")
 
 
 def _is_whole(message: Mapping[str, Any]) -> bool:

@@ -6,14 +6,20 @@ from typing import Any
 
 from connectors.aws.sqs.holding import Received
 from connectors.aws.sqs.queue import Queue
-from replicator.messages import Attribute, Message
+from replicator.messages import Attribute, Message, Payload
 from replicator.model import Batch, Change, Operation
 
 
-def batch(messages: Sequence[Received], queue: Queue, late: int, replicated_through: datetime | None) -> Batch[Message]:
-    """The batch of one receive. What was delivered twice in it is settled twice."""
+def batch(
+    messages: Sequence[Received],
+    payloads: Mapping[str, Payload],
+    queue: Queue,
+    late: int,
+    replicated_through: datetime | None,
+) -> Batch[Message]:
+    """The batch of one receive; `payloads` by message id. What was delivered twice in it is settled twice."""
     return Batch(
-        changes=tuple(change(message, queue) for message in messages),
+        changes=tuple(change(message, queue, payloads.get(message.receipt.id)) for message in messages),
         replicated_through=replicated_through,
         read=len(messages),
         late=late,
@@ -22,13 +28,13 @@ def batch(messages: Sequence[Received], queue: Queue, late: int, replicated_thro
     )
 
 
-def change(received: Received, queue: Queue) -> Change[Message]:
+def change(received: Received, queue: Queue, payload: Payload | None = None) -> Change[Message]:
     """The delivery of one message."""
-    message = _message(received, queue)
+    message = _message(received, queue, payload)
     return Change(message.id, Operation.UPSERT, message, message.sequence, message.sent_at)
 
 
-def _message(received: Received, queue: Queue) -> Message:
+def _message(received: Received, queue: Queue, payload: Payload | None) -> Message:
     system = received.system
     return Message(
         id=received.receipt.id,
@@ -42,6 +48,7 @@ def _message(received: Received, queue: Queue) -> Message:
         trace_header=system.get("AWSTraceHeader"),
         received=int(system.get("ApproximateReceiveCount", 1)),
         queue=queue.name,
+        payload=payload,
     )
 
 

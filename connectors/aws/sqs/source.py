@@ -11,11 +11,13 @@ from connectors.aws.budget import YieldingBudget
 from connectors.aws.calls import Caller
 from connectors.aws.clients import open_client
 from connectors.aws.errors import AwsRefusal
-from connectors.aws.sqs.check import check_queue
+from connectors.aws.sqs.check import check_queue, not_yet, unread
 from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.consumers import OldestAge, elsewhere, require_alone
 from connectors.aws.sqs.draining import Drain
 from connectors.aws.sqs.holding import Receipt
+from connectors.aws.sqs.payloads import Payloads, open_payloads
+from connectors.aws.sqs.places import queue_name, require_unshared
 from connectors.aws.sqs.queue import MISSING, Queue, find_queue
 from connectors.aws.sqs.queue_time import Counts, QueueTime
 from connectors.aws.sqs.receiving import READ_TIMEOUT_S, Receiver
@@ -32,12 +34,18 @@ class SqsSource(DeliveringSource[Message]):
     """See `replicator.ports.Source`. Usable once connected; `keep` must run meanwhile."""
 
     def __init__(
-        self, config: SqsSourceConfig, context: SourceContext, client: QueueClient, metrics: MetricsClient
+        self,
+        config: SqsSourceConfig,
+        context: SourceContext,
+        client: QueueClient,
+        metrics: MetricsClient,
+        payloads: Payloads | None = None,
     ) -> None:
         self._config = config
         self._context = context
         self._client = client
         self._metrics = metrics
+        self._payloads = payloads
         self._caller = _caller(context)
         self._is_connected = anyio.Event()
         self._receiver: Receiver | None = None
@@ -50,11 +58,15 @@ class SqsSource(DeliveringSource[Message]):
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        return (self._client.meta.endpoint_url,)
+        return (self._client.meta.endpoint_url, *((self._payloads.endpoint,) if self._payloads else ()))
 
     @property
     def key_names(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def ordered_groups(self) -> bool:
+        return self._queue.ordered
 
     @property
     def retention(self) -> timedelta | None:
@@ -67,9 +79,11 @@ class SqsSource(DeliveringSource[Message]):
 
     async def connect(self) -> None:
         config, where, telemetry = self._config, self._context.where, self._context.telemetry
+        require_unshared(config.place, self._context.siblings, f"{where}.queue")
         queue = await find_queue(self._caller, self._client, config.queue, f"{where}.queue")
         if self.receives:
             await require_alone(_caller(self._context), config, queue, where)
+        self._warn(queue)
         lag = timedelta(seconds=config.counts_lag_s)
         self._receiver = Receiver(
             self._caller,
@@ -107,7 +121,8 @@ class SqsSource(DeliveringSource[Message]):
                     await self._draining.look()
                     continue
             self._draining.busy()
-            yield batch_of(messages, self._queue, late, receiver.claim(partition.id))
+            payloads = await self._payloads.of(messages) if self._payloads else {}
+            yield batch_of(messages, payloads, self._queue, late, receiver.claim(partition.id))
 
     async def settle(self, batch: Batch[Message], rejected: Collection[str]) -> None:
         """Deletes what the target has; what it rejected stays invisible for as long as the service allows."""
@@ -131,9 +146,11 @@ class SqsSource(DeliveringSource[Message]):
         return []
 
     async def check(self) -> list[Finding]:
-        return await check_queue(
+        findings = await check_queue(
             self._caller, self._client, self._config, self._queue, self._context, receives=self.receives
         )
+        payloads = await self._payloads.check(self._context.where) if self._payloads else []
+        return findings + (payloads if self.receives else [not_yet(finding) for finding in payloads])
 
     async def keep(self) -> None:
         """Keeps what is being worked on invisible to others, from when it is connected."""
@@ -147,6 +164,15 @@ class SqsSource(DeliveringSource[Message]):
         """Gives back what was received and is not settled."""
         if self._receiver is not None:
             await self._receiver.close()
+
+    def _warn(self, queue: Queue) -> None:
+        """No error of a run: it may be on purpose, and `check` calls it one."""
+        if queue.redrive is not None and unread(queue, self._context):
+            self._context.telemetry.log.warning(
+                "messages that are received too often go to a queue that no pipeline of this migration reads",
+                dead_letter_queue=queue_name(queue.redrive.arn),
+                receives=queue.redrive.most_receives,
+            )
 
     async def _oldest_age_s(self, counts: Counts) -> float | None:
         """By what is received, else by CloudWatch, which is late."""
@@ -199,8 +225,9 @@ async def open_source(config: SqsSourceConfig, context: SourceContext) -> AsyncI
     async with (
         open_client("sqs", config, context.where, read_timeout_s=READ_TIMEOUT_S) as client,
         open_client("cloudwatch", elsewhere(config), context.where) as metrics,
+        open_payloads(config, context) as payloads,
     ):
-        source = SqsSource(config, context, client, metrics)
+        source = SqsSource(config, context, client, metrics, payloads)
         try:
             async with _running(source.keep):
                 yield source

@@ -2,19 +2,18 @@
 
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
 
-from connectors.azure.blob.buffers import ByteBudget
 from connectors.azure.blob.calls import Calls
 from connectors.azure.blob.checksums import SMALL_BYTES, Checksums
 from connectors.azure.blob.sdk import Blob, Container
+from connectors.azure.buffers import ByteBudget
+from connectors.azure.contents import read_exactly
 from connectors.azure.errors import AzureRefusal
-from replicator.delivery import RateBudget, retrying
-from replicator.errors import TransientError
+from replicator.delivery import RateBudget
 from replicator.objects import Content, ContentChangedError, ContentRefusedError, StoredObject
 
 MOST_BLOCKS = 50_000
@@ -157,19 +156,7 @@ class Streamer:
 
     async def read(self, content: Content, start: int, length: int) -> list[bytes]:
         """Exactly these bytes; after a failure it goes on where it was cut off, for ever. Paced beforehand."""
-        pieces: list[bytes] = []
-
-        async def attempt() -> None:
-            got = sum(map(len, pieces))
-            async with aclosing(content.read(start + got, length - got)) as stream:
-                async for piece in stream:
-                    pieces.append(piece)  # noqa: PERF401 — what has come before a failure must stay
-            if sum(map(len, pieces)) < length:
-                raise TransientError("the object's bytes ended early")
-
-        await retrying(attempt, self._calls.telemetry.source_failed)
-        self._calls.telemetry.source_answered(0)
-        return pieces
+        return await read_exactly(content, start, length, self._calls.telemetry)
 
     async def paced(self, size: int) -> None:
         """Returns when so many bytes may be transferred."""

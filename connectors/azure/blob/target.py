@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from azure.storage.blob.aio import BlobServiceClient
 
-from connectors.azure.blob.buffers import ByteBudget
 from connectors.azure.blob.calls import Calls
 from connectors.azure.blob.check import Looked, findings
 from connectors.azure.blob.client import open_client
@@ -18,6 +17,7 @@ from connectors.azure.blob.observing import Observer
 from connectors.azure.blob.scanning import Scanner, parse_handle
 from connectors.azure.blob.streaming import TransferLimits
 from connectors.azure.blob.writing import Writer
+from connectors.azure.buffers import ByteBudget
 from connectors.azure.parallel import in_parallel
 from replicator.delivery import RateBudget
 from replicator.model import (
@@ -59,7 +59,7 @@ class BlobTarget:
         )
         self._made()
 
-    async def connect(self, key_names: tuple[str, ...]) -> None:
+    async def connect(self, key_names: tuple[str, ...], *, ordered_groups: bool = False) -> None:
         self._account = await self._containers.account()
         self._found(await self._containers.find())
         if self._existing.container is not None:

@@ -63,7 +63,7 @@ class CosmosTarget:
         self._account: Account | None = None
         self._existing = Existing(None, None)
 
-    async def connect(self, key_names: tuple[str, ...]) -> None:
+    async def connect(self, key_names: tuple[str, ...], *, ordered_groups: bool = False) -> None:
         self._rules = mapping_rules(self._config, key_names, self._where)
         self._account = await enter_account(self._client, self._calls, self._config, self._where)
         self._found(await self._containers.find(self._rules))

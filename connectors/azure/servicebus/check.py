@@ -26,12 +26,25 @@ TAKES: Final = frozenset({"Active", "ReceiveDisabled"})
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What was found: all that the findings are made of. `unknown` is why the settings could not be read."""
+    """What was found: all that the findings are made of. `unknown` is why the settings could not be read;
+    `ordered_groups` is said of the source.
+    """
 
     config: ServiceBusTargetConfig
     queue: Queue | None
     unknown: str
     max_bytes: int
+    ordered_groups: bool = False
+
+
+def require_order(config: ServiceBusTargetConfig, where: str, *, ordered_groups: bool) -> None:
+    """Raises ConfigurationError where each message of the source would be refused for the order of its group."""
+    if ordered_groups and not (config.sessions or config.drop_order):
+        raise ConfigurationError(
+            f"{where}.sessions",
+            "the source keeps the order of groups, so without sessions each of its messages would become a dead letter",
+            "Name a queue with sessions and set sessions: true, or give order up with drop_order: true",
+        )
 
 
 def require_shape(queue: Queue, config: ServiceBusTargetConfig, where: str) -> None:
@@ -68,6 +81,11 @@ def _all(looked: Looked) -> Iterator[Finding]:
         yield warning(
             "the order of groups is given up (drop_order)",
             "Name a queue with sessions if a consumer relies on order",
+        )
+    if looked.config.sessions and not looked.ordered_groups:
+        yield warning(
+            "the source is no FIFO queue, and with sessions a message without a group becomes a dead letter",
+            "Name a queue without sessions, unless whoever sends gives each message a group",
         )
     if looked.config.access.plain:
         yield note("the connection is not encrypted (UseDevelopmentEmulator=true)")

@@ -4,62 +4,31 @@ The pointer message has the properties of the original, those of ours that begin
 body that says the same: `{"claim_check": {"url": …, "bytes": …, "sha256": …, "content_type": …}}`.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 from urllib.parse import quote
 
 from connectors.azure.servicebus import properties as names
 from connectors.azure.servicebus.mapping import MessageRefusedError, Outgoing, check_properties
 from connectors.azure.servicebus.properties import Properties
+from connectors.pointers import SIZE_ATTRIBUTES, S3Pointer
 
 CONTENT_TYPE: Final = "application/json"
-
-POINTER_CLASSES: Final = frozenset(
-    {"software.amazon.payloadoffloading.PayloadS3Pointer", "com.amazon.sqs.javamessaging.MessageS3Pointer"}
-)
-"""What the first member of a pointer's body names, by the version of the extended client."""
-
-SIZE_ATTRIBUTES: Final = ("ExtendedPayloadSize", "SQSLargePayloadSize")
-"""The attribute that makes a message one of an extended client, and holds the payload's size in bytes."""
 
 DOTS_ONLY: Final = frozenset({".", ".."})
 
 
-@dataclass(frozen=True, slots=True)
-class S3Pointer:
-    """Where an extended client has put the payload of a message."""
+def claim_check(outgoing: Outgoing, url: str, size: int, sha256: str) -> Outgoing:
+    """The message that points to its body at `url`, which has so many bytes and this hash, in hexadecimal.
 
-    bucket: str
-    key: str
-    class_name: str
-
-
-def claim_check(outgoing: Outgoing, url: str) -> Outgoing:
-    """The message that points to its body at `url`. Raises MessageRefusedError where even that is too large."""
-    properties: Properties = {
-        names.CLAIM_URL: url,
-        names.CLAIM_BYTES: len(outgoing.body),
-        names.CLAIM_SHA256: hashlib.sha256(outgoing.body).hexdigest(),
-    }
+    Raises MessageRefusedError where even that is too large.
+    """
+    properties: Properties = {names.CLAIM_URL: url, names.CLAIM_BYTES: size, names.CLAIM_SHA256: sha256}
     if outgoing.content_type is not None:
         properties[names.CLAIM_CONTENT_TYPE] = outgoing.content_type
     return _pointing(outgoing, properties)
-
-
-def s3_pointer(outgoing: Outgoing) -> S3Pointer | None:
-    """What a message of an extended client points to; None for any other message."""
-    if not any(name in outgoing.properties for name in SIZE_ATTRIBUTES):
-        return None
-    try:
-        body: Any = json.loads(outgoing.body)
-        class_name, fields = body
-        pointer = S3Pointer(str(fields["s3BucketName"]), str(fields["s3Key"]), str(class_name))
-    except (ValueError, TypeError, KeyError):
-        return None
-    return pointer if class_name in POINTER_CLASSES else None
 
 
 def rewritten(outgoing: Outgoing, pointer: S3Pointer, containers: Mapping[str, str]) -> Outgoing:
@@ -90,6 +59,32 @@ def rewritten(outgoing: Outgoing, pointer: S3Pointer, containers: Mapping[str, s
     return _pointing(outgoing, properties)
 
 
+def inlined(outgoing: Outgoing, pointer: S3Pointer) -> Outgoing:
+    """The message of which the payload is to be the body, still without it: an S3 pointer becomes properties."""
+    attribute = next(name for name in SIZE_ATTRIBUTES if name in outgoing.properties)
+    rest = {name: value for name, value in outgoing.properties.items() if name != attribute}
+    properties: Properties = {
+        **rest,
+        names.PAYLOAD_S3_BUCKET: pointer.bucket,
+        names.PAYLOAD_S3_KEY: pointer.key,
+        names.PAYLOAD_S3_CLASS: pointer.class_name,
+        names.PAYLOAD_ATTRIBUTE: attribute,
+        names.PAYLOAD_SIZE: outgoing.properties[attribute],
+    }
+    fetched = replace(outgoing, body=b"", properties=properties)
+    check_properties(fetched)
+    return fetched
+
+
+def pointing_again(inline: Outgoing) -> Outgoing:
+    """The inverse of `inlined`; whatever became of the payload is of no matter."""
+    rest = dict(inline.properties)
+    told = (rest.pop(n) for n in (names.PAYLOAD_S3_BUCKET, names.PAYLOAD_S3_KEY, names.PAYLOAD_S3_CLASS))
+    body = S3Pointer(*map(str, told)).body.encode()
+    attribute, size = str(rest.pop(names.PAYLOAD_ATTRIBUTE)), rest.pop(names.PAYLOAD_SIZE)
+    return replace(inline, body=body, properties={**rest, attribute: size})
+
+
 def original(pointing: Outgoing, payload: bytes) -> Outgoing:
     """The message as it was before it became a pointer, given what the blob holds.
 
@@ -99,8 +94,8 @@ def original(pointing: Outgoing, payload: bytes) -> Outgoing:
     rest = {name: value for name, value in pointing.properties.items() if name not in claims}
     body = payload
     if names.CLAIM_S3_BUCKET in claims:
-        fields = {"s3BucketName": claims[names.CLAIM_S3_BUCKET], "s3Key": claims[names.CLAIM_S3_KEY]}
-        body = json.dumps([claims[names.CLAIM_S3_CLASS], fields], separators=(",", ":"), ensure_ascii=False).encode()
+        told = (claims[name] for name in (names.CLAIM_S3_BUCKET, names.CLAIM_S3_KEY, names.CLAIM_S3_CLASS))
+        body = S3Pointer(*map(str, told)).body.encode()
     content_type = claims.get(names.CLAIM_CONTENT_TYPE)
     return replace(
         pointing, body=body, content_type=None if content_type is None else str(content_type), properties=rest

@@ -28,6 +28,11 @@ CLAIM_CONTENT_TYPE: Final = "replicator_claim_content_type"
 CLAIM_S3_BUCKET: Final = "replicator_claim_s3_bucket"
 CLAIM_S3_KEY: Final = "replicator_claim_s3_key"
 CLAIM_S3_CLASS: Final = "replicator_claim_s3_class"
+PAYLOAD_S3_BUCKET: Final = "replicator_payload_s3_bucket"
+PAYLOAD_S3_KEY: Final = "replicator_payload_s3_key"
+PAYLOAD_S3_CLASS: Final = "replicator_payload_s3_class"
+PAYLOAD_ATTRIBUTE: Final = "replicator_payload_attribute"
+PAYLOAD_SIZE: Final = "replicator_payload_size"
 
 OURS: Final = frozenset(
     value for name, value in list(globals().items()) if name.isupper() and isinstance(value, str) and value != PREFIX

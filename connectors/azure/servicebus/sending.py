@@ -1,7 +1,7 @@
 """Messages on their way: over several links, in batches, the messages of a group in order."""
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from math import ceil
@@ -15,6 +15,7 @@ from connectors.azure.servicebus.mapping import Outgoing
 from replicator.clocks import elapsed_s
 from replicator.delivery import Delivery
 from replicator.errors import AmbiguousError, ThrottledError
+from replicator.messages import Payload
 from replicator.model import Rejection
 
 MOST_TOGETHER: Final = 100
@@ -35,11 +36,19 @@ LOOK_INTERVAL_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A message to be sent. `group` is that of an ordered queue, within which order is kept."""
+    """A message to be sent. `group` is that of an ordered queue, within which order is kept. `payload` is its body
+    where that has still to be read.
+    """
 
     key: str
     message: Outgoing
     group: str | None = None
+    payload: Payload | None = None
+
+    @property
+    def bytes(self) -> int:
+        """An upper bound of what the message has once it is whole."""
+        return self.message.bytes + (self.payload.size if self.payload else 0)
 
 
 class Blocked:
@@ -59,6 +68,24 @@ class Blocked:
         if group is None or group not in self._by:
             return None
         return Rejection(key, f"waits behind message {self._by[group]} of its group, which was rejected")
+
+
+def without(
+    parcels: Sequence[Parcel], instead: Mapping[str, Parcel], refused: Mapping[str, str], rejections: list[Rejection]
+) -> list[Parcel]:
+    """The parcels, or what goes instead of them, but for those that are refused, by key, and what is behind them in
+    their groups; adds the rejections of these.
+    """
+    going: list[Parcel] = []
+    blocked = Blocked()
+    for parcel in parcels:
+        if parcel.key in refused:
+            rejections.append(blocked.reject(parcel.key, parcel.group, refused[parcel.key]))
+        elif rejection := blocked.rejection(parcel.key, parcel.group):
+            rejections.append(rejection)
+        else:
+            going.append(instead.get(parcel.key, parcel))
+    return going
 
 
 @dataclass(slots=True)

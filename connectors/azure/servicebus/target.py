@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from connectors.azure.servicebus.check import Looked, findings, require_shape
+from connectors.azure.servicebus.check import Looked, findings, require_order, require_shape
 from connectors.azure.servicebus.claims import BlobClaims, open_claims
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
 from connectors.azure.servicebus.errors import QueueMissingError
+from connectors.azure.servicebus.fetching import Fetching
 from connectors.azure.servicebus.links import Open, opener
 from connectors.azure.servicebus.mapping import MappingRules
 from connectors.azure.servicebus.preparing import Preparation
@@ -39,10 +40,14 @@ class ServiceBusTarget(PassingTarget[Message]):
         self._claims = claims
         rules = MappingRules(config.sessions, config.drop_order, config.content_type)
         self._preparation = Preparation(rules, claims, config.s3_buckets if config.s3_pointers == "rewrite" else None)
+        self._fetching = Fetching(context.telemetry)
         self._queue: Queue | None = None
         self._unknown = ""
+        self._ordered_groups = False
 
-    async def connect(self, key_names: tuple[str, ...]) -> None:
+    async def connect(self, key_names: tuple[str, ...], *, ordered_groups: bool = False) -> None:
+        require_order(self._config, self._where, ordered_groups=ordered_groups)
+        self._ordered_groups = ordered_groups
         await self._look()
         if self._queue is not None or self._unknown:
             await self._try_link()
@@ -73,10 +78,12 @@ class ServiceBusTarget(PassingTarget[Message]):
             await self._sending.look()
             if self._max_bytes > limit:
                 parcels, rejections = await self._preparation.prepare(changes, self._max_bytes)
-        return rejections + await self._sending.send(parcels)
+        async with self._fetching.whole(parcels) as (going, unreadable):
+            return rejections + unreadable + await self._sending.send(going)
 
     async def check(self) -> list[Finding]:
-        return findings(Looked(self._config, self._queue, self._unknown, self._max_bytes), self._where)
+        looked = Looked(self._config, self._queue, self._unknown, self._max_bytes, self._ordered_groups)
+        return findings(looked, self._where)
 
     async def close(self) -> None:
         """Ends all links; bounded."""
@@ -140,7 +147,7 @@ async def open_target(config: ServiceBusTargetConfig, context: TargetContext) ->
         claims = None
         if config.claim_check is not None:
             opened = open_claims(
-                config.claim_check, config, context.delivery, f"{context.where}.claim_check", create=config.create
+                config.claim_check, config, context, f"{context.where}.claim_check", create=config.create
             )
             claims = await stack.enter_async_context(opened)
         target = ServiceBusTarget(config, context, open_link, queues, claims)

@@ -6,9 +6,10 @@ import anyio
 import pytest
 
 from fakes.memory import FINE, Fate, lost
-from fakes.queue import QueueRig
+from fakes.queue import QueueRig, SinkTarget
 from fakes.rig import LIFETIME_S, NAME, Crash, faulty
 from fakes.virtual import in_virtual_time
+from replicator.engine.daemon import connect
 from replicator.model import Mode, Phase
 
 SEEDS = range(12)
@@ -17,6 +18,17 @@ SEEDS = range(12)
 def fill(rig: QueueRig, count: int = 40) -> None:
     for number in range(count):
         rig.queue.send(group=f"g{number % 3}" if number % 2 else None)
+
+
+@in_virtual_time
+async def test_a_target_is_told_that_groups_have_an_order() -> None:
+    """By the one function with which runs and checks connect, so that it can refuse them."""
+    rig = QueueRig()
+    async with rig.store:
+        pipeline = await rig.start()
+        await connect(pipeline)
+        assert isinstance(pipeline.target, SinkTarget)
+        assert pipeline.target.ordered_groups
 
 
 @in_virtual_time

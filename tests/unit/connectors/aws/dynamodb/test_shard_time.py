@@ -158,9 +158,16 @@ def test_a_late_record_slackens_every_later_claim() -> None:
     assert seconds(time.claim) == 339 - 2 * (MARGIN_S + 20)
 
 
-def test_slack_grows_with_every_late_page_up_to_a_bound() -> None:
+def test_slack_grows_with_the_latest_record_up_to_a_bound() -> None:
+    """However many pages contradict one claim, they show no more than that."""
     time = ShardTime(at(100), timedelta(seconds=MARGIN_S))
     for _ in range(30):
         time.records([at(95)], at(95))
     time.records([at(5000)], at(5000))
-    assert time.claim == at(5000) - MOST_SLACK
+    assert time.claim == at(4995)
+    time.records([at(4993)], at(5000))
+    time.records([at(6000)], at(6000))
+    assert time.claim == at(5993), "on top of the slack with which the claim was made"
+    time.records([at(100)], at(6000))
+    time.records([at(9000)], at(9000))
+    assert time.claim == at(9000) - MOST_SLACK

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from unit.connectors.aws.s3.test_events import bridged, classic, wrapped
 
 from connectors.aws.budget import YieldingBudget
@@ -232,6 +234,21 @@ def test_claims_never_go_back_and_slack_is_bounded() -> None:
     assert time.claim(NOW + MOST_SLACK) == claimed
     assert time.claim(NOW + MOST_SLACK + timedelta(seconds=1)) == claimed + timedelta(seconds=1)
     assert time.claim(None) == claimed + timedelta(seconds=1)
+
+
+@given(st.lists(st.tuples(st.floats(0, 300), st.floats(0, 60), st.booleans()), max_size=40))
+def test_the_margin_grows_no_further_than_events_come_late(steps: list[tuple[float, float, bool]]) -> None:
+    """Events that come up to a minute behind the margin cost no more than that minute, however many there are."""
+    time, now = EventTime(MARGIN), NOW
+    for passed_s, late_s, claims in steps:
+        now += timedelta(seconds=passed_s)
+        if claims:
+            time.claim(now)
+        time.events([now - MARGIN - timedelta(seconds=late_s)])
+    later = now + timedelta(days=1)
+    claimed = time.claim(later)
+    assert claimed is not None
+    assert claimed >= later - MARGIN - timedelta(seconds=60)
 
 
 def test_a_claim_is_resumed_only_before_anything_is_known() -> None:

@@ -93,7 +93,7 @@ def test_a_queue_has_one_pipeline(region: str) -> None:
 
     @in_virtual_time
     async def run() -> None:
-        siblings = frozenset({("sqs", region, "media-events"), ("sqs", "eu-west-1", "other"), ()})
+        siblings = frozenset({("sqs", region, "", "media-events"), ("sqs", "eu-west-1", "", "other"), ()})
         context = SourceContext(WHERE, telemetry(), siblings=siblings)
         async with anyio.create_task_group() as tasks:
             settings = config(notifications="media-events", region="eu-west-1")

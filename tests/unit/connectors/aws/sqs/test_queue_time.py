@@ -307,6 +307,20 @@ def test_a_late_message_is_counted_and_less_is_claimed_from_then_on() -> None:
     assert after == pytest.approx(299 - 2 * (MARGIN_S + 20), abs=2)
 
 
+@settings(max_examples=25)
+@given(st.lists(st.floats(1, 40), min_size=1, max_size=30))
+def test_messages_widen_the_margin_by_what_they_were_late_however_many_they_are(late_s: list[float]) -> None:
+    """A backlog of late messages contradicts one claim again and again, and shows no more than its latest one."""
+    time = queue_time()
+    claim = idle(time, 0, 100)
+    assert claim is not None
+    for each_s in late_s:
+        assert time.received("r", [at(claim - each_s)], at(100)) == 1
+    after = idle(time, 101, 400)
+    assert after is not None
+    assert 399 - 2 * (MARGIN_S + max(late_s)) - LAG_S - 2 <= after <= 399 - MARGIN_S - max(late_s)
+
+
 def test_the_margin_grows_only_so_far() -> None:
     time = queue_time()
     idle(time, 0, 100)

@@ -15,9 +15,10 @@ import pytest
 from connectors.aws.budget import YieldingBudget
 from connectors.aws.calls import Caller
 from connectors.aws.errors import AwsRefusal
+from connectors.aws.sqs.parking import PARKED_S, Parked
 from connectors.aws.sqs.queue import Queue
 from connectors.aws.sqs.queue_time import QueueTime
-from connectors.aws.sqs.receiving import ANSWER_S, CLOSING_S, Receiver
+from connectors.aws.sqs.receiving import ANSWER_S, CLOSING_S, RENEWAL_PAUSE_S, Receiver
 from fakes.follower import telemetry
 from fakes.queues import ARN, URL, QueueClient, StoredQueue
 from fakes.streams import client_error
@@ -266,11 +267,92 @@ async def test_a_parked_message_is_invisible_for_as_long_as_the_service_allows()
         assert (bench.receiver.unsettled, bench.receiver.parked) == (0, 1)
         await anyio.sleep(HOURS_12 - 150)
         assert bench.visible == []
-        assert bench.client.calls["change_message_visibility_batch"] < 20
+        assert bench.client.calls["change_message_visibility_batch"] < 20 + HOURS_12 / (PARKED_S / 2)
         await anyio.sleep(60)
         assert bench.receiver.parked == 0
         assert await bench.bodies() == ["x"]
     assert bench.receiver.expired == 0
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@in_virtual_time
+async def test_after_a_crash_parked_messages_come_again_within_minutes(ordered: bool) -> None:
+    """Nobody has their receipts any more, so nobody could ask for them."""
+    bench = Bench(ordered=ordered)
+    bench.stored.send("x", "y", group="g" if ordered else None)
+    async with anyio.create_task_group() as process:
+        process.start_soon(bench.receiver.keep)
+        await bench.receiver.park(await bench.receive())
+        await anyio.sleep(HOURS_12 / 2)
+        assert bench.visible == []
+        process.cancel_scope.cancel()
+    await anyio.sleep(PARKED_S)
+    assert bench.visible == ["x", "y"]
+    assert {m.received for m in bench.stored.messages.values()} == {1}
+
+
+@in_virtual_time
+async def test_however_many_are_parked_they_stay_invisible_by_few_requests_a_second() -> None:
+    """What is worked on is extended beside it, in time."""
+    bench = Bench(latency_s=0.02)
+    bench.stored.send(*map(str, range(1200)))
+    async with bench.keeping():
+        for _ in range(119):
+            await bench.receiver.park(await bench.receive())
+        await bench.receive()
+        before = bench.client.calls["change_message_visibility_batch"]
+        for _ in range(600):
+            seen = bench.client.calls["change_message_visibility_batch"]
+            await anyio.sleep(1)
+            assert bench.visible == []
+            assert bench.client.calls["change_message_visibility_batch"] - seen <= 1 / RENEWAL_PAUSE_S + 2
+        renewals = bench.client.calls["change_message_visibility_batch"] - before
+        assert bench.receiver.parked == 1190
+        assert 119 * 3 <= renewals <= 119 * 5 + 600 / (VISIBILITY_S / 3) + 1, "in full batches, not too often"
+
+
+@in_virtual_time
+async def test_what_came_back_while_the_daemon_stood_still_is_not_hidden_again() -> None:
+    """It is received like any other, and is not late."""
+    bench = Bench()
+    bench.stored.send("x")
+    await bench.receiver.park(await bench.receive())
+    await anyio.sleep(PARKED_S + 1)
+    assert bench.receiver.parked == 0
+    async with bench.keeping():
+        await anyio.sleep(PARKED_S)
+        assert bench.visible == ["x"]
+        assert bench.client.calls["change_message_visibility_batch"] == 2, "to park it, and to learn that it is over"
+        messages, late = await bench.receiver.receive(BY)
+    assert (len(messages), late) == (1, 0)
+
+
+@in_virtual_time
+async def test_what_was_asked_for_again_is_not_hidden_again() -> None:
+    bench = Bench()
+    bench.stored.send("x")
+    async with bench.keeping():
+        await bench.receiver.park(await bench.receive())
+        await anyio.sleep(PARKED_S)
+        await bench.receiver.redeliver({"m1"})
+        assert bench.receiver.parked == 0
+        await anyio.sleep(PARKED_S)
+        assert bench.visible == ["x"]
+
+
+@in_virtual_time
+async def test_what_is_too_much_to_remember_is_left_invisible_for_long() -> None:
+    """Else it would come again every few minutes, and each time is a receive."""
+    bench = Bench()
+    bench.receiver._parked = Parked(most=5)
+    bench.stored.send(*map(str, range(10)))
+    async with bench.keeping():
+        await bench.receiver.park(await bench.receive())
+        assert bench.receiver.parked == 5
+        await anyio.sleep(HOURS_12 - 60)
+        assert bench.visible == []
+        await anyio.sleep(120)
+        assert len(bench.visible) == 10
 
 
 @in_virtual_time
@@ -312,6 +394,25 @@ async def test_a_message_that_was_parked_does_not_count_as_late() -> None:
         await bench.receiver.redeliver({"m1"})
         messages, late = await bench.receiver.receive(BY)
         assert (len(messages), late) == (1, 0)
+
+
+@in_virtual_time
+async def test_counts_that_somebody_else_has_asked_for_are_not_asked_for_again() -> None:
+    """The status looks at the depth every five seconds, which is often enough for the receivers, too."""
+    bench = Bench()
+
+    async def look() -> None:
+        while True:
+            await bench.receiver.counts()
+            await anyio.sleep(5)
+
+    async with bench.keeping(), anyio.create_task_group() as tasks:
+        tasks.start_soon(look)
+        for _ in range(12):
+            await bench.receive()
+        assert bench.client.calls["get_queue_attributes"] <= 60 / 5 + 2
+        assert bench.receiver.time._counted is not None
+        tasks.cancel_scope.cancel()
 
 
 # --- time -------------------------------------------------------------------------------------------------------------

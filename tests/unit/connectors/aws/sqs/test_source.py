@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from connectors.aws.budget import YieldingBudget
 from connectors.aws.calls import Caller
@@ -16,7 +18,7 @@ from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.consumers import OldestAge
 from connectors.aws.sqs.source import SqsSource
 from fakes.follower import telemetry
-from fakes.queues import QueueClient, StoredQueue
+from fakes.queues import ARN, QueueClient, StoredQueue
 from fakes.streams import AHEAD_S, Answer, client_error
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
@@ -74,6 +76,7 @@ class Bench:
         self.stored = StoredQueue(ordered=ordered)
         self.client = QueueClient(self.stored, latency_s=0.02)
         self.metrics = MetricsClient()
+        self.siblings: frozenset[tuple[str, ...]] = frozenset()
 
         @asynccontextmanager
         async def opened(service: str, *_: object) -> AsyncIterator[LambdaClient]:
@@ -85,8 +88,9 @@ class Bench:
     @asynccontextmanager
     async def source(self, mode: Mode = Mode.ASYNC, **settings: Any) -> AsyncIterator[SqsSource]:
         """Connected and kept, as `open_source` does."""
-        config = SqsSourceConfig(type="sqs", queue="orders", **{"consume": "mirror", **settings})
-        source = SqsSource(config, SourceContext("source", telemetry(), mode), self.client, self.metrics)
+        config = SqsSourceConfig(type="sqs", **{"queue": "orders", "consume": "mirror", **settings})
+        context = SourceContext("source", telemetry(), mode, self.siblings)
+        source = SqsSource(config, context, self.client, self.metrics)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(source.keep)
             await source.connect()
@@ -135,6 +139,11 @@ def test_what_a_held_queue_does_not_need_yet_stands_against_no_run(
             assert finding.severity is severity
 
     run()
+
+
+def refused(match: str) -> pytest.RaisesGroup[ConfigurationError]:
+    """A start that must be mended first."""
+    return pytest.RaisesGroup(pytest.RaisesExc(ConfigurationError, match=match))
 
 
 def ago_s(moment: datetime | None) -> float:
@@ -212,17 +221,53 @@ def test_a_drain_does_not_end_while_a_batch_is_not_settled(bench: Bench, *, coun
     run()
 
 
+@pytest.mark.parametrize("consume", ["hold", "mirror"])
+@pytest.mark.parametrize("account", ["", "123456789012"])
+def test_a_queue_has_one_pipeline(bench: Bench, consume: str, account: str) -> None:
+    """Whether it holds messages or a bucket's notifications: two that receive would share what is in it."""
+
+    @in_virtual_time
+    async def run() -> None:
+        bench.siblings = frozenset({("sqs", "", account, "orders")})
+        with refused("source.queue: another pipeline takes from this queue"):
+            async with bench.source(queue=ARN, consume=consume):
+                pass
+        bench.siblings = frozenset({("sqs", "", "000000000000", "orders"), ("sqs", "us-east-1", "", "orders"), ()})
+        async with bench.source(queue=ARN, consume=consume):
+            pass
+
+    run()
+
+
+@pytest.mark.parametrize(
+    ("sibling", "warned"), [(("sqs", "", "", "dead"), False), (("sqs", "", "", "other"), True), (None, True)]
+)
+def test_a_dead_letter_queue_that_nobody_migrates_is_told_by_a_run_too(
+    bench: Bench, sibling: tuple[str, ...] | None, *, warned: bool
+) -> None:
+    """A held queue's messages go there as well: by the functions that fail."""
+
+    @in_virtual_time
+    async def run() -> None:
+        dead = ARN.replace("orders", "dead")
+        bench.client.attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 10})
+        bench.siblings = frozenset({sibling} if sibling else ())
+        with capture_logs() as logs:
+            async with bench.source(consume="hold"):
+                pass
+        assert [line["dead_letter_queue"] for line in logs if line["log_level"] == "warning"] == ["dead"] * warned
+
+    run()
+
+
 @pytest.mark.parametrize("states", [["Enabled"], ["Disabled", "Enabling"], ["Disabled", "Disabling"]])
 def test_a_queue_that_a_function_still_works_is_refused(monkeypatch: pytest.MonkeyPatch, states: list[str]) -> None:
     @in_virtual_time
     async def run() -> None:
         bench = Bench(monkeypatch, states=states)
-        with pytest.raises(BaseExceptionGroup) as raised:
+        with refused(f"worker-{states[-1]}"):
             async with bench.source(consume="forward"):
                 pass
-        (error,) = raised.value.exceptions
-        assert isinstance(error, ConfigurationError)
-        assert f"worker-{states[-1]}" in str(error)
 
     run()
 
@@ -307,11 +352,12 @@ class TestOldestAge:
 @pytest.mark.parametrize(
     ("settings", "place"),
     [
-        ({"queue": "orders"}, ("sqs", "", "orders")),
-        ({"queue": "orders", "region": "eu-west-1"}, ("sqs", "eu-west-1", "orders")),
-        ({"queue": "arn:aws:sqs:eu-west-1:123456789012:orders.fifo"}, ("sqs", "eu-west-1", "orders.fifo")),
-        ({"queue": "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"}, ("sqs", "eu-west-1", "orders")),
-        ({"queue": "http://127.0.0.1:4566/000000000000/orders"}, ("sqs", "", "orders")),
+        ({"queue": "orders"}, ("sqs", "", "", "orders")),
+        ({"queue": "orders", "region": "eu-west-1"}, ("sqs", "eu-west-1", "", "orders")),
+        ({"queue": "arn:aws:sqs:eu-west-1:123456789012:o.fifo"}, ("sqs", "eu-west-1", "123456789012", "o.fifo")),
+        ({"queue": "https://sqs.eu-west-1.amazonaws.com/123456789012/o"}, ("sqs", "eu-west-1", "123456789012", "o")),
+        ({"queue": "http://127.0.0.1:4566/000000000000/orders"}, ("sqs", "", "000000000000", "orders")),
+        ({"queue": "https://sqs.internal/queues/of/orders"}, ("sqs", "", "", "orders")),
     ],
 )
 def test_the_place_of_a_queue_is_the_same_however_it_is_named(settings: dict[str, Any], place: tuple[str, ...]) -> None:

@@ -3,7 +3,6 @@
 import anyio
 import pytest
 
-from connectors.azure.blob.buffers import ByteBudget
 from connectors.azure.blob.streaming import (
     MOST_BLOCKS,
     TransferLimits,
@@ -13,6 +12,7 @@ from connectors.azure.blob.streaming import (
     new_block_ids,
     spans_of,
 )
+from connectors.azure.buffers import ByteBudget
 from fakes.virtual import in_virtual_time
 from replicator.delivery import RateBudget
 from replicator.objects import ContentChangedError

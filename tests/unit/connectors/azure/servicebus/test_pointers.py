@@ -1,5 +1,6 @@
 """Promise: a message whose body lies elsewhere says where in one shape, and can be told back."""
 
+import hashlib
 import json
 from datetime import UTC, datetime
 
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.azure.servicebus.mapping import MappingRules, MessageRefusedError, Outgoing, to_servicebus
-from connectors.azure.servicebus.pointers import claim_check, original, rewritten, s3_pointer
+from connectors.azure.servicebus.pointers import claim_check, inlined, original, pointing_again, rewritten
+from connectors.pointers import S3Pointer, s3_pointer
 from replicator.messages import Attribute, Message
 from strategies import texts
 
@@ -27,8 +29,17 @@ def pointing_to(key: str, *, class_name: str = CLASSES[0], bucket: str = "payloa
     return outgoing(body, ExtendedPayloadSize=Attribute("Number", "300000"))
 
 
+def pointer_of(sent: Outgoing) -> S3Pointer | None:
+    return s3_pointer(sent.body, sent.properties)
+
+
+def left(sent: Outgoing) -> Outgoing:
+    """As it is sent when its body has been left at URL."""
+    return claim_check(sent, URL, len(sent.body), hashlib.sha256(sent.body).hexdigest())
+
+
 def test_a_claim_check_has_the_documented_shape() -> None:
-    pointer = claim_check(outgoing("hello", "text/plain", colour=Attribute("String", "red")), URL)
+    pointer = left(outgoing("hello", "text/plain", colour=Attribute("String", "red")))
     told = {
         "url": URL,
         "bytes": 5,
@@ -45,13 +56,13 @@ def test_a_claim_check_has_the_documented_shape() -> None:
 @given(texts, st.none() | st.just("text/plain"))
 def test_a_claim_check_can_be_told_back(body: str, content_type: str | None) -> None:
     sent = outgoing(body, content_type)
-    assert original(claim_check(sent, URL), body.encode()) == sent
+    assert original(left(sent), body.encode()) == sent
 
 
 @pytest.mark.parametrize("class_name", CLASSES)
 def test_a_pointer_of_an_extended_client_leads_to_the_blob(class_name: str) -> None:
     sent = pointing_to("a b/ü", class_name=class_name)
-    pointer = s3_pointer(sent)
+    pointer = pointer_of(sent)
     assert pointer is not None
     moved = rewritten(sent, pointer, CONTAINERS)
     assert json.loads(moved.body) == {
@@ -67,19 +78,37 @@ def test_a_pointer_of_an_extended_client_leads_to_the_blob(class_name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "body", ["[]", "{}", "x", "[1,2]", '["a",{"s3BucketName":"b","s3Key":"k"}]', f'["{CLASSES[0]}",{{"s3Key":"k"}}]']
+    "body",
+    [
+        *("[]", "{}", "x", "[1,2]", "5", '["a",{"s3BucketName":"b","s3Key":"k"}]', f'["{CLASSES[0]}",{{"s3Key":"k"}}]'),
+        *(f'["{CLASSES[0]}",{{"s3BucketName":"b","s3Key":"{key}"}}]' for key in ("", r"\ud800")),
+    ],
 )
 def test_nothing_else_is_taken_for_a_pointer(body: str) -> None:
-    assert s3_pointer(outgoing(body, ExtendedPayloadSize=Attribute("Number", "1"))) is None
+    assert s3_pointer(body, {"ExtendedPayloadSize"}) is None
 
 
 def test_without_its_attribute_a_body_is_only_a_body() -> None:
-    assert s3_pointer(outgoing(pointing_to("k").body.decode())) is None
+    assert s3_pointer(pointing_to("k").body, {"colour"}) is None
+
+
+@pytest.mark.parametrize("attribute", ["ExtendedPayloadSize", "SQSLargePayloadSize"])
+@pytest.mark.parametrize("size", ["300000", "3e5", "n"])
+def test_a_pointer_whose_payload_becomes_the_body_can_be_told_back(attribute: str, size: str) -> None:
+    """The client's attribute must go, or a consumer would take the body for a pointer."""
+    sent = outgoing(S3Pointer("payloads", "ü/k", CLASSES[1]).body, None, **{attribute: Attribute("Number", size)})
+    pointer = pointer_of(sent)
+    assert pointer is not None
+    inline = inlined(sent, pointer)
+    assert attribute not in inline.properties
+    assert inline.properties["replicator_payload_s3_key"] == "ü/k"
+    assert pointing_again(inline) == sent
+    assert pointing_again(original(left(inline), inline.body)) == sent
 
 
 def test_a_payload_that_is_not_replicated_is_refused_with_its_bucket() -> None:
     sent = pointing_to("k", bucket="others")
-    pointer = s3_pointer(sent)
+    pointer = pointer_of(sent)
     assert pointer is not None
     with pytest.raises(MessageRefusedError, match="bucket others"):
         rewritten(sent, pointer, CONTAINERS)
@@ -88,7 +117,7 @@ def test_a_payload_that_is_not_replicated_is_refused_with_its_bucket() -> None:
 @pytest.mark.parametrize("key", ["a\\b", "a/./b", "..", "file."])
 def test_a_key_that_leads_to_another_blob_is_refused(key: str) -> None:
     sent = pointing_to(key)
-    pointer = s3_pointer(sent)
+    pointer = pointer_of(sent)
     assert pointer is not None
     with pytest.raises(MessageRefusedError, match="name of a blob"):
         rewritten(sent, pointer, CONTAINERS)
