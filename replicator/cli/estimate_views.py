@@ -15,6 +15,9 @@ from replicator.wording import counted
 
 HEADS = ("step", "records", "takes", "figures", "costs", "needs")
 
+BYTES = ".byte"
+"""What meters of bytes end with."""
+
 UNKNOWN = "unknown"
 
 
@@ -103,7 +106,13 @@ def needs_text(needs: Needs | None) -> str:
     """By meter."""
     if needs is None:
         return UNKNOWN
-    return ", ".join(f"{math.ceil(amount):,} {meter}" for meter, amount in needs.items() if amount) or "nothing"
+    return ", ".join(_amount_text(meter, amount) for meter, amount in needs.items() if amount) or "nothing"
+
+
+def _amount_text(meter: str, amount: float) -> str:
+    if meter.endswith(BYTES):
+        return f"{bytes_text(amount)} {meter.removesuffix(BYTES)}"
+    return f"{math.ceil(amount):,} {meter}"
 
 
 def bytes_text(size: float) -> str:

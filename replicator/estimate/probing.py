@@ -98,10 +98,11 @@ class Probe:
         name = f"{self._prefix}-{len(self._names)}"
         self._names.append(name)  # noted first: what was begun may take effect
         try:
-            self._units += await self._write(name)
+            units = await self._write(name)
         except ProbeRefusedError as error:
             self._refused = str(error)
         else:
+            self._units += units
             self._written += 1
 
     async def _removed(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import cycle
 
 import anyio.lowlevel
 from azure.cosmos.aio import CosmosClient
@@ -168,9 +169,16 @@ class CosmosTarget:
     async def probe(self, sample: Sequence[Change[Document]], figures: TargetFigures) -> TargetFigures:
         """See `replicator.estimate.figures.SurveyedTarget`."""
         size = figures.record_bytes or 0.0
-        body = typical(document_bodies(sample, self._connected, self._calls.now()), size)
+        now, records = self._calls.now(), cycle(sample or [None])
+        body = typical(document_bodies(sample, self._connected, now), size)
         marker = self._database.get_container_client(self._config.marker_container)
-        probe = MarkerProbe(marker, self._calls, body)
+
+        def mapped() -> None:
+            record = next(records)
+            if record is not None:
+                document_bodies([record], self._connected, now)
+
+        probe = MarkerProbe(marker, self._calls, body, mapped)
         probed = await probe.run(self._config.max_concurrency, self._delivery.begin_with)
         return with_probe(figures, probed, await self._throughput(), size)
 
