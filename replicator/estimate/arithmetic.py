@@ -115,7 +115,8 @@ def estimate(name: str, source: SourceFigures, target: TargetFigures) -> Pipelin
         steps.append(_catch_up(copy, source, follow, egress_bytes))
     if source.drains:
         steps.append(_drain(source, follow, egress_bytes))
-    steps.append(_step(StepName.VERIFICATION, source.records, combined(source.verify, target.verify), egress_bytes))
+    verify = combined(source.verify, target.verify)
+    steps.append(_step(StepName.VERIFICATION, source.records, verify, 0.0 if source.lists else egress_bytes))
     return PipelineEstimate(
         name=name,
         steps=tuple(steps),
@@ -201,25 +202,28 @@ def _needs(records: float | None, flow: Flow, egress_bytes: float | None) -> Nee
 
 
 def _catch_up(copy: Step, source: SourceFigures, follow: Flow, egress_bytes: float | None) -> Step:
-    """What has changed while copying is worked off at what the side that follows can do beyond the changes that go on:
-    copy_s · changes / (follow less changes), and the source's margin. Never, where it can do no more than these.
+    """What waits and what has changed while copying is worked off at what can be followed beyond the changes that go
+    on: (waiting + copy_s · changes) / (follow less changes), and the source's margin. Never, where it can do no more.
     """
-    seconds = _catch_up_s(copy.seconds, source.changes, follow.most_per_s)
+    seconds = _catch_up_s(copy.seconds, source, follow.most_per_s)
     seconds = None if seconds is None else seconds + source.margin_s
     passed_s = None if seconds is None or copy.seconds is None else seconds + copy.seconds
-    records = None if passed_s is None or source.changes is None else source.changes.mean_per_s * passed_s
+    records = None
+    if passed_s is not None and source.changes is not None and source.waiting is not None:
+        records = source.waiting + source.changes.mean_per_s * passed_s
     idle = _idle(source, passed_s)
     needs = added([_needs(records, follow, egress_bytes), idle])
     rate_origin = source.changes.origin if source.changes else follow.origin
     return Step(StepName.CATCH_UP, records, seconds, needs, max(follow.origin, rate_origin, key=ORIGINS.index))
 
 
-def _catch_up_s(copy_s: float | None, changes: ChangeRate | None, follow_per_s: float | None) -> float | None:
-    if copy_s is None or changes is None or follow_per_s is None:
+def _catch_up_s(copy_s: float | None, source: SourceFigures, follow_per_s: float | None) -> float | None:
+    if copy_s is None or source.changes is None or source.waiting is None or follow_per_s is None:
         return None
-    if changes.mean_per_s >= follow_per_s or math.isinf(copy_s):
+    per_s = source.changes.mean_per_s
+    if per_s >= follow_per_s or math.isinf(copy_s):
         return math.inf
-    return copy_s * changes.mean_per_s / (follow_per_s - changes.mean_per_s)
+    return (source.waiting + copy_s * per_s) / (follow_per_s - per_s)
 
 
 def _idle(source: SourceFigures, seconds: float | None) -> Needs | None:
@@ -229,11 +233,15 @@ def _idle(source: SourceFigures, seconds: float | None) -> Needs | None:
 
 
 def _drain(source: SourceFigures, follow: Flow, egress_bytes: float | None) -> Step:
-    """What waits, and the source's margin. A pipeline that cannot keep up has no drain that could be told."""
-    step = _step(StepName.DRAIN, source.waiting, follow, egress_bytes)
+    """What waits, where it was not followed before, and the source's margin.
+
+    One that was followed has kept up, if it can: unknown where that is, never where it cannot.
+    """
+    step = _step(StepName.DRAIN, 0 if source.follows else source.waiting, follow, egress_bytes)
     seconds = None if step.seconds is None else step.seconds + source.margin_s
-    if source.follows and source.changes and follow.most_per_s is not None:
-        seconds = math.inf if source.changes.mean_per_s >= follow.most_per_s else seconds
+    if source.follows:
+        lag_s = _catch_up_s(0.0, source, follow.most_per_s)
+        seconds = lag_s if lag_s is None or math.isinf(lag_s) else seconds
     needs = added([step.needs, _idle(source, seconds)])
     return Step(step.name, step.records, seconds, needs, step.origin)
 

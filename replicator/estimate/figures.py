@@ -53,11 +53,11 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class SourceFigures:
-    """`records` are to be copied, with `record_bytes` on average; `waiting` are to be received in a drain.
+    """`records` are to be copied, with `record_bytes` on average; `waiting` are to be received already.
 
     `margin_s` is what a drain waits although nothing is left, since a service proves nothing sooner. `idle_needs_per_s`
     is what following needs even if nothing changes. Where nothing is followed before a drain, `follows` is False; in
-    mode copy there is no drain either.
+    mode copy there is no drain either. `lists` says that a comparison reads listings, not what records hold.
     """
 
     records: int | None = None
@@ -71,6 +71,7 @@ class SourceFigures:
     idle_needs_per_s: Needs = field(default_factory=dict)
     follows: bool = True
     drains: bool = True
+    lists: bool = False
     notes: tuple[str, ...] = ()
 
 

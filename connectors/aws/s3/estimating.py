@@ -50,6 +50,7 @@ def bucket_figures(
         idle_needs_per_s={RECEIVE: config.receivers / config.wait_s} if waits else {},
         follows=follows,
         drains=follows,
+        lists=True,
     )
 
 

@@ -8,6 +8,9 @@ from connectors.aws.sqs.config import SqsSourceConfig
 from replicator.estimate.figures import ChangeRate, Flow, Origin, SourceFigures
 from replicator.model import Mode
 
+UNKNOWN_BYTES = 4096.0
+"""Assumed for a message where CloudWatch has seen none: to look at one is to take it."""
+
 REQUEST = "sqs.request"
 
 MOST_AT_ONCE = 10
@@ -31,7 +34,8 @@ def queue_figures(
     follows = not copies and config.consume != "hold"
     return SourceFigures(
         records=messages if copies else 0,
-        record_bytes=message_bytes,
+        record_bytes=UNKNOWN_BYTES if message_bytes is None else message_bytes,
+        notes=() if message_bytes is not None else ("how large its messages are is unknown: 4 KB each are assumed",),
         waiting=0 if copies else messages,
         changes=ChangeRate(sent.mean_per_s, sent.peak_per_s) if sent else None,
         margin_s=config.idle_margin_s + 2 * config.counts_lag_s,

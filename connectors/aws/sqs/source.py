@@ -147,7 +147,7 @@ class SqsSource(DeliveringSource[Message]):
             notes = (f"how many messages are sent to it is unknown: {error}",)
         size_bytes = await average_bytes(*asked)
         found = queue_figures(self._config, self._context.mode, counts.messages, sent=sent, message_bytes=size_bytes)
-        return replace(found, notes=notes)
+        return replace(found, notes=(*found.notes, *notes))
 
     async def check(self) -> list[Finding]:
         return await check_queue(

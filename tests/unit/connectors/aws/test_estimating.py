@@ -71,4 +71,6 @@ def test_what_waits_in_a_queue_is_drained_or_copied(
     assert (figures.records, figures.waiting) == (records, waiting)
     assert (figures.follows, figures.drains) == (follows, drains)
     assert figures.changes is not None
-    assert queue_figures(config, mode, 9, sent=None, message_bytes=None).changes is None
+    assert "4 KB" in figures.notes[0]
+    told = queue_figures(config, mode, 9, sent=None, message_bytes=70.0)
+    assert (told.changes, told.record_bytes, told.notes) == (None, 70.0, ())

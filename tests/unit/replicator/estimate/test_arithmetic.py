@@ -125,6 +125,12 @@ def test_what_is_not_known_is_never_a_number(source: SourceFigures, target: Targ
         assert steps[StepName.CATCH_UP].seconds is None
     if source.drains and source.waiting is None:
         assert steps[StepName.DRAIN].seconds in {None, math.inf}
+    if (
+        source.drains
+        and source.follows
+        and None in {source.changes, source.follow.most_per_s, target.follow.most_per_s}
+    ):
+        assert steps[StepName.DRAIN].seconds is None, "nobody knows whether it keeps up"
     assert all(s.seconds is None or s.seconds >= 0 for s in steps.values())
 
 
@@ -194,6 +200,17 @@ def test_what_waits_in_a_held_queue_is_drained_in_the_window() -> None:
     held = replace(SOURCE, records=0, waiting=500, follows=False)
     pipeline = estimate("p", held, TARGET)
     assert pipeline.window_s == pytest.approx(500 / 50 + 6)
+
+
+def test_what_waits_where_it_is_followed_is_caught_up_with_before_the_window() -> None:
+    pipeline = estimate("p", replace(SOURCE, records=0, waiting=80), TARGET)
+    assert pipeline.lead_s == pytest.approx(80 / (50 - 10) + 6)
+    assert pipeline.window_s == pytest.approx(6)
+
+
+def test_a_comparison_of_listings_moves_no_content() -> None:
+    verification = estimate("p", replace(SOURCE, lists=True), TARGET).steps[-1]
+    assert verification.needs == {"read": 500.0, "unit": 1000.0, EGRESS: 0.0}
 
 
 def test_one_unknown_need_makes_the_sum_unknown() -> None:
