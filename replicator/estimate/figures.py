@@ -14,6 +14,9 @@ from replicator.model import Change, R
 UNBOUNDED = float("inf")
 """A rate that this side does not limit."""
 
+CHANGES_UNKNOWN = "how often it changes is unknown"
+"""What a note begins with that tells why; of no interest to whoever gives the rate."""
+
 Needs = Mapping[str, float]
 """Amounts by meter: what a service counts and charges for, such as `cosmos.request_unit`."""
 

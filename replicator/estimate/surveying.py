@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Generic
 
 from replicator.estimate.figures import (
+    CHANGES_UNKNOWN,
     ChangeRate,
     Origin,
     SourceFigures,
@@ -32,7 +33,8 @@ class Given:
             found = replace(found, records=self.records)
         if self.changes_per_s is not None:
             rate = ChangeRate(self.changes_per_s, self.changes_per_s, Origin.CONFIGURED)
-            found = replace(found, changes=rate)
+            notes = tuple(note for note in found.notes if not note.startswith(CHANGES_UNKNOWN))
+            found = replace(found, changes=rate, notes=notes)
         return found
 
 

@@ -24,7 +24,7 @@ from connectors.aws.metrics import MetricsUnknownError, metrics_caller
 from replicator.clocks import ServiceClock
 from replicator.documents import Document
 from replicator.errors import PositionLostError
-from replicator.estimate.figures import SourceFigures
+from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
 from replicator.model import Batch, Change, Depth, Finding, Mode, Operation, Partition, Resume, Size
 from replicator.registry import SourceContext
 
@@ -156,7 +156,7 @@ class DynamoDbSource:
             now = self.clock.latest()
             changes = await change_rate(caller, self._config, self._where, now, found.record_bytes)
         except MetricsUnknownError as error:
-            return replace(found, notes=(*found.notes, f"how often it changes is unknown: {error}"))
+            return replace(found, notes=(*found.notes, f"{CHANGES_UNKNOWN}: {error}"))
         return replace(found, changes=changes)
 
     async def _open_shards(self) -> int:

@@ -27,7 +27,7 @@ from connectors.aws.s3.ranges import KeyRange
 from connectors.aws.s3.sdk import BucketClient
 from replicator.clocks import ServiceClock
 from replicator.errors import ConfigurationError, PositionLostError
-from replicator.estimate.figures import SourceFigures
+from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
 from replicator.model import Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
 from replicator.objects import StoredObject
 from replicator.registry import SourceContext
@@ -171,7 +171,7 @@ class S3Source:
             caller = metrics_caller(where, self._context.telemetry)
             changes = await change_rate(caller, self._config, where, self.clock.latest(), self._following)
         except MetricsUnknownError as error:
-            return replace(found, notes=(*found.notes, f"how often it changes is unknown: {error}"))
+            return replace(found, notes=(*found.notes, f"{CHANGES_UNKNOWN}: {error}"))
         return replace(found, changes=changes)
 
     async def check(self) -> list[Finding]:

@@ -26,7 +26,7 @@ from connectors.aws.sqs.records import batch as batch_of
 from connectors.aws.sqs.sdk import MetricsClient, QueueClient
 from replicator.clocks import ServiceClock
 from replicator.errors import PositionLostError
-from replicator.estimate.figures import SourceFigures
+from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
 from replicator.messages import DeliveringSource, Message
 from replicator.model import Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
 from replicator.registry import SourceContext
@@ -144,7 +144,7 @@ class SqsSource(DeliveringSource[Message]):
         try:
             sent = await sent_messages(*asked)
         except MetricsUnknownError as error:
-            notes = (f"how many messages are sent to it is unknown: {error}",)
+            notes = (f"{CHANGES_UNKNOWN}: {error}",)
         size_bytes = await average_bytes(*asked)
         found = queue_figures(self._config, self._context.mode, counts.messages, sent=sent, message_bytes=size_bytes)
         return replace(found, notes=(*found.notes, *notes))

@@ -175,8 +175,9 @@ def test_every_step_of_a_table() -> None:
     assert pipeline.window_s == pytest.approx(11.0)
 
 
-def test_who_changes_faster_than_can_be_followed_is_never_caught_up_with() -> None:
-    pipeline = estimate("p", replace(SOURCE, changes=ChangeRate(50.0, 60.0)), TARGET)
+@pytest.mark.parametrize("changes_per_s", [50.0, 75.0])
+def test_who_changes_faster_than_can_be_followed_is_never_caught_up_with(changes_per_s: float) -> None:
+    pipeline = estimate("p", replace(SOURCE, changes=ChangeRate(changes_per_s, 90.0)), TARGET)
     assert pipeline.lead_s == math.inf
     assert pipeline.window_s == math.inf
     assert not MigrationEstimate((pipeline,)).is_complete

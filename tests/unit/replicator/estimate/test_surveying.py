@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from fakes.scripted import ScriptedSource
 from replicator.estimate.arithmetic import estimate
-from replicator.estimate.figures import ChangeRate, Origin, SourceFigures
+from replicator.estimate.figures import CHANGES_UNKNOWN, ChangeRate, Origin, SourceFigures
 from replicator.estimate.surveying import Given, Survey
 
 
@@ -13,6 +13,9 @@ def test_what_is_given_stands_instead_of_what_was_found() -> None:
     assert Given().over(found) == found
     given = Given(changes_per_s=7.0, records=9).over(found)
     assert (given.records, given.changes) == (9, ChangeRate(7.0, 7.0, Origin.CONFIGURED))
+    asked = SourceFigures(notes=(f"{CHANGES_UNKNOWN}: forbidden", "mind this"))
+    assert Given(changes_per_s=7.0).over(asked).notes == ("mind this",)
+    assert Given(records=7).over(asked).notes == asked.notes
 
 
 async def test_a_connector_without_figures_is_unknown_not_an_error() -> None:
