@@ -102,6 +102,59 @@ def check(config: ConfigPath, as_json: Json = False) -> None:
     raise typer.Exit(run_check(config, as_json=as_json))
 
 
+def _print_prices(wanted: bool) -> None:
+    from replicator.cli.estimate import print_prices  # noqa: PLC0415
+
+    if wanted:
+        print_prices()
+        raise typer.Exit
+
+
+@app.command(epilog="Example: replicator estimate migration.yaml --probe")
+def estimate(
+    config: ConfigPath,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Measure how fast each target takes writes: for some seconds, made-up records are written beside the "
+            "marker and removed again. Without it rates are assumed.",
+        ),
+    ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--changes-per-s", metavar="PIPELINE=N", help="How often a source changes, instead of what is measured."
+        ),
+    ] = None,
+    records: Annotated[
+        list[str] | None,
+        typer.Option("--records", metavar="PIPELINE=N", help="How many records there are, instead of what is told."),
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option("--prices", metavar="FILE", help="Table of prices. Default: examples.")
+    ] = None,
+    as_json: Json = False,
+    _: Annotated[
+        bool,
+        typer.Option("--print-prices", callback=_print_prices, is_eager=True, help="Print the example table and exit."),
+    ] = False,
+) -> None:
+    """Say how long a migration will take and what it will cost.
+
+    Copy, catch-up, drain and verification of each pipeline, and the maintenance window to agree on. Beside a daemon or
+    before the first run. Nothing is written, unless --probe is given.
+
+    Exit codes: 0 everything could be estimated, 1 something is unknown or never ends, 2 a source or a target cannot be
+    looked at.
+    """
+    from replicator.cli.estimate import run_estimate  # noqa: PLC0415
+
+    raise typer.Exit(
+        run_estimate(config, probe=probe, changes=changes or [], records=records or [], prices=prices, as_json=as_json)
+    )
+
+
 @app.command(epilog="Example: replicator status --watch --url http://127.0.0.1:8080")
 def status(
     url: Url = DEFAULT_URL,

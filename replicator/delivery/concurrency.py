@@ -43,6 +43,11 @@ class AdaptiveLimiter:
             self._grow()
             self._slots.release_on_behalf_of(borrower)
 
+    def begin_with(self, slots: int) -> None:
+        """From so many on instead of from one, for whoever wants to know what that achieves."""
+        self._slots.total_tokens = max(1, min(slots, self._most))
+        self._changed_at = self._clock()
+
     def throttled(self) -> None:
         """Called for each refusal."""
         now = self._clock()

@@ -89,6 +89,10 @@ class Delivery:
         """How many requests may be under way now."""
         return self._limiter.size
 
+    def begin_with(self, concurrency: int) -> None:
+        """Lets so many requests go out at once, until the target throttles: only for a short probe."""
+        self._limiter.begin_with(concurrency)
+
     def charge(self, units: float) -> None:
         """Books what a request has cost against the budget."""
         self._budget.charge(units)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from connectors.aws.calls import Caller
 from connectors.aws.clients import open_client
 from connectors.aws.dynamodb.check import check_table
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
+from connectors.aws.dynamodb.estimating import change_rate, table_figures
 from connectors.aws.dynamodb.lookup import lookup
 from connectors.aws.dynamodb.reading import RETENTION, ShardReader
 from connectors.aws.dynamodb.records import row_change
@@ -18,9 +20,11 @@ from connectors.aws.dynamodb.sdk import StreamsClient, TableClient
 from connectors.aws.dynamodb.shards import ShardListing
 from connectors.aws.dynamodb.table import Table, describe, expiry_name, require_enabled, require_stream
 from connectors.aws.errors import AwsRefusal, configuration_error
+from connectors.aws.metrics import MetricsUnknownError, metrics_caller
 from replicator.clocks import ServiceClock
 from replicator.documents import Document
 from replicator.errors import PositionLostError
+from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
 from replicator.model import Batch, Change, Depth, Finding, Mode, Operation, Partition, Resume, Size
 from replicator.registry import SourceContext
 
@@ -33,6 +37,7 @@ class DynamoDbSource:
     ) -> None:
         self._config = config
         self._where = context.where
+        self._telemetry = context.telemetry
         self._follows = context.mode is not Mode.COPY
         self._table_client = table
         self._streams_client = streams
@@ -137,6 +142,31 @@ class DynamoDbSource:
             raise configuration_error(self._where, refusal) from refusal
         now = self.clock.latest()
         return [row_change(item, self._connected.shape, now) for item in answer["Items"]]
+
+    async def figures(self, sample: Sequence[Change[Document]]) -> SourceFigures:
+        """See `replicator.estimate.figures.SurveyedSource`."""
+        found = table_figures(
+            self._config,
+            await self.size(),
+            sample,
+            read_units_per_s=self._connected.read_units,
+            shards=await self._open_shards(),
+            follows=self._follows,
+        )
+        if not self._follows:
+            return found
+        try:
+            caller = metrics_caller(self._where, self._telemetry)
+            now = self.clock.latest()
+            changes = await change_rate(caller, self._config, self._where, now, found.record_bytes)
+        except MetricsUnknownError as error:
+            return replace(found, notes=(*found.notes, f"{CHANGES_UNKNOWN}: {error}"))
+        return replace(found, changes=changes)
+
+    async def _open_shards(self) -> int:
+        """Those that nothing has followed on."""
+        shards = await self.follow_partitions() if self._follows else ()
+        return len(shards) - len({parent for shard in shards for parent in shard.parents})
 
     async def check(self) -> list[Finding]:
         return await check_table(

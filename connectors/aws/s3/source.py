@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import anyio
@@ -10,12 +11,14 @@ from connectors.aws.budget import YieldingBudget
 from connectors.aws.calls import Caller
 from connectors.aws.clients import open_client
 from connectors.aws.errors import AwsRefusal
+from connectors.aws.metrics import MetricsUnknownError, metrics_caller
 from connectors.aws.s3.bucket import MOST_KEYS, Bucket, Page, read_page
 from connectors.aws.s3.check import BucketCheck
 from connectors.aws.s3.check_queue import check_queue, without_queue
 from connectors.aws.s3.config import S3SourceConfig
 from connectors.aws.s3.counting import Count
 from connectors.aws.s3.errors import translate_s3
+from connectors.aws.s3.estimating import ENOUGH_TURNS, bucket_figures, change_rate
 from connectors.aws.s3.following import Following, open_following
 from connectors.aws.s3.listing import RangeListing
 from connectors.aws.s3.lookup import Lookups
@@ -24,6 +27,7 @@ from connectors.aws.s3.ranges import KeyRange
 from connectors.aws.s3.sdk import CLIENT_SETTINGS, BucketClient
 from replicator.clocks import ServiceClock
 from replicator.errors import ConfigurationError, PositionLostError
+from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
 from replicator.model import Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
 from replicator.objects import StoredObject
 from replicator.registry import SourceContext
@@ -144,6 +148,27 @@ class S3Source:
         page = await self._probed_page(count)
         found = await self._lookups.of([entry["Key"] for entry in page.entries])
         return list(found.values())
+
+    async def figures(self, sample: Sequence[Change[StoredObject]]) -> SourceFigures:
+        """See `replicator.estimate.figures.SurveyedSource`. All of it is listed, unless that takes a minute."""
+        size = Size()
+        for _ in range(ENOUGH_TURNS):
+            size = await self.size()
+            if size.records is not None:
+                break
+        follows = self._context.mode is not Mode.COPY
+        found = bucket_figures(self._config, size, sample, await self.depth(), follows=follows)
+        if size.records is None:
+            found = replace(found, notes=("it has more objects than could be counted in a minute",))
+        if not follows:
+            return found
+        try:
+            where = self._context.where
+            caller = metrics_caller(where, self._context.telemetry)
+            changes = await change_rate(caller, self._config, where, self.clock.latest(), self._following)
+        except MetricsUnknownError as error:
+            return replace(found, notes=(*found.notes, f"{CHANGES_UNKNOWN}: {error}"))
+        return replace(found, changes=changes)
 
     async def check(self) -> list[Finding]:
         config, where = self._config, self._context.where

@@ -1,7 +1,8 @@
 """An SQS queue as a source: its messages, taken while the target takes them, and deleted when it has."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -11,10 +12,12 @@ from connectors.aws.budget import YieldingBudget
 from connectors.aws.calls import Caller
 from connectors.aws.clients import open_client
 from connectors.aws.errors import AwsRefusal
+from connectors.aws.metrics import MetricsUnknownError
 from connectors.aws.sqs.check import check_queue, not_yet, unread
 from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.aws.sqs.consumers import OldestAge, elsewhere, require_alone
 from connectors.aws.sqs.draining import Drain
+from connectors.aws.sqs.estimating import average_bytes, queue_figures, sent_messages
 from connectors.aws.sqs.holding import Receipt
 from connectors.aws.sqs.payloads import Payloads, open_payloads
 from connectors.aws.sqs.places import queue_name, require_unshared
@@ -25,6 +28,7 @@ from connectors.aws.sqs.records import batch as batch_of
 from connectors.aws.sqs.sdk import MetricsClient, QueueClient
 from replicator.clocks import ServiceClock
 from replicator.errors import PositionLostError
+from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
 from replicator.messages import DeliveringSource, Message
 from replicator.model import Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
 from replicator.registry import SourceContext
@@ -144,6 +148,21 @@ class SqsSource(DeliveringSource[Message]):
 
     async def sample(self, count: int) -> list[Change[Message]]:
         return []
+
+    async def figures(self, sample: Sequence[Change[Message]]) -> SourceFigures:
+        """See `replicator.estimate.figures.SurveyedSource`."""
+        with self._while_it_exists():
+            counts = await self._connected.counts()
+        asked = (_caller(self._context), self._metrics, self.clock.latest(), self._queue.name)
+        notes: tuple[str, ...] = ()
+        sent = None
+        try:
+            sent = await sent_messages(*asked)
+        except MetricsUnknownError as error:
+            notes = (f"{CHANGES_UNKNOWN}: {error}",)
+        size_bytes = await average_bytes(*asked)
+        found = queue_figures(self._config, self._context.mode, counts.messages, sent=sent, message_bytes=size_bytes)
+        return replace(found, notes=(*found.notes, *notes))
 
     async def check(self) -> list[Finding]:
         findings = await check_queue(

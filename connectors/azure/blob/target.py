@@ -10,6 +10,7 @@ from connectors.azure.blob.check import Looked, findings
 from connectors.azure.blob.client import open_client
 from connectors.azure.blob.config import BlobTargetConfig
 from connectors.azure.blob.containers import Account, Containers, Existing
+from connectors.azure.blob.estimating import MarkerProbe, blob_figures, probe_plan, with_probe
 from connectors.azure.blob.label import LabelRules, label_of
 from connectors.azure.blob.marker import MarkerBlob, Subject
 from connectors.azure.blob.names import blob_name, object_key
@@ -20,6 +21,7 @@ from connectors.azure.blob.writing import Writer
 from connectors.azure.buffers import ByteBudget
 from connectors.azure.parallel import in_parallel
 from replicator.delivery import RateBudget
+from replicator.estimate.figures import TargetFigures
 from replicator.model import (
     Change,
     Finding,
@@ -43,12 +45,13 @@ class BlobTarget:
     def __init__(self, config: BlobTargetConfig, context: TargetContext, client: BlobServiceClient) -> None:
         self._config = config
         self._client = client
+        self._delivery = context.delivery
         self._where = context.where
         self._calls = Calls(context.delivery, context.telemetry)
         self._container = client.get_container_client(config.container)
         self._containers = Containers(client, self._calls, config, context.where)
-        marker_container = client.get_container_client(config.marker_container)
-        self._marker = MarkerBlob(marker_container, self._calls, config.container)
+        self._marker_container = client.get_container_client(config.marker_container)
+        self._marker = MarkerBlob(self._marker_container, self._calls, config.container)
         self._account = Account()
         self._existing = Existing()
         self.limits = TransferLimits(
@@ -92,6 +95,17 @@ class BlobTarget:
             return None
         blob_name(change.key, self._config.prefix)
         return label_of(change.record, self._rules).digest()
+
+    async def figures(self, sample: Sequence[Change[StoredObject]], record_bytes: float | None) -> TargetFigures:
+        """See `replicator.estimate.figures.SurveyedTarget`."""
+        plan = probe_plan(self._config.marker_container) if self._existing.marker is not None else ""
+        return blob_figures(self._config, record_bytes, plan)
+
+    async def probe(self, sample: Sequence[Change[StoredObject]], figures: TargetFigures) -> TargetFigures:
+        """See `replicator.estimate.figures.SurveyedTarget`."""
+        probe = MarkerProbe(self._marker_container, self._calls, figures.record_bytes or 0.0)
+        probed = await probe.run(self._config.max_concurrency, self._delivery.begin_with)
+        return with_probe(figures, self._config, probed)
 
     def scan(self, position: str | None) -> AsyncGenerator[Listed, None]:
         return self._scanner.scan(position)

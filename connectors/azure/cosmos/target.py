@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import cycle
 
 import anyio.lowlevel
 from azure.cosmos.aio import CosmosClient
@@ -14,6 +15,17 @@ from connectors.azure.cosmos.check import Looked, findings
 from connectors.azure.cosmos.client import open_client
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.containers import Containers, Existing, mapping_rules
+from connectors.azure.cosmos.estimating import (
+    NO_PLACE,
+    MarkerProbe,
+    Throughput,
+    container_figures,
+    document_bodies,
+    probe_plan,
+    read_throughput,
+    typical,
+    with_probe,
+)
 from connectors.azure.cosmos.guarded import Guarded, fingerprint
 from connectors.azure.cosmos.mapping import MappingRules, matches_digest
 from connectors.azure.cosmos.marker import MarkerDocument, Subject
@@ -23,6 +35,7 @@ from connectors.azure.cosmos.writing import Action, Write, Writer, as_write
 from connectors.azure.parallel import in_parallel
 from replicator.documents import Document
 from replicator.errors import ConfigurationError
+from replicator.estimate.figures import TargetFigures
 from replicator.model import (
     Change,
     Finding,
@@ -50,9 +63,11 @@ class CosmosTarget:
     def __init__(self, config: CosmosTargetConfig, context: TargetContext, client: CosmosClient) -> None:
         self._config = config
         self._client = client
+        self._delivery = context.delivery
         self._where = context.where
         self._calls = Calls(context.delivery, context.telemetry)
         database = client.get_database_client(config.database)
+        self._database = database
         self._container = database.get_container_client(config.container)
         self._containers = Containers(client, self._calls, config, context.where)
         self._marker = MarkerDocument(
@@ -141,6 +156,39 @@ class CosmosTarget:
             empty=await self.is_empty(),
         )
         return findings(looked, self._where)
+
+    async def figures(self, sample: Sequence[Change[Document]], record_bytes: float | None) -> TargetFigures:
+        """See `replicator.estimate.figures.SurveyedTarget`."""
+        bodies = document_bodies(sample, self._connected, self._calls.now())
+        plan = probe_plan(self._config.database, self._config.marker_container)
+        found = container_figures(bodies, record_bytes, await self._throughput(), plan if self._existing.marker else "")
+        if self._existing.marker is None:
+            return replace(found, notes=(*found.notes, NO_PLACE))
+        return found
+
+    async def probe(self, sample: Sequence[Change[Document]], figures: TargetFigures) -> TargetFigures:
+        """See `replicator.estimate.figures.SurveyedTarget`."""
+        size = figures.record_bytes or 0.0
+        now, records = self._calls.now(), cycle(sample or [None])
+        body = typical(document_bodies(sample, self._connected, now), size)
+        marker = self._database.get_container_client(self._config.marker_container)
+
+        def mapped() -> None:
+            record = next(records)
+            if record is not None:
+                document_bodies([record], self._connected, now)
+
+        probe = MarkerProbe(marker, self._calls, body, mapped)
+        probed = await probe.run(self._config.max_concurrency, self._delivery.begin_with)
+        return with_probe(figures, probed, await self._throughput(), size)
+
+    async def _throughput(self) -> Throughput:
+        """The least of what is provisioned, what a container that is created will have, and what the config allows."""
+        config, exists = self._config, self._existing.container is not None
+        found = await read_throughput(self._container, self._database, self._calls, self._where, exists=exists)
+        created = None if exists else config.throughput or config.autoscale_max_throughput
+        limits = [limit for limit in (found.most_per_s, created, config.max_request_units) if limit]
+        return replace(found, most_per_s=min(limits, default=None))
 
     def fingerprint(self, change: Change[Document]) -> str | None:
         write = as_write(change, Rule.FOLLOW, self._connected, self._calls.now())

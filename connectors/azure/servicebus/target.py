@@ -7,6 +7,7 @@ from connectors.azure.servicebus.check import Looked, findings, require_order, r
 from connectors.azure.servicebus.claims import BlobClaims, open_claims
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
 from connectors.azure.servicebus.errors import QueueMissingError
+from connectors.azure.servicebus.estimating import queue_figures
 from connectors.azure.servicebus.fetching import Fetching
 from connectors.azure.servicebus.links import Open, opener
 from connectors.azure.servicebus.mapping import MappingRules
@@ -16,6 +17,7 @@ from connectors.azure.servicebus.sending import Sending
 from connectors.azure.servicebus.starting import probed
 from replicator.clocks import utc_now
 from replicator.errors import ConfigurationError
+from replicator.estimate.figures import TargetFigures
 from replicator.messages import Message, PassingTarget
 from replicator.model import Change, Finding, Rejection, Rule
 from replicator.registry import TargetContext
@@ -84,6 +86,14 @@ class ServiceBusTarget(PassingTarget[Message]):
     async def check(self) -> list[Finding]:
         looked = Looked(self._config, self._queue, self._unknown, self._max_bytes, self._ordered_groups)
         return findings(looked, self._where)
+
+    async def figures(self, sample: Sequence[Change[Message]], record_bytes: float | None) -> TargetFigures:
+        """See `replicator.estimate.figures.SurveyedTarget`."""
+        return queue_figures(record_bytes)
+
+    async def probe(self, sample: Sequence[Change[Message]], figures: TargetFigures) -> TargetFigures:
+        """Nothing is sent."""
+        return figures
 
     async def close(self) -> None:
         """Ends all links; bounded."""

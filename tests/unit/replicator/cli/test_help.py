@@ -9,8 +9,8 @@ import pytest
 from replicator.cli import main
 
 COMMANDS = [
-    [], ["run"], ["check"], ["status"], ["schema"], ["demo"], ["sandbox"], ["sandbox", "up"], ["dead-letters"],
-    ["dead-letters", "list"], ["dead-letters", "retry"],
+    [], ["run"], ["check"], ["status"], ["estimate"], ["schema"], ["demo"], ["sandbox"], ["sandbox", "up"],
+    ["dead-letters"], ["dead-letters", "list"], ["dead-letters", "retry"],
 ]  # fmt: skip
 
 
