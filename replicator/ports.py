@@ -105,6 +105,10 @@ class Source(Protocol[R]):
     def retention(self) -> timedelta | None:
         """How long the source keeps a change that was not read yet; None for ever."""
 
+    @property
+    def settling(self) -> timedelta:
+        """How long after its last change the source takes, at least, to prove that there was no other."""
+
     async def depth(self) -> Depth | None:
         """What waits to be received; None where nothing is received."""
 

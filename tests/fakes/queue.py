@@ -65,6 +65,7 @@ class QueueSource(DeliveringSource[Message]):
         self.endpoints: tuple[str, ...] = ()
         self.key_names: tuple[str, ...] = ()
         self.retention: timedelta | None = timedelta(days=4)
+        self.settling = timedelta(0)
         self._queue = queue
         self._mode = mode
         self._held = held

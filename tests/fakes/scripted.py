@@ -158,6 +158,7 @@ class ScriptedSource:
         self.endpoints: tuple[str, ...] = ()
         self.key_names: tuple[str, ...] = ("id",)
         self.retention: timedelta | None = timedelta(hours=24)
+        self.settling = timedelta(seconds=IDLE_MARGIN_S)
         self.stale_rows = True
         self.relist_interval: timedelta | None = None
         self._table = table

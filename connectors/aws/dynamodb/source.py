@@ -53,6 +53,10 @@ class DynamoDbSource:
         return self._connected.shape.key_names
 
     @property
+    def settling(self) -> timedelta:
+        return timedelta(seconds=self._config.idle_margin_s)
+
+    @property
     def retention(self) -> timedelta | None:
         return RETENTION
 

@@ -73,6 +73,13 @@ class S3Source:
         return ()
 
     @property
+    def settling(self) -> timedelta:
+        """Without notifications only a comparison of all listings proves anything."""
+        if self._following is not None:
+            return self._following.settling
+        return self.relist_interval or timedelta.max
+
+    @property
     def retention(self) -> timedelta | None:
         return self._following.queue.retention if self._following else None
 
