@@ -87,6 +87,8 @@ class LookingSource(ScriptedSource):
         super().__init__(bucket, page=page, latency_s=latency_s, pause_s=pause_s)
         self.stale_rows = False
         self.relist_interval = None if relist_s is None else timedelta(seconds=relist_s)
+        if not receivers:
+            self.retention = None
         self.looked_up: list[str] = []
         self._bucket = bucket
         self._receivers = receivers
