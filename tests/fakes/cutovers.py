@@ -143,9 +143,12 @@ class QueueWorld:
         self.max_lag_s = MAX_LAG_S
         self._rng = rng
         self._held = held
+        self._receivers = rng.choice([1, 2])
 
     def source(self) -> QueueSource:
-        return QueueSource(self.queue, Mode.ASYNC, held=self._held, claims=True)
+        source = QueueSource(self.queue, Mode.ASYNC, held=self._held, claims=True)
+        source.receivers = self._receivers
+        return source
 
     def target(self, context: TargetContext) -> SinkTarget:
         return SinkTarget(self.sink, context.delivery)

@@ -73,6 +73,7 @@ class QueueSource(DeliveringSource[Message]):
         self._held = held
         self._pause_s = pause_s
         self._claims = claims
+        self.receivers = 2
 
     async def connect(self) -> None:
         self.clock.observe(datetime.fromtimestamp(int(elapsed_s()), UTC), elapsed_s(), elapsed_s())
@@ -126,7 +127,7 @@ class QueueSource(DeliveringSource[Message]):
         return min([self.clock.earliest(), *others])
 
     def _receivers(self, *, bounded: bool) -> tuple[Partition, ...]:
-        return tuple(Partition(f"receiver-{i}", bounded=bounded) for i in range(2))
+        return tuple(Partition(f"receiver-{i}", bounded=bounded) for i in range(self.receivers))
 
 
 class SinkTarget(PassingTarget[Message]):

@@ -44,6 +44,9 @@ async def _write(course: Course, rng: random.Random) -> None:
 async def _spoil(course: Course, rng: random.Random) -> None:
     """One thing that goes wrong, for a while."""
     service = course.world.service
+    if rng.random() < 0.3:
+        service.fate = rng.choice([stuck, faulty(rng)])
+        await anyio.sleep(rng.uniform(0, 2))
     spoil: Callable[[], object] = rng.choice(
         [
             course.kill,
