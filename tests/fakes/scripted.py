@@ -198,7 +198,7 @@ class ScriptedSource:
     async def depth(self) -> Depth | None:
         return None
 
-    async def missing(self, keys: Sequence[str]) -> set[str]:
+    async def missing(self, keys: Sequence[str], since: datetime | None = None) -> set[str]:
         found = await self.lookup(keys)
         return {key for key in keys if found[key].operation is Operation.DELETE}
 

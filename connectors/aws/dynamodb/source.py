@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.aws.budget import YieldingBudget
@@ -115,7 +115,7 @@ class DynamoDbSource:
     async def redeliver(self, keys: Collection[str]) -> bool:
         return False
 
-    async def missing(self, keys: Sequence[str]) -> set[str]:
+    async def missing(self, keys: Sequence[str], since: datetime | None = None) -> set[str]:
         found = await self.lookup(keys)
         return {key for key in keys if found[key].operation is Operation.DELETE}
 

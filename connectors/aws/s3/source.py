@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import anyio
 
@@ -135,8 +135,8 @@ class S3Source:
     async def lookup(self, keys: Sequence[str]) -> dict[str, Change[StoredObject]]:
         return await self._lookups.of(keys)
 
-    async def missing(self, keys: Sequence[str]) -> set[str]:
-        return await missing_keys(self._bucket, self._lookups, keys)
+    async def missing(self, keys: Sequence[str], since: datetime | None = None) -> set[str]:
+        return await missing_keys(self._bucket, self._lookups, keys, since)
 
     @property
     def stale_rows(self) -> bool:
