@@ -120,3 +120,12 @@ def test_a_pipeline_may_have_a_limit_of_its_own_and_waive_what_cannot_be() -> No
     answer = daemon.cutover()
     assert answer.ready
     assert [(c.name, c.waived) for c in answer.pipelines["orders"].checks if c.waived] == [("foreign", "a queue")]
+
+
+def test_a_pipeline_in_mode_sync_is_not_ready_while_nothing_is_known_of_that() -> None:
+    synchronous = PIPELINE.model_copy(update={"mode": "sync"})
+    daemon = Told(
+        MigrationConfig(migration="shop", pipelines={"orders": synchronous}, cutover=CutoverConfig(steady_s=0))
+    )
+    daemon.take(orders=READY)
+    assert daemon.cutover().reasons == ["orders: sync is unknown: wait until it is known"]

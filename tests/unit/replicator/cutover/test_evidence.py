@@ -93,7 +93,8 @@ async def test_a_restart_begins_the_steady_period_anew() -> None:
 
 @in_virtual_time
 async def test_a_standstill_is_noticed_at_once_and_begins_the_steady_period_anew() -> None:
-    async with ready() as course:
+    """Even if the lag has been small before and is again at once, as of this queue."""
+    async with ready("queue") as course:
         course.suspend(GAP_S + 0.1, 0)
         assert outcome(course, "watched") is Outcome.UNKNOWN
         await until(lambda: outcome(course, "watched") is Outcome.PASS)
