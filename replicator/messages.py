@@ -76,7 +76,7 @@ class DeliveringSource(Generic[R]):
         """Never called, since `redeliver` answers True."""
         raise NotImplementedError("messages cannot be looked up")
 
-    async def missing(self, keys: Sequence[str]) -> set[str]:
+    async def missing(self, keys: Sequence[str], since: datetime | None = None) -> set[str]:
         """Never called, since no target of messages lists any."""
         raise NotImplementedError("messages cannot be looked up")
 

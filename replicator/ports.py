@@ -8,7 +8,7 @@ may be cancelled at any await.
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from replicator.clocks import ServiceClock
@@ -81,8 +81,9 @@ class Source(Protocol[R]):
         Every key asked for is in the answer. Never called where `redeliver` answers True.
         """
 
-    async def missing(self, keys: Sequence[str]) -> set[str]:
-        """Those of these keys for which there is no record now.
+    async def missing(self, keys: Sequence[str], since: datetime | None = None) -> set[str]:
+        """Those of these keys for which there is no record now or, with `since`, none that was surely there then: it
+        may have been made again. Without a `relist_interval` that is never asked for.
 
         Best asked for many at once, as a target lists them: one listing may answer for a run of keys.
         """
@@ -110,6 +111,10 @@ class Source(Protocol[R]):
     @property
     def retention(self) -> timedelta | None:
         """How long the source keeps a change that was not read yet; None for ever."""
+
+    @property
+    def settling(self) -> timedelta:
+        """How long after its last change the source takes, at least, to prove that there was no other."""
 
     async def depth(self) -> Depth | None:
         """What waits to be received; None where nothing is received."""

@@ -44,6 +44,7 @@ class Progress(Part):
     """What has been done: rows of the copy over all runs, records and changes of this process. None is unknown.
 
     `relisted` counts the records looked at by the walk over everything that is under way, None where none is.
+    `applied_per_s` and `read_per_s` are over the last seconds.
     """
 
     copied: int
@@ -59,6 +60,7 @@ class Progress(Part):
     copied_bytes: int | None = None
     copy_total_bytes: int | None = None
     relisted: int | None = None
+    read_per_s: float | None = None
 
 
 class Times(Part):
@@ -66,7 +68,9 @@ class Times(Part):
 
     `replicated_through` and `lag_s` are unknown while copying and are held back by open dead letters; `stream_lag_s` is
     that of the followed partitions alone. `proven_through`: what was committed before it was seen at the target by a
-    walk over everything. `retention_headroom_s` is how long until something unread may be trimmed.
+    walk over everything. `retention_headroom_s` is how long until something unread may be trimmed; `kept_for_ever` says
+    that nothing ever is. `source_time` is now, at the latest. `settling_s` is how long after its last change the source
+    takes to prove that there was no other.
     """
 
     replicated_through: Instant | None
@@ -74,16 +78,23 @@ class Times(Part):
     stream_lag_s: float | None
     retention_headroom_s: float | None
     proven_through: Instant | None = None
+    source_time: Instant | None = None
+    settling_s: float | None = None
+    kept_for_ever: bool = False
 
 
 class QueueDepth(Part):
-    """What waits at a source that is a queue. `held`: it is only watched, and not part of any lag."""
+    """What waits at a source that is a queue, as it was `age_s` ago.
+
+    `held`: it is only watched, and not part of any lag.
+    """
 
     visible: int
     in_flight: int
     delayed: int
     oldest_age_s: float | None
     held: bool
+    age_s: float | None = None
 
     @property
     def messages(self) -> int:
@@ -109,7 +120,10 @@ class VerificationStatus(Part):
 
 
 class ForeignStatus(Part):
-    """What of the target is not of our making. `scanned_at` is when the last complete scan began."""
+    """What of the target is not of our making.
+
+    `scanned_at` is when the last complete scan began, by the source's clock.
+    """
 
     scanned_at: Instant | None
     found: int
@@ -126,6 +140,8 @@ class SyncStatus(Part):
 class Health(Part):
     """What is under way, and what is wrong.
 
+    `unread` counts the followed partitions that could be read and have not been yet, and `lease_left_s` is how long the
+    daemon's lease lasts unless it is renewed; None is unknown.
     `throttled_at` is when the target last refused a request as one too many, by the daemon's clock. `verification`,
     `foreign` and `sync` are None where nothing is known.
     `problems` is why this pipeline needs somebody's attention, in words; empty when it does not. The daemon says it:
@@ -143,6 +159,8 @@ class Health(Part):
     foreign: ForeignStatus | None = None
     sync: SyncStatus | None = None
     throttled_at: Instant | None = None
+    unread: int | None = None
+    lease_left_s: float | None = None
 
 
 class PipelineStatus(Health, Times, Progress, Stage):
@@ -155,7 +173,8 @@ class PipelineStatus(Health, Times, Progress, Stage):
 
 
 class MigrationStatus(Part):
-    """Every pipeline by its name; none while the daemon is starting."""
+    """Every pipeline by its name; none while the daemon is starting. `phase` is the least of theirs."""
 
     migration: str
+    phase: str = ""
     pipelines: dict[str, PipelineStatus]

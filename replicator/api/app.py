@@ -6,9 +6,11 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
-from replicator.api import audit, dead_letters
+from replicator.api import audit, cutover, dead_letters
 from replicator.api.access import Access
 from replicator.config.models import MigrationConfig
+from replicator.cutover import Cutover
+from replicator.cutover.phases import least_phase
 from replicator.engine.daemon import Daemon
 from replicator.status import MigrationStatus, PipelineStatus
 
@@ -18,6 +20,8 @@ class Running(Protocol):
 
     config: MigrationConfig
     statuses: dict[str, PipelineStatus]
+
+    def cutover(self) -> Cutover: ...
 
 
 class Readiness(BaseModel):
@@ -30,7 +34,7 @@ class Readiness(BaseModel):
 def interface(daemon: Daemon) -> FastAPI:
     """All there is."""
     access = Access(daemon.config.http.token)
-    routers = [dead_letters.router(daemon, access), audit.router(daemon, access)]
+    routers = [dead_letters.router(daemon, access), audit.router(daemon, access), cutover.router(daemon)]
     return create_app(daemon, daemon.metrics.registry, *routers)
 
 
@@ -52,11 +56,13 @@ def create_app(daemon: Running, registry: CollectorRegistry, *routers: APIRouter
 
     @app.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
     async def metrics() -> Response:
+        daemon.cutover()  # its gauges must not be older than the answer
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/v1/status", summary="Every pipeline as it is now")
     async def status() -> MigrationStatus:
-        return MigrationStatus(migration=daemon.config.migration, pipelines=daemon.statuses)
+        phase = least_phase(status.phase for status in daemon.statuses.values())
+        return MigrationStatus(migration=daemon.config.migration, phase=phase, pipelines=daemon.statuses)
 
     for router in routers:
         app.include_router(router)

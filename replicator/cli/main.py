@@ -34,7 +34,13 @@ letters_app = typer.Typer(
     help="Changes that could not be applied.",
     epilog="Example: replicator dead-letters list",
 )
+cutover_app = typer.Typer(
+    no_args_is_help=True,
+    help="Moving traffic to the other side.",
+    epilog="Example: replicator cutover status --wait",
+)
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(cutover_app, name="cutover")
 app.add_typer(sandbox_app, name="sandbox")
 
 GARBAGE_BEFORE_COLLECTING = 10_000
@@ -282,6 +288,26 @@ def letters_retry(
     if bool(key) is every:
         raise typer.BadParameter("give either --key, once or more often, or --all")
     raise typer.Exit(retry_dead_letters(url, pipeline, key or [], every=every, as_json=as_json))
+
+
+@cutover_app.command("status", epilog="Example: replicator cutover status --wait --timeout 600")
+def cutover_status(
+    wait: Annotated[bool, typer.Option("--wait", help="Until it is ready, or the time is over.")] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, max=604_800, help="How many seconds --wait waits at most.")
+    ] = 600,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Tell whether traffic may be moved now.
+
+    Every check of every pipeline, with what was measured, its limit and what to do.
+
+    Exit codes: 0 ready, 1 not ready, 2 the daemon does not answer.
+    """
+    from replicator.cli.cutover import show_cutover  # noqa: PLC0415
+
+    raise typer.Exit(show_cutover(url, as_json=as_json, wait=wait, timeout_s=timeout))
 
 
 def main() -> None:

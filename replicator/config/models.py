@@ -210,6 +210,48 @@ class LimitsConfig(Frozen):
         return self
 
 
+class CutoverConfig(Frozen):
+    """What is demanded before the migration counts as ready to be cut over. All in seconds."""
+
+    max_lag_s: float = Field(
+        default=30.0, gt=0, description="The lag of a pipeline is at most this. A pipeline may have a limit of its own."
+    )
+    steady_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="And has been for so long, seen without a gap; for as long the target has refused nothing as too "
+        "many, and no record was late.",
+    )
+    max_gap_s: float = Field(
+        default=5.0,
+        ge=2,
+        le=60,
+        description="What was seen this long ago is too old; a longer gap between two looks begins the steady period "
+        "anew. The daemon looks every second.",
+    )
+    verification_max_age_s: float = Field(
+        default=86400.0, gt=0, description="The last complete verification began at most so long ago."
+    )
+    foreign_max_age_s: float = Field(
+        default=86400.0, gt=0, description="The last complete scan for foreign writes began at most so long ago."
+    )
+    min_retention_headroom_s: float = Field(
+        default=3600.0, ge=0, description="Nothing unread is forgotten by its source within this."
+    )
+
+
+class PipelineCutoverConfig(Frozen):
+    """What is demanded of one pipeline in particular."""
+
+    max_lag_s: float | None = Field(
+        default=None, gt=0, description="Its own limit of lag, in seconds. Default: cutover.max_lag_s."
+    )
+    waive: dict[Literal["verification", "foreign"], Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default={},
+        description="Checks that do not count for it, each with the reason, which is shown wherever readiness is.",
+    )
+
+
 class PipelineConfig(Frozen):
     """One source into one target."""
 
@@ -227,6 +269,9 @@ class PipelineConfig(Frozen):
         le=86400,
         description="How often the target is scanned for records that replicator did not write, in seconds.",
     )
+    cutover: PipelineCutoverConfig = Field(
+        default=PipelineCutoverConfig(), description="What is demanded of it before a cutover, where that differs."
+    )
     source: SourceConfig = Field(description="Where changes come from.")
     target: TargetConfig = Field(description="Where changes go.")
 
@@ -239,6 +284,9 @@ class MigrationConfig(Frozen):
     http: HttpConfig = Field(default=HttpConfig(), description="Where the daemon answers over HTTP.")
     log: LogConfig = Field(default=LogConfig(), description="How the daemon logs, to standard error.")
     limits: LimitsConfig = Field(default=LimitsConfig(), description="Times and sizes that keep every promise bounded.")
+    cutover: CutoverConfig = Field(
+        default=CutoverConfig(), description="What is demanded before the migration counts as ready."
+    )
     pipelines: dict[Name, PipelineConfig] = Field(min_length=1, description="The pipelines by name.")
 
     @model_validator(mode="after")

@@ -41,6 +41,11 @@ class Fence:
         self._extended = anyio.Event()
 
     @property
+    def left_s(self) -> float:
+        """How long the lease lasts yet, as far as is known; negative when it is over."""
+        return self._ends_at - self._clock()
+
+    @property
     def is_open(self) -> bool:
         """Whether a request started now would surely be over before the lease is."""
         return self._clock() <= self._ends_at - self.lifetime_s

@@ -10,6 +10,7 @@ import structlog
 
 from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
+from replicator.cutover import Announcer, Cutover, Watch
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.lease import DaemonLease
 from replicator.engine.ownership import Claim
@@ -46,6 +47,8 @@ class Daemon:
         self._lease = DaemonLease(store, config.limits.lease_s, self._fence)
         self._pipelines: dict[str, Pipeline[Any]] = {}
         self._measured = {name: Measured() for name in config.pipelines}
+        self._watch = Watch(config)
+        self._announcer = Announcer(metrics)
         self._writing = False
         self._everything = anyio.CancelScope()
         self._stopping = anyio.Event()
@@ -81,6 +84,12 @@ class Daemon:
         self._everything.deadline = anyio.current_time() + self.config.limits.drain_deadline_s
         for pipeline in self._pipelines.values():
             pipeline.drain()
+
+    def cutover(self) -> Cutover:
+        """Whether traffic may be moved at this moment; its gauges say so too from now on."""
+        judged = self._watch.judge()
+        self._announcer.tell(judged)
+        return judged
 
     async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]:
         """The open ones; see `StateStore.dead_letters`."""
@@ -154,14 +163,18 @@ class Daemon:
         return complete
 
     async def _observe(self) -> None:
-        """Snapshots and gauges, every second."""
+        """Snapshots, gauges and what they say about readiness, every second."""
         observers = {name: Observer(p, self.metrics) for name, p in self._pipelines.items()}
         while True:
+            begun_at = elapsed_s()
             statuses: dict[str, PipelineStatus] = {}
             for name, observer in observers.items():
+                watermark = observer.watermark
                 letters = await self._store.dead_letter_summary(name)
-                statuses[name] = observer.observe(letters, self._measured[name])
+                statuses[name] = observer.observe(watermark, letters, self._measured[name], self._fence.left_s)
+            self._watch.take(statuses, begun_at)
             self.statuses = statuses
+            self.cutover()
             await anyio.sleep(OBSERVE_INTERVAL_S)
 
     async def _measure_size(self, pipeline: Pipeline[Any]) -> None:
@@ -172,7 +185,8 @@ class Daemon:
 
     async def _measure_depth(self, pipeline: Pipeline[Any]) -> None:
         while True:
-            self._measure(pipeline, depth=await pipeline.source.depth())
+            asked_at = elapsed_s()
+            self._measure(pipeline, depth=await pipeline.source.depth(), depth_at=asked_at)
             await anyio.sleep(DEPTH_INTERVAL_S)
 
     def _measure(self, pipeline: Pipeline[Any], **found: Any) -> None:

@@ -129,6 +129,7 @@ class Pipeline(Generic[R]):
         )
         self.watching = Watching(
             pipeline=name,
+            source=source,
             target=target,
             store=store,
             standing=self._standing,

@@ -36,8 +36,9 @@ class Relisting(Generic[R]):
                 await self._walk.begin()
                 await self._standing.update(relisting_since=begun)
             self._telemetry.log.info("comparing all listings")
-            await self._walk.run(both_ways=True)
-            await self._standing.update(relisting_since=None, proven_through=self._standing.state.relisting_since)
+            since = self._standing.state.relisting_since
+            await self._walk.run(both_ways=True, since=since)
+            await self._standing.update(relisting_since=None, proven_through=since)
             self._telemetry.log.info("all listings compared", records=self._walk.records)
             await anyio.sleep(interval.total_seconds())
 

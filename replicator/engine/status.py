@@ -34,10 +34,11 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the source says of itself, asked now and then."""
+    """What the source says of itself, asked now and then. `depth_at` is when, by `elapsed_s`."""
 
     size: Size = Size()  # noqa: RUF009 — frozen
     depth: Depth | None = None
+    depth_at: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,23 @@ class Observer:
         self._copied = Rate()
         self._copied_bytes = Rate()
         self._applied = Rate()
+        self._read = Rate()
 
-    def observe(self, dead_letters: DeadLetterSummary, measured: Measured) -> PipelineStatus:
-        """The pipeline as it is now."""
+    @property
+    def watermark(self) -> datetime | None:
+        """To be taken before the dead letters: a change that is refused in between is missing, and would pass it."""
+        return self._pipeline.replicated_through
+
+    def observe(
+        self, watermark: datetime | None, dead_letters: DeadLetterSummary, measured: Measured, lease_left_s: float
+    ) -> PipelineStatus:
+        """The pipeline as it is now, but for the watermark, which was taken before the dead letters."""
         state = self._pipeline.state
         status = PipelineStatus.of(
             self._stage(state),
             self._progress(state, measured.size),
-            self._times(state, dead_letters, measured.depth),
-            self._health(state, dead_letters, measured.depth),
+            self._times(state, held_back(watermark, dead_letters), watermark, measured.depth),
+            self._health(state, dead_letters, measured, lease_left_s),
         )
         self._publish(status)
         return status
@@ -109,21 +118,29 @@ class Observer:
             rejected=totals.rejected,
             late=totals.late,
             applied_per_s=self._applied.per_s(totals.applied),
+            read_per_s=self._read.per_s(totals.read),
         )
 
-    def _times(self, state: PipelineState, dead_letters: DeadLetterSummary, depth: Depth | None) -> Times:
-        now = self._pipeline.source.clock.latest()
-        stream_through = self._pipeline.replicated_through
-        through = held_back(stream_through, dead_letters) if state.phase is Phase.FOLLOWING else None
+    def _times(
+        self, state: PipelineState, through: datetime | None, stream_through: datetime | None, depth: Depth | None
+    ) -> Times:
+        source = self._pipeline.source
+        now = source.clock.latest()
+        through = through if state.phase is Phase.FOLLOWING else None
         return Times(
             replicated_through=through,
             lag_s=_lag_s(now, through),
             stream_lag_s=_lag_s(now, stream_through),
             retention_headroom_s=self._headroom_s(state, now, depth),
             proven_through=state.proven_through,
+            source_time=now,
+            settling_s=source.settling.total_seconds(),
+            kept_for_ever=source.retention is None,
         )
 
-    def _health(self, state: PipelineState, dead_letters: DeadLetterSummary, depth: Depth | None) -> Health:
+    def _health(
+        self, state: PipelineState, dead_letters: DeadLetterSummary, measured: Measured, lease_left_s: float
+    ) -> Health:
         pipeline, foreign = self._pipeline, self._pipeline.watching.status
         degraded = {name: side.message for name, side in pipeline.telemetry.sides.items() if side.degraded}
         return Health(
@@ -133,8 +150,11 @@ class Observer:
             concurrency=pipeline.delivery.concurrency,
             degraded=degraded,
             problems=problems(state, degraded, dead_letters.count, foreign.found if foreign else 0),
-            queue=None if depth is None else QueueDepth(**asdict(depth)),
+            queue=_queue(measured),
             foreign=foreign,
+            throttled_at=pipeline.telemetry.throttled_at,
+            unread=sum(not _has_been_read(checkpoint) for checkpoint in pipeline.lineage.startable()),
+            lease_left_s=lease_left_s,
         )
 
     def _headroom_s(self, state: PipelineState, now: datetime, depth: Depth | None) -> float | None:
@@ -216,11 +236,19 @@ def count_partitions(checkpoints: list[Checkpoint]) -> dict[str, int]:
     for checkpoint in checkpoints:
         if checkpoint.finished:
             counts["finished"] += 1
-        elif checkpoint.position is None and checkpoint.replicated_through is None:
-            counts["waiting"] += 1
         else:
-            counts["reading"] += 1
+            counts["reading" if _has_been_read(checkpoint) else "waiting"] += 1
     return dict(counts)
+
+
+def _has_been_read(checkpoint: Checkpoint) -> bool:
+    return checkpoint.position is not None or checkpoint.replicated_through is not None
+
+
+def _queue(measured: Measured) -> QueueDepth | None:
+    if measured.depth is None:
+        return None
+    return QueueDepth(**asdict(measured.depth), age_s=elapsed_s() - measured.depth_at)
 
 
 def _lag_s(now: datetime, through: datetime | None) -> float | None:

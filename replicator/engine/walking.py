@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import aclosing
+from datetime import datetime
 from typing import Generic
 
 import anyio
@@ -71,9 +72,12 @@ class Walk(Generic[R]):
         self.checkpoints = begun
         await self._store.forget_partitions(self._pipeline, over)
 
-    async def run(self, *, both_ways: bool) -> None:
+    async def run(self, *, both_ways: bool, since: datetime | None = None) -> None:
         """Returns when every record of the source is durable at the target and, both ways, what the source lacks is
         gone from there.
+
+        `since` is when the walk began: what was not surely there then is looked at as well, since it may have been gone
+        while the source was listed, and there again when it is held against the target's keys.
         """
         self._finished = anyio.Event()
         for checkpoint in self.rows:
@@ -82,7 +86,7 @@ class Walk(Generic[R]):
         self._check_finished()
         await self._finished.wait()
         if both_ways:
-            await self._remove_what_the_source_lacks()
+            await self._remove_what_the_source_lacks(since)
 
     def advanced(self, checkpoint: Checkpoint) -> None:
         """Told by a partition's loop of what is durable."""
@@ -93,7 +97,7 @@ class Walk(Generic[R]):
         if all(c.finished for c in self.rows):
             self._finished.set()
 
-    async def _remove_what_the_source_lacks(self) -> None:
+    async def _remove_what_the_source_lacks(self, since: datetime | None) -> None:
         """Removes leftovers too; what is not ours only if that was asked for."""
         checkpoint = self.checkpoints.get(TARGET_SCAN.id, Checkpoint(TARGET_SCAN))
         if checkpoint.finished:
@@ -101,7 +105,7 @@ class Walk(Generic[R]):
         foreign = leftovers = 0
         async with aclosing(self._target.scan(checkpoint.position)) as pages:
             async for listed in pages:
-                missing = await self._source.missing(listed.keys)
+                missing = await self._source.missing(listed.keys, since)
                 await self._applier.reconcile(TARGET_SCAN.id, dict.fromkeys(missing))
                 await self._target.remove_foreign(listed.leftovers)
                 if self._remove_foreign:

@@ -8,10 +8,9 @@ from typing import Generic
 
 import anyio
 
-from replicator.clocks import utc_now
 from replicator.engine.standing import Standing
 from replicator.model import Foreign, Phase, R
-from replicator.ports import StateStore, Target
+from replicator.ports import Source, StateStore, Target
 from replicator.status import ForeignStatus
 from replicator.telemetry import PipelineTelemetry
 
@@ -30,7 +29,7 @@ WAIT_S = 0.5
 @dataclass(frozen=True, slots=True)
 class Found:
     """What is remembered. `more` says that there were others beside those that are kept; `scanned_at` is when the last
-    scan that came to its end began, by the daemon's clock.
+    scan that came to its end began, by the source's clock.
     """
 
     position: str | None = None
@@ -64,6 +63,7 @@ class Watching(Generic[R]):
         self,
         *,
         pipeline: str,
+        source: Source[R],
         target: Target[R],
         store: StateStore,
         standing: Standing,
@@ -72,6 +72,7 @@ class Watching(Generic[R]):
     ) -> None:
         self.found = Found()
         self._pipeline = pipeline
+        self._source = source
         self._target = target
         self._store = store
         self._standing = standing
@@ -99,7 +100,7 @@ class Watching(Generic[R]):
 
     async def _scan(self) -> None:
         """What was written since the last scan, and then again what had been found: that may be ours by now."""
-        begun = utc_now()
+        begun = self._source.clock.earliest()
         async with aclosing(self._target.watch(self.found.position or None)) as pages:
             async for page in pages:
                 await self._save(self._with(page.foreign, page.position))

@@ -15,6 +15,7 @@ class Metrics:
         self._sourceside()
         self._targetside()
         self._progress()
+        self._cutover()
 
     def _sourceside(self) -> None:
         self.changes_read = self._counter(
@@ -112,6 +113,30 @@ class Metrics:
         self.dead_letters = self._gauge("replicator_dead_letters", "Dead letters that are open.")
         self.degraded = self._gauge(
             "replicator_degraded", "1 while a call to this side keeps failing and is being repeated.", "side"
+        )
+
+    def _cutover(self) -> None:
+        """Of the migration as a whole, and of each check."""
+        self.migration_phase = Gauge(
+            "replicator_migration_phase",
+            "1 for the phase the migration is in, the least of its pipelines', 0 for the others.",
+            ("phase",),
+            registry=self.registry,
+        )
+        self.cutover_ready = Gauge(
+            "replicator_cutover_ready",
+            "1 while every check of every pipeline passes or is waived.",
+            registry=self.registry,
+        )
+        self.cutover_drain = Gauge(
+            "replicator_cutover_drain_seconds",
+            "How long a drain would take now, as estimated. NaN if it cannot be told.",
+            registry=self.registry,
+        )
+        self.cutover_check = self._gauge(
+            "replicator_cutover_check",
+            "1 while the check passes or is waived, 0 while it fails or is unknown.",
+            "check",
         )
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

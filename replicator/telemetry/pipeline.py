@@ -48,6 +48,7 @@ class PipelineTelemetry:
         self.log = structlog.get_logger().bind(pipeline=pipeline)
         self.sides = {SOURCE: Side(), TARGET: Side()}
         self.totals = Totals()
+        self.throttled_at: datetime | None = None
         self._metrics = metrics
         self._latency = metrics.apply_latency.labels(pipeline)
         self._concurrency = metrics.target_concurrency.labels(pipeline)
@@ -61,6 +62,7 @@ class PipelineTelemetry:
         """A request to the target failed and will be repeated."""
         self._metrics.target_retries.labels(self.pipeline, type(error).__name__).inc()
         if isinstance(error, ThrottledError):
+            self.throttled_at = utc_now()
             self._metrics.target_throttles.labels(self.pipeline).inc()
         self._failed(TARGET, error)
 

@@ -1,5 +1,6 @@
 """What sources promise whose records can be looked up."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -66,3 +67,18 @@ async def test_what_is_missing_is_what_a_lookup_does_not_find(world: SourceWorld
     for asked in (sorted(keys), keys[::-1], keys[3:4], keys[::5]):
         assert await source.missing(asked) == gone & set(asked)
     assert await source.missing([]) == set()
+
+
+async def test_what_may_have_been_made_again_since_a_walk_began_is_told_with_what_is_missing(
+    world: SourceWorld[Any], source: Source[Any]
+) -> None:
+    """Of a run of keys and of single ones."""
+    if source.relist_interval is None:
+        pytest.skip("never walked again")
+    names = MANY[:40]
+    for number, name in enumerate(names):
+        await world.put(name, number)
+    keys, now = [world.key(n) for n in names], source.clock.latest()
+    for asked in (keys, keys[5:6]):
+        assert await source.missing(asked, now - timedelta(hours=1)) == set(asked)
+        assert await source.missing(asked, now + timedelta(hours=1)) == set()

@@ -87,6 +87,8 @@ class LookingSource(ScriptedSource):
         super().__init__(bucket, page=page, latency_s=latency_s, pause_s=pause_s)
         self.stale_rows = False
         self.relist_interval = None if relist_s is None else timedelta(seconds=relist_s)
+        if not receivers:
+            self.retention = None
         self.looked_up: list[str] = []
         self._bucket = bucket
         self._receivers = receivers
@@ -100,9 +102,11 @@ class LookingSource(ScriptedSource):
         found = await super().lookup(keys)
         return {key: replace(change, version=_version(change)) for key, change in found.items()}
 
-    async def missing(self, keys: Sequence[str]) -> set[str]:
+    async def missing(self, keys: Sequence[str], since: datetime | None = None) -> set[str]:
         await self._call()
-        return set(keys) - {key_of(name) for name in self._bucket.rows}
+        made = {name: int(self._bucket.history[name][-1][0]) for name in self._bucket.rows}
+        there = {key_of(name) for name, at in made.items() if since is None or at < int(since.timestamp())}
+        return set(keys) - there
 
     async def settle(self, batch: Batch[Document], rejected: Collection[str]) -> None:
         await self._call()

@@ -58,18 +58,23 @@ class ScriptedQueue:
 
 
 class QueueSource(DeliveringSource[Message]):
-    """Receives until drained (mode copy) or for ever."""
+    """Receives until drained (mode copy) or for ever. What it `claims` is true: it sees into the queue."""
 
-    def __init__(self, queue: ScriptedQueue, mode: Mode, *, held: bool = False, pause_s: float = 0.5) -> None:
+    def __init__(
+        self, queue: ScriptedQueue, mode: Mode, *, held: bool = False, pause_s: float = 0.5, claims: bool = False
+    ) -> None:
         self.clock = ServiceClock()
         self.endpoints: tuple[str, ...] = ()
         self.key_names: tuple[str, ...] = ()
         self.ordered_groups = True
         self.retention: timedelta | None = timedelta(days=4)
+        self.settling = timedelta(0)
         self._queue = queue
         self._mode = mode
         self._held = held
         self._pause_s = pause_s
+        self._claims = claims
+        self.receivers = 2
 
     async def connect(self) -> None:
         self.clock.observe(datetime.fromtimestamp(int(elapsed_s()), UTC), elapsed_s(), elapsed_s())
@@ -89,7 +94,8 @@ class QueueSource(DeliveringSource[Message]):
             messages = self._queue.receive(self._queue.rng.randint(1, 4))
             changes = tuple(Change(m.id, Operation.UPSERT, m, committed_at=m.sent_at) for m in messages)
             ids = tuple(m.id for m in messages)
-            yield Batch(changes, read=len(ids), receipts=ids, pause_s=0.0 if ids else self._pause_s)
+            through = self._through(ids) if self._claims else None
+            yield Batch(changes, None, through, read=len(ids), receipts=ids, pause_s=0.0 if ids else self._pause_s)
 
     async def settle(self, batch: Batch[Message], rejected: Collection[str]) -> None:
         await anyio.sleep(0.02)
@@ -107,7 +113,8 @@ class QueueSource(DeliveringSource[Message]):
 
     async def depth(self) -> Depth | None:
         flying = sum(w.visible_at > elapsed_s() for w in self._queue.waiting.values())
-        return Depth(len(self._queue.waiting) - flying, flying, 0, held=self._held)
+        oldest = min((w.message.sent_at.timestamp() for w in self._queue.waiting.values()), default=elapsed_s())
+        return Depth(len(self._queue.waiting) - flying, flying, 0, elapsed_s() - oldest, held=self._held)
 
     async def sample(self, count: int) -> list[Change[Message]]:
         return []
@@ -115,8 +122,13 @@ class QueueSource(DeliveringSource[Message]):
     async def check(self) -> list[Finding]:
         return []
 
+    def _through(self, handed_out: Collection[str]) -> datetime:
+        """When the oldest message was sent that is neither settled nor handed out with this, or now."""
+        others = [w.message.sent_at for id_, w in self._queue.waiting.items() if id_ not in handed_out]
+        return min([self.clock.earliest(), *others])
+
     def _receivers(self, *, bounded: bool) -> tuple[Partition, ...]:
-        return tuple(Partition(f"receiver-{i}", bounded=bounded) for i in range(2))
+        return tuple(Partition(f"receiver-{i}", bounded=bounded) for i in range(self.receivers))
 
 
 class SinkTarget(PassingTarget[Message]):

@@ -159,6 +159,7 @@ class ScriptedSource:
         self.key_names: tuple[str, ...] = ("id",)
         self.ordered_groups = False
         self.retention: timedelta | None = timedelta(hours=24)
+        self.settling = timedelta(seconds=IDLE_MARGIN_S)
         self.stale_rows = True
         self.relist_interval: timedelta | None = None
         self._table = table
@@ -198,7 +199,7 @@ class ScriptedSource:
     async def depth(self) -> Depth | None:
         return None
 
-    async def missing(self, keys: Sequence[str]) -> set[str]:
+    async def missing(self, keys: Sequence[str], since: datetime | None = None) -> set[str]:
         found = await self.lookup(keys)
         return {key for key in keys if found[key].operation is Operation.DELETE}
 

@@ -12,12 +12,14 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from prometheus_client import CollectorRegistry
 
-from replicator.api import dead_letters
+from replicator.api import cutover, dead_letters
 from replicator.api.access import Access
 from replicator.api.app import create_app
 from replicator.api.server import bind, serve, url_of
 from replicator.cli import main
+from replicator.clocks import elapsed_s
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
+from replicator.cutover import Cutover, Watch
 from replicator.errors import ConfigurationError
 from replicator.model import DeadLetter, Rejection, Retried
 from replicator.state.sqlite import SqliteStore
@@ -41,7 +43,12 @@ class LetterDaemon:
     refuses: Callable[[str], bool] = lambda _: False
     failed: Callable[[], bool] = lambda: False
     asked: list[list[str]] = field(default_factory=list)
+    watch: Watch = field(default_factory=lambda: Watch(_config()))
     recorded: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def cutover(self) -> Cutover:
+        self.watch.take(self.statuses, elapsed_s())
+        return self.watch.judge()
 
     async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]:
         return await self.store.dead_letters(pipeline, limit, after)
@@ -111,6 +118,7 @@ async def _serving(folder: Path) -> AsyncIterator[tuple[LetterDaemon, str]]:
         async with SqliteStore(folder / "state.sqlite") as store, anyio.create_task_group() as tasks:
             daemon = LetterDaemon(store)
             routes = dead_letters.router(daemon, Access(None))
-            tasks.start_soon(serve, create_app(daemon, CollectorRegistry(), routes), listening)
+            app = create_app(daemon, CollectorRegistry(), routes, cutover.router(daemon))
+            tasks.start_soon(serve, app, listening)
             yield daemon, url_of(listening)
             tasks.cancel_scope.cancel()

@@ -49,7 +49,11 @@ def answering(body: bytes) -> Iterator[str]:
 
 def test_a_daemon_that_is_starting_is_not_called_fine(place: Served) -> None:
     assert place.replicator("status", expect=1) == "shop: starting, nothing is known yet\n"
-    assert json.loads(place.replicator("status", "--json", expect=1)) == {"migration": "shop", "pipelines": {}}
+    assert json.loads(place.replicator("status", "--json", expect=1)) == {
+        "migration": "shop",
+        "phase": "",
+        "pipelines": {},
+    }
 
 
 def test_what_needs_attention_decides_the_exit_code(place: Served) -> None:

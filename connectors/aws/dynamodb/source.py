@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.aws.budget import YieldingBudget
@@ -60,6 +60,10 @@ class DynamoDbSource:
     @property
     def ordered_groups(self) -> bool:
         return False
+
+    @property
+    def settling(self) -> timedelta:
+        return timedelta(seconds=self._config.idle_margin_s)
 
     @property
     def retention(self) -> timedelta | None:
@@ -120,7 +124,7 @@ class DynamoDbSource:
     async def redeliver(self, keys: Collection[str]) -> bool:
         return False
 
-    async def missing(self, keys: Sequence[str]) -> set[str]:
+    async def missing(self, keys: Sequence[str], since: datetime | None = None) -> set[str]:
         found = await self.lookup(keys)
         return {key for key in keys if found[key].operation is Operation.DELETE}
 

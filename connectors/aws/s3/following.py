@@ -16,7 +16,7 @@ from connectors.aws.s3.event_time import EventTime
 from connectors.aws.s3.notifications import Notifications
 from connectors.aws.sqs.places import require_unshared
 from connectors.aws.sqs.queue import Queue, find_queue
-from connectors.aws.sqs.queue_time import QueueTime
+from connectors.aws.sqs.queue_time import COUNTS_LAG, QueueTime
 from connectors.aws.sqs.receiving import READ_TIMEOUT_S, Receiver
 from replicator.errors import ConfigurationError
 from replicator.model import Mode, Partition
@@ -73,6 +73,12 @@ class Following:
     def partitions(self) -> tuple[Partition, ...]:
         """One for each receiver. They take from one queue, so what one leaves unread another one reads."""
         return tuple(Partition(f"receiver-{number}", bounded=False) for number in range(self._config.receivers))
+
+    @property
+    def settling(self) -> timedelta:
+        """The margin of S3, that of its queue, and twice how old the queue's counts may be."""
+        margin = timedelta(seconds=self._config.idle_margin_s)
+        return margin + min(margin, RECEIVE_MARGIN) + 2 * COUNTS_LAG
 
     @property
     def queue(self) -> Queue:

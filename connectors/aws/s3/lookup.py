@@ -1,6 +1,7 @@
 """Single objects as they are now: strongly consistent reads, headers and metadata by HEAD, tags beside them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import anyio
 
@@ -39,10 +40,10 @@ class Lookups:
             await self.confirm_bucket()
         return found
 
-    async def exist(self, keys: Sequence[str]) -> set[str]:
-        """Those of these keys under which there is an object, as it seems; see `confirm_bucket`."""
-        found = await in_parallel(self._exists, keys, self._limiter)
-        return {key for key, there in found.items() if there}
+    async def shown(self, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """What HEAD or a listing shows of those under which there is an object, as it seems; see `confirm_bucket`."""
+        found = await in_parallel(self._shown, keys, self._limiter)
+        return {key: entry for key, entry in found.items() if entry is not None}
 
     async def confirm_bucket(self) -> None:
         """Raises PositionLostError when the bucket is gone."""
@@ -74,14 +75,13 @@ class Lookups:
         answer = await self._bucket.of_object(self._bucket.client.get_object_tagging, key)
         return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
-    async def _exists(self, key: str) -> bool:
+    async def _shown(self, key: str) -> Mapping[str, Any] | None:
         if not key.startswith(self._bucket.prefix):
-            return False
+            return None
         try:
-            await self._bucket.of_object(self._bucket.client.head_object, key)
+            return await self._bucket.of_object(self._bucket.client.head_object, key)
         except AwsRefusal as refusal:
-            return refusal.code not in ABSENT and await self._listed(key) is not None
-        return True
+            return None if refusal.code in ABSENT else await self._listed(key)
 
     async def _without_head(self, key: str, refusal: AwsRefusal) -> Change[StoredObject]:
         """What a refused HEAD means: only 404 is absence."""
@@ -98,6 +98,6 @@ class Lookups:
         entry = await self._listed(key)
         return absent(key) if entry is None else present(hindered(entry, reason))
 
-    async def _listed(self, key: str) -> Mapping[str, object] | None:
+    async def _listed(self, key: str) -> Mapping[str, Any] | None:
         page = await self._bucket.page("", prefix=key, most=1)
         return next((entry for entry in page.entries if entry["Key"] == key), None)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import anyio
 
@@ -73,6 +73,13 @@ class S3Source:
         return False
 
     @property
+    def settling(self) -> timedelta:
+        """Without notifications only a comparison of all listings proves anything."""
+        if self._following is not None:
+            return self._following.settling
+        return self.relist_interval or timedelta.max
+
+    @property
     def retention(self) -> timedelta | None:
         return self._following.queue.retention if self._following else None
 
@@ -128,8 +135,8 @@ class S3Source:
     async def lookup(self, keys: Sequence[str]) -> dict[str, Change[StoredObject]]:
         return await self._lookups.of(keys)
 
-    async def missing(self, keys: Sequence[str]) -> set[str]:
-        return await missing_keys(self._bucket, self._lookups, keys)
+    async def missing(self, keys: Sequence[str], since: datetime | None = None) -> set[str]:
+        return await missing_keys(self._bucket, self._lookups, keys, since)
 
     @property
     def stale_rows(self) -> bool:

@@ -77,6 +77,12 @@ class SqsSource(DeliveringSource[Message]):
         return self._queue.retention
 
     @property
+    def settling(self) -> timedelta:
+        """The counts must be older than what they are to prove, twice over."""
+        counts_s = self._config.counts_lag_s
+        return timedelta(seconds=self._config.idle_margin_s + 2 * counts_s)
+
+    @property
     def receives(self) -> bool:
         """Whether messages are taken at all."""
         return self._context.mode is Mode.COPY or self._config.consume != "hold"

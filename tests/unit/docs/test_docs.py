@@ -112,7 +112,7 @@ def test_the_example_config_is_valid_and_shows_every_field() -> None:
 def test_what_the_example_config_does_not_call_an_example_is_the_default() -> None:
     shown, tree = parse_config(text(EXAMPLE), registry(), ENVIRONMENT), yaml.safe_load(text(EXAMPLE))
     needed = {name for line in text(EXAMPLE).splitlines() if "example" in line for name in re.findall(r"(\w+):", line)}
-    models = [(getattr(shown, name), tree[name]) for name in ("state", "http", "log", "limits")]
+    models = [(getattr(shown, name), tree[name]) for name in ("state", "http", "log", "limits", "cutover")]
     for name, pipeline in shown.pipelines.items():
         of = tree["pipelines"][name]
         models += [(pipeline, of), (pipeline.source, of["source"]), (pipeline.target, of["target"])]

@@ -18,6 +18,8 @@ from connectors.azure.servicebus.properties import OURS, PREFIX
 from replicator.api.app import interface
 from replicator.cli.main import app
 from replicator.config.loading import json_schema, parse_config
+from replicator.cutover import Check, Cutover, DrainEstimate, PipelineCutover
+from replicator.cutover.checks import CHECKS
 from replicator.engine.daemon import Daemon
 from replicator.model import DeadLetter, Retried
 from replicator.state.sqlite import SqliteStore
@@ -102,7 +104,9 @@ PLACES = {
     (CONFIGURATION, "`http`"): SCHEMA["$defs"]["HttpConfig"],
     (CONFIGURATION, "`log`"): SCHEMA["$defs"]["LogConfig"],
     (CONFIGURATION, "`limits`"): SCHEMA["$defs"]["LimitsConfig"],
+    (CONFIGURATION, "`cutover`"): SCHEMA["$defs"]["CutoverConfig"],
     (CONFIGURATION, "`pipelines.<name>`"): SCHEMA["$defs"]["PipelineConfig"],
+    (CONFIGURATION, "`pipelines.<name>.cutover`"): SCHEMA["$defs"]["PipelineCutoverConfig"],
     (TABLES, "Source: `type: dynamodb`"): SCHEMA["$defs"]["DynamoDbSourceConfig"],
     (TABLES, "Target: `type: cosmos`"): SCHEMA["$defs"]["CosmosTargetConfig"],
     (BUCKETS, "Source: `type: s3`"): SCHEMA["$defs"]["S3SourceConfig"],
@@ -151,7 +155,7 @@ def test_every_field_is_documented_with_its_default_and_its_bounds(place: tuple[
 def _is_default(shown: str, field: dict[str, Any], *, required: bool) -> bool:
     if required or shown == "required":
         return required and shown == "required"
-    if "$ref" in field or field.get("default") is None:
+    if "$ref" in field or field.get("default") in (None, {}):
         return bool(shown) and not re.fullmatch(r"`[\d.]+`", shown)
     default = field["default"]
     return shown == f"`{str(default).lower() if isinstance(default, bool) else default}`"
@@ -177,14 +181,19 @@ def test_every_metric_is_documented_with_type_and_labels() -> None:
     labels = {c._name: c._labelnames for c in vars(metrics).values() if hasattr(c, "_labelnames")}
     documented = {
         quoted(row[0])[0]: row[1:3]
-        for section in ("From the source", "To the target", "Progress")
+        for section in ("From the source", "To the target", "Progress", "Cutover")
         for row in rows(sections("docs/metrics.md")[section])
     }
     families = _families(metrics.registry)
     assert set(documented) == set(families)
     for name, (kind, further) in documented.items():
         assert kind == families[name].type, name
-        assert ["pipeline", *quoted(further)] == list(labels[families[name].name]), name
+        own = () if name in OF_THE_WHOLE else ("pipeline",)
+        assert [*own, *quoted(further)] == list(labels[families[name].name]), name
+
+
+OF_THE_WHOLE = ("replicator_cutover_ready", "replicator_cutover_drain_seconds", "replicator_migration_phase")
+"""Metrics of the migration, not of a pipeline."""
 
 
 def test_no_page_names_a_metric_that_does_not_exist() -> None:
@@ -224,6 +233,16 @@ def test_every_member_of_the_status_is_documented() -> None:
     documented = {q for row in rows(sections("docs/http.md")["GET /v1/status"]) for q in quoted(row[0])}
     parts = (PipelineStatus, QueueDepth, VerificationStatus, ForeignStatus, SyncStatus)
     assert documented == {name for part in parts for name in part.model_fields}
+
+
+def test_every_member_of_readiness_is_documented() -> None:
+    documented = {q for row in rows(sections("docs/http.md")["GET /v1/cutover"]) for q in quoted(row[0])}
+    parts = (Cutover, PipelineCutover, DrainEstimate, Check)
+    assert documented == {name for part in parts for name in part.model_fields}
+
+
+def test_every_check_of_readiness_is_documented_and_no_other_is() -> None:
+    assert [quoted(row[0])[0] for row in rows(sections("docs/cutover.md")["What is checked"])] == list(CHECKS)
 
 
 def test_every_member_of_a_dead_letter_is_shown() -> None:

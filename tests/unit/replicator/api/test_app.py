@@ -13,6 +13,7 @@ from replicator.api import dead_letters
 from replicator.api.access import Access
 from replicator.api.app import create_app
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
+from replicator.cutover import Cutover, Watch
 from replicator.errors import ConfigurationError, LeaseLostError, ReplicatorError
 from replicator.model import DeadLetter, Retried
 from replicator.status import PipelineStatus
@@ -29,6 +30,9 @@ class Refusing:
         default_factory=lambda: MigrationConfig(migration="shop", pipelines={"orders": PIPELINE})
     )
     statuses: dict[str, PipelineStatus] = field(default_factory=dict)
+
+    def cutover(self) -> Cutover:
+        return Watch(self.config).judge()
 
     async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]:
         return []
@@ -69,13 +73,16 @@ async def test_the_status_is_spelled_as_ever(moment: datetime | None, spelled: s
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daemon") as client:
         answer = await client.get("/v1/status")
     assert answer.text == (
-        '{"migration":"shop","pipelines":{"orders":{"name":"orders","phase":"following","copy_stage":"swept",'
+        '{"migration":"shop","phase":"following","pipelines":{"orders":{'
+        '"name":"orders","phase":"following","copy_stage":"swept",'
         '"repairing":false,"begins_in_s":0.0,"epoch":1,"failure":"","paused":false,"copied":5,"copy_total":5,"copied_per_s":0.0,'
         '"copy_eta_s":0.0,"read":9,"applied":9,"coalesced":0,"rejected":0,"late":0,"applied_per_s":1.5,'
-        '"copied_bytes":null,"copy_total_bytes":null,"relisted":null,'
+        '"copied_bytes":null,"copy_total_bytes":null,"relisted":null,"read_per_s":null,'
         f'"replicated_through":{spelled},"lag_s":1.21,"stream_lag_s":1.2,"retention_headroom_s":null,"proven_through":null,'
+        '"source_time":null,"settling_s":null,"kept_for_ever":false,'
         '"partitions":{},"dead_letters":0,"suspect_keys":0,"concurrency":1,"degraded":{"target":"busy"},'
-        '"problems":["busy"],"queue":null,"verification":null,"foreign":null,"sync":null,"throttled_at":null}}}'
+        '"problems":["busy"],"queue":null,"verification":null,"foreign":null,"sync":null,"throttled_at":null,"unread":null,'
+        '"lease_left_s":null}}}'
     )
 
 

@@ -107,6 +107,8 @@ def test_nothing_changes_after_parsing() -> None:
         ({"target": {"type": "container", "key": "k", "max_request_units": SECRET}}, "request_units", "be a number"),
         ({"mode": SECRET}, "pipelines.orders.mode", "must be 'async'"),
         ({"discover_interval_s": 601}, "pipelines.orders.discover_interval_s", "must be at most 600."),
+        ({"cutover": {"waive": {"lag": "never"}}}, "cutover.waive.lag", "must be 'verification' or 'foreign'"),
+        ({"cutover": {"waive": {"foreign": ""}}}, "cutover.waive.foreign", "is too short or empty"),
         ({"source": {"type": "table", "name": "t", "code": SECRET}}, "orders.source.code", "has a form that is not"),
         ({"source": {"type": "table", "name": "t", 3: SECRET}}, "orders.source.3", "must be a text; put it in quotes"),
         ({"source": {"type": "table", "name": "t", "when": SECRET}}, "orders.source.when", "is of another kind"),

@@ -176,7 +176,7 @@ async def test_the_status_says_when_a_repair_begins() -> None:
             observer = Observer(pipeline, Metrics())
 
             def begins_in_s() -> float:
-                return observer.observe(DeadLetterSummary(), Measured()).begins_in_s
+                return observer.observe(None, DeadLetterSummary(), Measured(), 1.0).begins_in_s
 
             await anyio.sleep(1)
             assert begins_in_s() == pytest.approx(WAIT_S - 1, abs=0.2)
@@ -184,4 +184,4 @@ async def test_the_status_says_when_a_repair_begins() -> None:
             assert begins_in_s() == 0
         async with rig.running() as pipeline:
             await anyio.sleep(0.1)
-            assert Observer(pipeline, Metrics()).observe(DeadLetterSummary(), Measured()).begins_in_s == 0
+            assert Observer(pipeline, Metrics()).observe(None, DeadLetterSummary(), Measured(), 1.0).begins_in_s == 0

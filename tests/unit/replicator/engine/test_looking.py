@@ -1,5 +1,8 @@
 """Sources whose events and listings say only that a record may have changed, in a whole pipeline."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 import anyio
 import pytest
 
@@ -174,6 +177,31 @@ def test_with_a_crash_anywhere_in_a_comparison_nothing_is_claimed_that_was_not_c
         at += 1
         in_virtual_time(run)(at)
     assert at > 20
+
+
+@in_virtual_time
+async def test_what_was_deleted_before_a_walk_and_made_again_behind_its_back_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither its listing shows it, nor is it gone when the target's keys are held against the source: without a look
+    the walk would prove a time at which it was deleted, while the target still holds what was there before.
+    """
+    rig = BucketRig(lost=1.0, relist_s=10.0)
+    load(rig)
+    async with rig.store, rig.running():
+        await rig.converged()
+        missing = rig.source.missing
+
+        async def made_again(keys: Sequence[str], since: datetime | None = None) -> set[str]:
+            if KEY in keys and "n0" not in rig.bucket.rows:
+                rig.bucket.put("n0")
+            return await missing(keys, since)
+
+        monkeypatch.setattr(rig.source, "missing", made_again)
+        rig.bucket.delete("n0")
+        deleted = rig.bucket.now()
+        await rig.until(lambda: _proven(rig) > deleted)
+        assert rig.number("n0") == rig.bucket.rows["n0"]
 
 
 @in_virtual_time

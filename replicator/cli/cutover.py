@@ -1,0 +1,110 @@
+"""`replicator cutover status`: whether traffic may be moved now, once or as soon as it may."""
+
+import json
+import time
+from collections.abc import Mapping
+
+import typer
+from pydantic import ValidationError
+
+from replicator.cli.client import call
+from replicator.cli.ending import Exit
+from replicator.cli.views import duration_text
+from replicator.cutover import Check, Cutover, PipelineCutover
+from replicator.errors import ConfigurationError
+
+ASK_INTERVAL_S = 1.0
+
+Answer = Mapping[str, object]
+"""As `GET /v1/cutover` gives it."""
+
+
+def show_cutover(url: str, *, as_json: bool, wait: bool, timeout_s: float) -> Exit:
+    """OK when ready, NOT_OK otherwise. Raises ConfigurationError when the daemon does not answer."""
+    answer = _ask(url)
+    found = _read(url, answer)
+    if wait and not found.ready:
+        answer = _wait(url, found, timeout_s)
+        found = _read(url, answer)
+    if as_json:
+        typer.echo(json.dumps(answer))  # members that only the daemon knows included
+    else:
+        typer.echo("\n".join(lines(found)))
+    return Exit.OK if found.ready else Exit.NOT_OK
+
+
+def lines(cutover: Cutover) -> list[str]:
+    """For people: each check of each pipeline, and the whole below."""
+    told = [line for name, pipeline in cutover.pipelines.items() for line in _pipeline(name, pipeline)]
+    drain = "cannot be told" if cutover.drain_s is None else f"about {duration_text(cutover.drain_s)}"
+    verdict = f"{'ready' if cutover.ready else 'not ready'}; a drain would take: {drain}"
+    starting = [] if cutover.pipelines else [f"{cutover.migration}: starting, nothing is known yet"]
+    return [*told, *starting, verdict]
+
+
+def _pipeline(name: str, pipeline: PipelineCutover) -> list[str]:
+    drain = pipeline.drain.seconds
+    estimate = "" if drain is None else f", drain about {duration_text(drain)}"
+    kind = "held, to be drained" if pipeline.held else f"replicated through {pipeline.replicated_through or 'unknown'}"
+    return [f"{name}: {'ready' if pipeline.ready else 'not ready'}, {kind}{estimate}", *map(_check, pipeline.checks)]
+
+
+def _check(check: Check) -> str:
+    limit = "" if check.limit in {None, ""} else f" (limit {_value(check.limit, check.unit)})"
+    line = f"  {check.outcome:<8} {check.name}: {_value(check.measured, check.unit)}{limit}"
+    if check.waived:
+        return f"{line}; waived: {check.waived}"
+    return f"{line}; {check.todo}" if check.todo else line
+
+
+def _value(value: float | str | None, unit: str) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, float):
+        return f"{value:.1f} {unit}".rstrip()
+    return str(value) or "nothing"
+
+
+def _wait(url: str, found: Cutover, timeout_s: float) -> Answer:
+    """The first answer that is ready, or the last one in time. A daemon that does not answer is waited for; if it did
+    not in the end, what its call raised is raised.
+    """
+    deadline, told = time.monotonic() + timeout_s, [""]
+    while True:
+        _tell(found.reasons, told)
+        left_s = deadline - time.monotonic()
+        time.sleep(max(0.0, min(ASK_INTERVAL_S, left_s)))
+        try:
+            answer = _ask(url)
+        except ConfigurationError as error:
+            if left_s <= ASK_INTERVAL_S:
+                raise
+            _tell([error.problem], told)
+            continue
+        found = _read(url, answer)
+        if found.ready or left_s <= ASK_INTERVAL_S:
+            return answer
+
+
+def _tell(reasons: list[str], told: list[str]) -> None:
+    """On standard error, when it is something else than before."""
+    if reasons != told:
+        told[:] = reasons
+        typer.echo("waiting: " + "; ".join(reasons), err=True)
+
+
+def _ask(url: str) -> Answer:
+    return call(url, "/v1/cutover", "ready")
+
+
+def _read(url: str, answer: Answer) -> Cutover:
+    try:
+        return Cutover.model_validate(answer)
+    except ValidationError as error:
+        first = error.errors()[0]
+        member = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(
+            "--url",
+            f"the answer of {url} cannot be read ({member}: {first['msg']})",
+            "Use the replicator command of the daemon's own version",
+        ) from error

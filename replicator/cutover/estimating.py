@@ -1,0 +1,36 @@
+"""How long a drain would take now, from measured rates. Pure.
+
+    seconds = backlog / rate + settling
+
+`backlog`: of a source that is a queue, or has one of notifications, the messages in it, those that are held included;
+of any other the lag times the rate at which changes are read. `rate`: the highest at which changes were applied over
+some seconds within the last hour, which the target can take; it is not needed where there is no backlog. `settling`:
+how long after its last change the source takes to prove that there was no other. It is an estimate: whoever goes on
+writing, or a target that takes less than it did, makes it longer.
+"""
+
+from replicator.cutover.checks import Evidence
+from replicator.cutover.report import DrainEstimate
+
+
+def estimate(e: Evidence) -> DrainEstimate:
+    """Of one pipeline."""
+    backlog, settling_s = _backlog(e), e.status.settling_s
+    per_s = e.steady.best_per_s or None
+    work_s = 0.0 if backlog == 0 else None if backlog is None or per_s is None else backlog / per_s
+    seconds = None if work_s is None or settling_s is None else work_s + settling_s
+    return DrainEstimate(seconds=seconds, backlog=backlog, per_s=per_s, settling_s=settling_s)
+
+
+def longest(estimates: list[DrainEstimate]) -> float | None:
+    """Pipelines are drained side by side. None when any cannot be told, or there is none."""
+    known = [estimate.seconds for estimate in estimates if estimate.seconds is not None]
+    return max(known) if known and len(known) == len(estimates) else None
+
+
+def _backlog(e: Evidence) -> float | None:
+    if e.status.queue is not None:
+        return e.status.queue.messages
+    if e.lag_s is None or e.status.read_per_s is None:
+        return None
+    return e.lag_s * e.status.read_per_s

@@ -1,0 +1,72 @@
+"""What is told about readiness: what `GET /v1/cutover` answers, and what the command reads of it."""
+
+from enum import StrEnum
+
+from replicator.status import Instant, Part
+
+
+class Outcome(StrEnum):
+    """Of a check. UNKNOWN, which evidence that is too old is too, is no better than FAIL."""
+
+    PASS = "pass"  # noqa: S105 — no password
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class Check(Part):
+    """One condition of one pipeline.
+
+    `measured` and its `limit` are in `unit` (`s`, or empty); `measured_at` is when, by the daemon's clock or, of a
+    comparison or a scan, by the source's. `todo` is what helps, empty where the check passes. `waived` is why the
+    config says that the outcome does not count, empty where it does.
+    """
+
+    name: str
+    outcome: Outcome
+    measured: float | int | str | None
+    limit: float | int | str | None
+    unit: str
+    measured_at: Instant | None
+    todo: str
+    waived: str
+
+    @property
+    def counts_as_passed(self) -> bool:
+        """Whether it does not stand against a switch."""
+        return self.outcome is Outcome.PASS or bool(self.waived)
+
+
+class DrainEstimate(Part):
+    """How long a drain would take now; see `replicator.cutover.estimating`. None is unknown."""
+
+    seconds: float | None
+    backlog: float | None
+    per_s: float | None
+    settling_s: float | None
+
+
+class PipelineCutover(Part):
+    """One pipeline. `held`: its queue is only watched, and ready to be drained instead of being in no lag."""
+
+    ready: bool
+    held: bool
+    replicated_through: Instant | None
+    lag_s: float | None
+    drain: DrainEstimate
+    checks: list[Check]
+
+
+class Cutover(Part):
+    """Every pipeline by its name. Not ready while there is none, as while the daemon is starting.
+
+    `judged_at` is by the daemon's clock. `drain_s` is that of the pipeline that takes longest, None when any cannot be
+    told. `reasons` is what stands against it, in words.
+    """
+
+    migration: str
+    phase: str
+    ready: bool
+    judged_at: Instant
+    drain_s: float | None
+    reasons: list[str]
+    pipelines: dict[str, PipelineCutover]

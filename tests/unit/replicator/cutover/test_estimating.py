@@ -1,0 +1,46 @@
+"""Promises of the estimate: backlog over the best rate that was measured, and what the source takes to prove itself."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes.evidence import HELD, READY, evidence
+from fakes.statuses import but
+from replicator.cutover.estimating import estimate, longest
+from replicator.cutover.report import DrainEstimate
+from replicator.status import QueueDepth
+
+
+def drain(seconds: float | None) -> DrainEstimate:
+    return DrainEstimate(seconds=seconds, backlog=None, per_s=None, settling_s=None)
+
+
+@given(st.floats(0, 1000), st.floats(0, 1000), st.floats(0.1, 1000), st.floats(0, 1000))
+def test_a_log_is_drained_in_lag_times_read_rate_over_apply_rate_and_the_margins(
+    lag_s: float, read_per_s: float, applied_per_s: float, settling_s: float
+) -> None:
+    status = but(READY, lag_s=lag_s, read_per_s=read_per_s, applied_per_s=applied_per_s, settling_s=settling_s)
+    assert estimate(evidence(status)).seconds == pytest.approx(lag_s * read_per_s / applied_per_s + settling_s)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_queue_is_drained_by_its_depth_be_it_held_or_not(held: bool) -> None:
+    queue = QueueDepth(visible=70, in_flight=20, delayed=10, oldest_age_s=1, held=held, age_s=1)
+    found = estimate(evidence(but(HELD, queue=queue, applied_per_s=4.0, settling_s=130)))
+    assert (found.seconds, found.backlog, found.per_s) == (155, 100, 4)
+
+
+def test_without_a_rate_nothing_is_told_but_for_what_is_empty() -> None:
+    assert estimate(evidence(but(HELD, applied_per_s=0))).seconds is None
+    assert estimate(evidence(but(READY, applied_per_s=0, read_per_s=0))).seconds == READY.settling_s
+
+
+@pytest.mark.parametrize("member", ["lag_s", "read_per_s", "settling_s"])
+def test_what_is_unknown_makes_it_unknown(member: str) -> None:
+    assert estimate(evidence(but(READY, **{member: None}))).seconds is None
+
+
+def test_a_migration_takes_as_long_as_its_slowest_pipeline() -> None:
+    assert longest([drain(3), drain(7)]) == 7
+    assert longest([drain(3), drain(None)]) is None
+    assert longest([]) is None
