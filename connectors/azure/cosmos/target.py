@@ -124,6 +124,9 @@ class CosmosTarget:
         )
         return findings(looked, self._where)
 
+    async def content_digest(self, key: str) -> str | None:
+        return None
+
     def fingerprint(self, change: Change[Document]) -> str | None:
         write = as_write(change, Rule.FOLLOW, self._connected, self._calls.now())
         if write is None or write.action is Action.DELETE:
