@@ -192,10 +192,17 @@ def read_note(text: str | None) -> Note:
 
 
 def difference_of(pair: Pair, kind: Kind | str | None = None, reason: str = "") -> Difference:
-    """Names both versions of a pair that is not equal."""
-    source = ABSENT if pair.expected is None else pair.version or pair.expected or "a record the target cannot hold"
-    found = pair.found
-    target = ABSENT if found.guard is None else found.version or found.digest or UNREADABLE
-    if pair.version and found.version == pair.version:  # then the versions do not tell what differs
-        source, target = f"{source} {pair.expected}", f"{target} {found.digest}"
-    return Difference(pair.key, str(kind or pair.kind), source, target, reason)
+    """Names both versions of a pair that is not equal: what each side calls it, and the digest of what it shows."""
+    return Difference(pair.key, str(kind or pair.kind), _source(pair), _target(pair.found), reason)
+
+
+def _source(pair: Pair) -> str:
+    if pair.expected is None:
+        return ABSENT
+    return " ".join(filter(None, (pair.version, pair.expected.strip()))) or "a record that the target cannot hold"
+
+
+def _target(found: Observed) -> str:
+    if found.guard is None:
+        return ABSENT
+    return f"{found.version} {found.digest}".strip() if found.digest else UNREADABLE

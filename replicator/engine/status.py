@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from replicator.clocks import elapsed_s
 from replicator.engine.pipeline import Pipeline
 from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Depth, Phase, PipelineState, R, Size
-from replicator.status import Health, PipelineStatus, Progress, QueueDepth, Stage, Times
+from replicator.status import Health, PipelineStatus, Progress, QueueDepth, Stage, Times, VerificationStatus
 from replicator.telemetry import Metrics
 from replicator.wording import counted
 
@@ -66,6 +66,7 @@ class Observer:
         self._copied = Rate()
         self._copied_bytes = Rate()
         self._applied = Rate()
+        self._compared = Rate()
 
     def observe(self, dead_letters: DeadLetterSummary, measured: Measured) -> PipelineStatus:
         """The pipeline as it is now."""
@@ -74,7 +75,7 @@ class Observer:
             self._stage(state),
             self._progress(state, measured.size),
             self._times(state, dead_letters, measured.depth),
-            self._health(state, dead_letters, measured.depth),
+            self._health(state, dead_letters, measured),
         )
         self._publish(status)
         return status
@@ -123,8 +124,8 @@ class Observer:
             proven_through=state.proven_through,
         )
 
-    def _health(self, state: PipelineState, dead_letters: DeadLetterSummary, depth: Depth | None) -> Health:
-        pipeline = self._pipeline
+    def _health(self, state: PipelineState, dead_letters: DeadLetterSummary, measured: Measured) -> Health:
+        pipeline, depth = self._pipeline, measured.depth
         degraded = {name: side.message for name, side in pipeline.telemetry.sides.items() if side.degraded}
         return Health(
             partitions=count_partitions(pipeline.partitions),
@@ -134,6 +135,26 @@ class Observer:
             degraded=degraded,
             problems=problems(state, degraded, dead_letters.count),
             queue=None if depth is None else QueueDepth(**asdict(depth)),
+            verification=self._verification(measured.size),
+        )
+
+    def _verification(self, size: Size) -> VerificationStatus | None:
+        """What a later round has found beyond the last complete one is told with that."""
+        note = self._pipeline.verifying.note
+        current, proof, running = note.round, note.proof, note.is_under_way
+        done = 0 if current is None else current.compared + current.scanned
+        both = Portion(done, None if size.records is None else 2 * size.records, self._compared.per_s(done))
+        if current is None:
+            return None
+        return VerificationStatus(
+            running=running,
+            compared=current.compared,
+            total=None if size.records is None else max(size.records, current.compared),
+            eta_s=both.left_s if running else None,
+            began_at=proof.began_at if proof else None,
+            ended_at=proof.ended_at if proof else None,
+            differences=max(proof.differences if proof else 0, current.differences),
+            unsettled=max(proof.unsettled if proof else 0, current.unsettled),
         )
 
     def _headroom_s(self, state: PipelineState, now: datetime, depth: Depth | None) -> float | None:
@@ -163,6 +184,7 @@ class Observer:
         metrics.proven_through.labels(name).set(proven.timestamp() if proven else math.nan)
         if status.queue is not None:
             self._publish_queue(name, status.queue)
+        self._publish_verification(name, status.verification)
         metrics.dead_letters.labels(name).set(status.dead_letters)
         metrics.suspect_keys.labels(name).set(status.suspect_keys)
         metrics.target_concurrency.labels(name).set(status.concurrency)
@@ -170,6 +192,14 @@ class Observer:
             metrics.phase.labels(name, phase.value).set(phase.value == status.phase)
         for state, count in status.partitions.items():
             metrics.partitions.labels(name, state).set(count)
+
+    def _publish_verification(self, name: str, found: VerificationStatus | None) -> None:
+        metrics, clean_since = self._metrics, self._pipeline.verifying.note.clean_since
+        metrics.verification_differences.labels(name).set(_or_nan(found.differences if found else None))
+        metrics.verification_unsettled.labels(name).set(_or_nan(found.unsettled if found else None))
+        metrics.verification_clean.labels(name).set(clean_since.timestamp() if clean_since else math.nan)
+        metrics.verification_running.labels(name).set(found is not None and found.running)
+        metrics.verification_compared.labels(name).set(_or_nan(found.compared if found else None))
 
     def _publish_queue(self, name: str, queue: QueueDepth) -> None:
         metrics = self._metrics

@@ -91,15 +91,19 @@ class Verifying(Generic[R]):
 
         Raises ConfigurationError where nothing can be compared now.
         """
+        self.require_ready()
+        current = self.note.round
+        if current is not None and self.note.is_under_way and current.ask.covers(ask):
+            return current
+        return await self._begin(ask)
+
+    def require_ready(self) -> None:
+        """Raises ConfigurationError where nothing can be compared now."""
         where = f"pipelines.{self._pipeline}"
         if self._standing.state.mode is Mode.COPY:
             raise ConfigurationError(where, "is in mode copy and follows nothing", "Verify in mode async")
         if not self._is_ready:
             raise ConfigurationError(where, "is not following yet", "Wait until its copy is finished and swept")
-        current = self.note.round
-        if current is not None and self.note.is_under_way and current.ask.covers(ask):
-            return current
-        return await self._begin(ask)
 
     async def run(self) -> None:
         """Until cancelled: goes on with the round that was under way, and with those that become due."""

@@ -15,6 +15,7 @@ class Metrics:
         self._sourceside()
         self._targetside()
         self._progress()
+        self._verification()
 
     def _sourceside(self) -> None:
         self.changes_read = self._counter(
@@ -105,6 +106,23 @@ class Metrics:
         self.dead_letters = self._gauge("replicator_dead_letters", "Dead letters that are open.")
         self.degraded = self._gauge(
             "replicator_degraded", "1 while a call to this side keeps failing and is being repeated.", "side"
+        )
+
+    def _verification(self) -> None:
+        self.verification_differences = self._gauge(
+            "replicator_verification_differences",
+            "Records that differ, by the last complete round or a later one that found more. NaN before the first.",
+        )
+        self.verification_unsettled = self._gauge(
+            "replicator_verification_unsettled", "Records of which nothing can be said, likewise."
+        )
+        self.verification_clean = self._gauge(
+            "replicator_verification_clean_timestamp_seconds",
+            "Unix time, by the source's clock, at which the last complete round without either began. NaN if none has.",
+        )
+        self.verification_running = self._gauge("replicator_verification_running", "1 while a round is under way.")
+        self.verification_compared = self._gauge(
+            "replicator_verification_compared_records", "Records of the source compared in the latest round."
         )
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
