@@ -60,8 +60,8 @@ def summary(name: str, found: Found) -> str:
     for member, word in (("differences", "differ"), ("repaired", "repaired"), ("unsettled", "unsettled")):
         parts += [f"{found[member]:,} {word}"] if found[member] else []
     if found["foreign"]:
-        parts.append(f"{found['foreign']:,} entries at the target are not ours")
-    if found["differences"] + found["repaired"] + found["unsettled"] > found["named"]:
+        parts.append(f"{counted(found['foreign'], 'entry', 'entries')} at the target not ours")
+    if sum(found[member] for member in ("differences", "repaired", "unsettled", "foreign")) > found["named"]:
         parts.append(f"the first {found['named']:,} are named")
     verdict = "CLEAN" if found["clean"] else "NOT CLEAN"
     scope = " (a sample)" if found["sample"] else ""

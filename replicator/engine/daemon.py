@@ -262,7 +262,9 @@ def _options(config: PipelineConfig, limits: LimitsConfig) -> PipelineOptions:
         most_batches=limits.max_batches,
         mode=Mode(config.mode),
         remove_foreign=config.target.foreign == "remove",
-        verification=VerificationOptions(**config.verification.model_dump()),
+        verification=VerificationOptions(
+            **config.verification.model_dump(), remove_foreign=config.target.foreign == "remove"
+        ),
     )
 
 

@@ -96,7 +96,7 @@ class Doubting(Generic[R]):
             return
         del self._round.doubts[pair.key]
         if not doubt.mended:  # one that was mended counts as a difference until it is none
-            self._round.is_unsettled(difference_of(pair))
+            self._round.is_unsettled(difference_of(pair, "unsettled"))
 
     async def _confirm(self, pairs: Sequence[Pair]) -> None:
         """These differ. With `repair` each is mended once, and looked at again at once."""

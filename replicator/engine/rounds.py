@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
 
-from replicator.engine.comparing import Kind, Pair, is_held
+from replicator.engine.comparing import Pair, is_held
 from replicator.engine.guards import MARGIN
 from replicator.model import Observed
 
@@ -73,7 +73,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One that was found: `kind` is missing, different, extra, misplaced, lost or unsettled.
+    """One that was found: `kind` is missing, different, extra, misplaced, foreign, lost, in_hand or unsettled.
 
     `source` and `target` are the versions that either side shows; `reason` is that of the key's dead letter, if any.
     """
@@ -91,7 +91,7 @@ class Round:
     """One round. `began_at`, by the source's clock, names it and is the time of which a clean one is evidence.
 
     `legs` is None until the partitions are listed. `compared` counts the source's records, `scanned` the target's;
-    `foreign` are entries there that are not ours, which are no differences. `differences` are those that are left.
+    `foreign` are entries there that are not ours, counted apart. `differences` are those that are left.
     """
 
     began_at: datetime
@@ -111,7 +111,7 @@ class Round:
 
     @property
     def is_clean(self) -> bool:
-        return self.ended_at is not None and not (self.differences or self.unsettled)
+        return self.ended_at is not None and not (self.differences or self.unsettled or self.foreign)
 
     def differs(self, difference: Difference) -> bool:
         """Counts a difference, and names it if there is room; False where it was known already."""
@@ -124,14 +124,27 @@ class Round:
     def is_repaired(self, key: str) -> None:
         """One that was counted is none any more."""
         self.differences -= 1
-        self.repaired += 1
-        if key in self.findings:
-            self.findings[key] = replace(self.findings[key], repaired=True)
+        self._repaired(key)
+
+    def is_foreign(self, entry: Difference) -> None:
+        """Something at the target that is not ours."""
+        self.foreign += 1
+        self._name(entry)
+
+    def is_removed(self, handle: str) -> None:
+        """Something that was not ours is gone."""
+        self.foreign -= 1
+        self._repaired(handle)
 
     def is_unsettled(self, difference: Difference) -> None:
         """Nothing can be said of this one."""
         self.unsettled += 1
-        self._name(replace(difference, kind="unsettled"))
+        self._name(difference)
+
+    def _repaired(self, key: str) -> None:
+        self.repaired += 1
+        if key in self.findings:
+            self.findings[key] = replace(self.findings[key], repaired=True)
 
     def _name(self, difference: Difference) -> None:
         if len(self.findings) < MOST_NAMED:
@@ -191,9 +204,9 @@ def read_note(text: str | None) -> Note:
         return Note()
 
 
-def difference_of(pair: Pair, kind: Kind | str | None = None, reason: str = "") -> Difference:
+def difference_of(pair: Pair, kind: str = "", reason: str = "") -> Difference:
     """Names both versions of a pair that is not equal: what each side calls it, and the digest of what it shows."""
-    return Difference(pair.key, str(kind or pair.kind), _source(pair), _target(pair.found), reason)
+    return Difference(pair.key, kind or pair.kind.value, _source(pair), _target(pair.found), reason)
 
 
 def _source(pair: Pair) -> str:

@@ -37,6 +37,7 @@ class Surveying(Generic[R]):
         budget: RateBudget,
         save: Callable[[], Awaitable[None]],
         is_wanted: Callable[[], bool],
+        remove_foreign: bool,
     ) -> None:
         self._round = round_
         self._source = source
@@ -46,6 +47,7 @@ class Surveying(Generic[R]):
         self._budget = budget
         self._save = save
         self._is_wanted = is_wanted
+        self._remove_foreign = remove_foreign
         self._saved_at = elapsed_s()
 
     async def run(self) -> bool:
@@ -107,13 +109,24 @@ class Surveying(Generic[R]):
             await self._turn(len(keys))
             await self._doubting.doubt(sorted(await self._source.missing(keys)))
         self._round.scanned += len(listed.keys)
-        self._round.foreign += len(listed.foreign)
-        for handle in listed.leftovers:
-            self._round.differs(Difference(handle, "misplaced", ABSENT, UNREADABLE))
-        if self._round.ask.repair and listed.leftovers:
-            await self._target.remove_foreign(listed.leftovers)
-            for handle in listed.leftovers:
-                self._round.is_repaired(handle)
+        await self._entries(listed)
+
+    async def _entries(self, listed: Listed) -> None:
+        """What stands for no record of ours. It is never only late, and what is not ours is removed only if that was
+        asked for by the config.
+        """
+        removable = [handle for handle in listed.leftovers if self._round.differs(_entry(handle, "misplaced"))]
+        for handle in listed.foreign:
+            self._round.is_foreign(_entry(handle, "foreign"))
+        if not self._round.ask.repair:
+            return
+        await self._target.remove_foreign(removable)
+        for handle in removable:
+            self._round.is_repaired(handle)
+        if self._remove_foreign:
+            await self._target.remove_foreign(listed.foreign)
+            for handle in listed.foreign:
+                self._round.is_removed(handle)
 
     async def _turn(self, records: int) -> None:
         """Returns when so many more may be compared; what is doubted comes first."""
@@ -133,3 +146,7 @@ class Surveying(Generic[R]):
         if elapsed_s() - self._saved_at >= SAVE_INTERVAL_S:
             await self._save()
             self._saved_at = elapsed_s()
+
+
+def _entry(handle: str, kind: str) -> Difference:
+    return Difference(handle, kind, ABSENT, UNREADABLE)

@@ -38,11 +38,14 @@ IN_HAND_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class VerificationOptions:
-    """`continuous`: a round every `interval_s` without being asked. `records_per_s`: how fast records are compared."""
+    """`continuous`: a round every `interval_s` without being asked. `records_per_s`: how fast records are compared.
+    `remove_foreign`: whether a repair removes what is not ours.
+    """
 
     continuous: bool = False
     interval_s: float = 86_400.0
     records_per_s: float = 100.0
+    remove_foreign: bool = False
 
 
 class Verifying(Generic[R]):
@@ -162,6 +165,7 @@ class Verifying(Generic[R]):
             budget=self._budget,
             save=self._save,
             is_wanted=lambda: self.note.round is round_,
+            remove_foreign=self._options.remove_foreign,
         )
         if await surveying.run() and await self._messages(round_):
             await self._end(round_)

@@ -110,11 +110,15 @@ async def test_what_was_written_in_other_places_differs_and_what_is_not_ours_is_
         rig.service.entries["elsewhere"] = Entry("e", document("n3", 1), leftover=True)
         rig.service.entries["foreign"] = Entry("e", document("y", 0), foreign=True)
         found = await verify(rig)
-        assert kinds(found) == {"elsewhere e": "misplaced"}
-        assert (found.differences, found.foreign) == (1, 1)
+        assert kinds(found) == {"elsewhere e": "misplaced", "foreign e": "foreign"}
+        assert (found.differences, found.foreign, found.is_clean) == (1, 1, False)
         found = await verify(rig, Ask(repair=True))
         assert (found.differences, found.repaired, found.foreign) == (0, 1, 1)
         assert {"elsewhere", "foreign"} & rig.service.entries.keys() == {"foreign"}
+        rig.pipeline.verifying._options = replace(rig.verification, remove_foreign=True)
+        found = await verify(rig, Ask(repair=True))
+        assert (found.foreign, found.repaired, found.is_clean) == (0, 1, True)
+        assert "foreign" not in rig.service.entries
 
 
 @pytest.mark.parametrize("seed", range(12))
