@@ -211,7 +211,7 @@ class LimitsConfig(Frozen):
 
 
 class VerificationConfig(Frozen):
-    """How both sides are compared while following."""
+    """When and how fast both sides are compared."""
 
     continuous: bool = Field(
         default=True,

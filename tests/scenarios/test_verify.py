@@ -28,7 +28,7 @@ from scenarios.bucket_world import BucketWorld, bucket_world
 from scenarios.migration import UNASKED, Daemon, Migration, config_of, running
 from scenarios.world import CONTAINER, DATABASE, World, world
 
-SLOWLY = 25
+SLOWLY = 40
 """Records per second: a round takes seconds, so that a daemon can be ended in its middle."""
 
 
