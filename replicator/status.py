@@ -96,7 +96,7 @@ class VerificationStatus(Part):
 
     `compared` of `total` records of the round that is `running`, or else the latest; `began_at` and `ended_at` are of
     the last complete round that came to its end, None where none has: then nothing is known. `differences`, and the
-    `unsettled` records, of which nothing can be said, are what it left, or what a later round has found if that is more.
+    `unsettled` records, of which nothing can be said, are what it left, or what a later round has found beyond that.
     """
 
     running: bool
