@@ -121,7 +121,7 @@ async def test_what_was_written_in_other_places_differs_and_what_is_not_ours_is_
         assert "foreign" not in rig.service.entries
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_beside_writers_exactly_what_was_planted_is_found(seed: int) -> None:
     """Clocks that disagree, a late log, requests that fail, splits, and pages small or large; then it is repaired."""
 
@@ -150,7 +150,7 @@ def test_beside_writers_exactly_what_was_planted_is_found(seed: int) -> None:
     run()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_of_a_bucket_beside_writers_exactly_what_was_planted_is_found(seed: int) -> None:
     @in_virtual_time
     async def run() -> None:
@@ -160,7 +160,10 @@ def test_of_a_bucket_beside_writers_exactly_what_was_planted_is_found(seed: int)
             rig.service.fate = faulty(rig.rng)
             plant(rig)
             tasks.start_soon(work, rig, 60, 10, 0.4, False)
+            rig.source.looked_up.clear()
             found = await verify(rig)
+            looked_up = set(rig.source.looked_up)
+            assert {key_of(f"p{number}") for number in range(4)} <= looked_up, "a listing shows no record"
             assert {k: v for k, v in kinds(found).items() if v != "unsettled"} == planted()
             found = await verify(rig, Ask(repair=True))
             assert (found.differences, found.repaired) == (0, len(PLANTED))
@@ -179,14 +182,14 @@ async def test_a_lost_event_is_found_before_the_listings_are_compared() -> None:
         assert kinds(await verify(rig)) == {key_of("p0"): "different"}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_crashed_at_any_step_it_goes_on_and_finds_the_same(seed: int) -> None:
     """Nothing is counted twice, and nothing is passed over."""
 
     @in_virtual_time
     async def run() -> None:
         steps = await _crashed(seed, None)
-        for at in range(3 + seed, steps, max(3, steps // 12)):
+        for at in range(3 + seed, steps, max(3, steps // 8)):
             await _crashed(seed, at)
 
     run()
@@ -213,7 +216,7 @@ async def _crashed(seed: int, at: int | None) -> int:
             found = await ended(rig)
             assert found.began_at == began
             assert kinds(found) == planted()
-            assert (found.differences, found.unsettled, found.compared) == (4, 0, 12)
+            assert (found.differences, found.unsettled, found.compared, found.scanned) == (4, 0, 12, 12)
     return steps
 
 
