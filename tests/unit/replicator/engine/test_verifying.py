@@ -154,15 +154,16 @@ def test_beside_writers_exactly_what_was_planted_is_found(seed: int) -> None:
 def test_of_a_bucket_beside_writers_exactly_what_was_planted_is_found(seed: int) -> None:
     @in_virtual_time
     async def run() -> None:
-        rig = stocked(BucketRig(seed, twice=0.2))
+        bucket = BucketRig(seed, twice=0.2)
+        rig = stocked(bucket)
         async with rig.store, rig.running(), anyio.create_task_group() as tasks:
             await rig.converged()
             rig.service.fate = faulty(rig.rng)
             plant(rig)
             tasks.start_soon(work, rig, 60, 10, 0.4, False)
-            rig.source.looked_up.clear()
+            bucket.source.looked_up.clear()
             found = await verify(rig)
-            looked_up = set(rig.source.looked_up)
+            looked_up = set(bucket.source.looked_up)
             assert {key_of(f"p{number}") for number in range(4)} <= looked_up, "a listing shows no record"
             assert {k: v for k, v in kinds(found).items() if v != "unsettled"} == planted()
             found = await verify(rig, Ask(repair=True))
