@@ -80,6 +80,10 @@ class DeliveringSource(Generic[R]):
         """Never called, since no target of messages lists any."""
         raise NotImplementedError("messages cannot be looked up")
 
+    async def content_digest(self, change: Change[R]) -> str | None:
+        """A message is whole."""
+        return None
+
     @property
     def stale_rows(self) -> bool:
         """A message is delivered as it was sent."""
@@ -107,6 +111,10 @@ class PassingTarget(Generic[R]):
     ) -> GuardedResult:
         """Never called: what a source of messages delivers is never looked up."""
         raise NotImplementedError("messages cannot be replaced")
+
+    async def content_digest(self, key: str) -> str | None:
+        """Nothing is held."""
+        return None
 
     def fingerprint(self, change: Change[R]) -> str | None:
         """Nothing is held."""

@@ -88,6 +88,12 @@ class Source(Protocol[R]):
         Best asked for many at once, as a target lists them: one listing may answer for a run of keys.
         """
 
+    async def content_digest(self, change: Change[R]) -> str | None:
+        """SHA-256, in hexadecimal digits, of what belongs to a record that was looked up and is no part of it: the
+        bytes of an object, read in bounded blocks. None where nothing does; empty where it has changed since or may not
+        be read.
+        """
+
     @property
     def stale_rows(self) -> bool:
         """Whether a copied row may be older than what was already followed, so that it may only be created."""
@@ -164,6 +170,9 @@ class Target(Protocol[R]):
 
         A write whose outcome stayed unknown is a conflict, reported only when it can no longer take effect.
         """
+
+    async def content_digest(self, key: str) -> str | None:
+        """What `Source.content_digest` is of what is held under the key now; None where nothing is."""
 
     def fingerprint(self, change: Change[R]) -> str | None:
         """What `observe` gives as the digest of a record that equals this change; None where nothing is to be held.

@@ -105,8 +105,9 @@ class QueueDepth(Part):
 class VerificationStatus(Part):
     """What comparing both sides has found. Instants are by the source's clock.
 
-    `compared` of `total` records of the round that is `running`; `began_at` and `ended_at` are of the last round that
-    came to its end, with the `differences` and the `unsettled` records, of which nothing can be said, that it left.
+    `compared` of `total` records of the round that is `running`, or else the latest; `began_at` and `ended_at` are of
+    the last complete round that came to its end, None where none has: then nothing is known. `differences`, and the
+    `unsettled` records, of which nothing can be said, are what it left, or what a later round has found beyond that.
     """
 
     running: bool

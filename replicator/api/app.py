@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
-from replicator.api import audit, cutover, dead_letters
+from replicator.api import audit, cutover, dead_letters, verification
 from replicator.api.access import Access
 from replicator.config.models import MigrationConfig
 from replicator.cutover import Cutover
@@ -34,7 +34,12 @@ class Readiness(BaseModel):
 def interface(daemon: Daemon) -> FastAPI:
     """All there is."""
     access = Access(daemon.config.http.token)
-    routers = [dead_letters.router(daemon, access), audit.router(daemon, access), cutover.router(daemon)]
+    routers = [
+        dead_letters.router(daemon, access),
+        verification.router(daemon, access),
+        audit.router(daemon, access),
+        cutover.router(daemon),
+    ]
     return create_app(daemon, daemon.metrics.registry, *routers)
 
 

@@ -181,6 +181,34 @@ def status(
     raise typer.Exit(show_status(url, as_json=as_json, watch=watch))
 
 
+@app.command(epilog="Example: replicator verify --pipeline orders --repair")
+def verify(
+    pipeline: Annotated[
+        str | None, typer.Option("--pipeline", metavar="PIPELINE", help="Only this one; all of them by default.")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Repair what differs, with a guard, and compare it again.")
+    ] = False,
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, help="Compare about so many records of each side only.")
+    ] = None,
+    contents: Annotated[bool, typer.Option("--bytes", help="Read the contents of objects too, on both sides.")] = False,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Compare both sides of a running migration.
+
+    Every record, both ways. What differs is looked at again when the lag has passed, so a change that is only late is
+    no difference. A round that is under way is joined; interrupting the command does not end it.
+
+    Exit codes: 0 both sides are equal, 1 something differs or is unsettled, 2 the daemon does not answer or cannot
+    verify.
+    """
+    from replicator.cli.verify import verify as run_verify  # noqa: PLC0415
+
+    raise typer.Exit(run_verify(url, pipeline, repair=repair, sample=sample, contents=contents, as_json=as_json))
+
+
 @app.command(epilog="Example: replicator schema > migration.schema.json")
 def schema() -> None:
     """Print the JSON Schema of a config file."""

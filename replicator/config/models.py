@@ -252,6 +252,28 @@ class PipelineCutoverConfig(Frozen):
     )
 
 
+class VerificationConfig(Frozen):
+    """When and how fast both sides are compared."""
+
+    continuous: bool = Field(
+        default=True,
+        description="Whether everything is compared again and again without being asked. replicator verify asks.",
+    )
+    interval_s: float = Field(
+        default=86_400.0,
+        gt=0,
+        le=31_536_000,
+        description="From the beginning of one round to that of the next, in seconds; no less than a round takes.",
+    )
+    records_per_s: float = Field(
+        default=100.0,
+        gt=0,
+        le=100_000,
+        description="How many records are compared per second, at most, also by rounds that were asked for. Reading "
+        "them counts towards the source's read budget.",
+    )
+
+
 class PipelineConfig(Frozen):
     """One source into one target."""
 
@@ -271,6 +293,9 @@ class PipelineConfig(Frozen):
     )
     cutover: PipelineCutoverConfig = Field(
         default=PipelineCutoverConfig(), description="What is demanded of it before a cutover, where that differs."
+    )
+    verification: VerificationConfig = Field(
+        default=VerificationConfig(), description="How both sides are compared while following."
     )
     source: SourceConfig = Field(description="Where changes come from.")
     target: TargetConfig = Field(description="Where changes go.")

@@ -15,7 +15,9 @@ from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.lease import DaemonLease
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline, PipelineOptions
+from replicator.engine.rounds import Ask, Note
 from replicator.engine.status import Measured, Observer
+from replicator.engine.verifying import VerificationOptions
 from replicator.errors import ConfigurationError
 from replicator.model import Action, DeadLetter, Mode, Phase, Retried
 from replicator.ports import StateStore
@@ -97,9 +99,22 @@ class Daemon:
 
     async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried:
         """Takes dead letters up again; see `Pipeline.retry`. Raises ConfigurationError also before it has begun."""
-        if pipeline not in self._pipelines:
-            raise ConfigurationError(f"pipelines.{pipeline}", "has not begun yet", "Wait until the status shows it")
-        return await self._pipelines[pipeline].retry(keys)
+        return await self._begun(pipeline).retry(keys)
+
+    async def verify(self, pipelines: Sequence[str], ask: Ask) -> None:
+        """Begins or joins a round of each; see `Pipeline.verify`. Where one of them cannot be verified, none is.
+
+        Raises ConfigurationError also before they have begun.
+        """
+        begun = [self._begun(name) for name in pipelines]
+        for pipeline in begun:
+            pipeline.verifying.require_ready()
+        for pipeline in begun:
+            await pipeline.verify(ask)
+
+    def verifications(self) -> dict[str, tuple[Note, dict[str, int]]]:
+        """What is known of each pipeline's rounds, and of its messages by what became of them."""
+        return {name: (p.verifying.note, p.verifying.ledger) for name, p in self._pipelines.items()}
 
     async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:
         """Notes what an operator does in the audit log, before it is done. Raises LeaseLostError."""
@@ -109,6 +124,11 @@ class Daemon:
     async def actions(self, limit: int, after: int) -> list[Action]:
         """The audit log; see `StateStore.actions`."""
         return await self._store.actions(limit, after)
+
+    def _begun(self, pipeline: str) -> Pipeline[Any]:
+        if pipeline not in self._pipelines:
+            raise ConfigurationError(f"pipelines.{pipeline}", "has not begun yet", "Wait until the status shows it")
+        return self._pipelines[pipeline]
 
     async def _begin(self, stack: AsyncExitStack) -> None:
         """Looks at everything first and writes only when every pipeline may begin."""
@@ -257,6 +277,9 @@ def _options(config: PipelineConfig, limits: LimitsConfig) -> PipelineOptions:
         most_batches=limits.max_batches,
         mode=Mode(config.mode),
         remove_foreign=config.target.foreign == "remove",
+        verification=VerificationOptions(
+            **config.verification.model_dump(), remove_foreign=config.target.foreign == "remove"
+        ),
     )
 
 

@@ -16,7 +16,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from replicator.clocks import elapsed_s
 from replicator.engine.applying import COPY_KIND, FOLLOW_KIND, Applier
-from replicator.model import Batch, Checkpoint, R, Resume
+from replicator.engine.ledger import Ledger
+from replicator.model import Batch, Checkpoint, Operation, R, Resume
 from replicator.ports import Source, StateStore
 from replicator.telemetry import PipelineTelemetry
 
@@ -37,6 +38,7 @@ class PartitionLoop(Generic[R]):
         applier: Applier[R],
         store: StateStore,
         slots: anyio.Semaphore,
+        ledger: Ledger,
         telemetry: PipelineTelemetry,
         advanced: Callable[[Checkpoint], None],
     ) -> None:
@@ -47,6 +49,7 @@ class PartitionLoop(Generic[R]):
         self._applier = applier
         self._store = store
         self._slots = slots
+        self._ledger = ledger
         self._telemetry = telemetry
         self._advanced = advanced
         self._kind = COPY_KIND if checkpoint.partition.bounded else FOLLOW_KIND
@@ -59,6 +62,7 @@ class PartitionLoop(Generic[R]):
         async with batches, aclosing(self._batches()) as read:
             async for batch in read:
                 self._telemetry.batch_read(self._kind, batch.read, batch.late)
+                self._ledger.received(_messages(batch))
                 try:
                     await batches.send(batch)
                 except anyio.BrokenResourceError:  # the writer has failed, and its error says why
@@ -134,8 +138,10 @@ class PartitionLoop(Generic[R]):
         if not partition.bounded and batch.position is not None:
             await self._save(replace(self._checkpoint, intent=batch.position))
         rejected = await self._applier.apply(partition, batch)
+        self._ledger.answered(_messages(batch), rejected)
         if batch.receipts:
             await self._source.settle(batch, rejected)
+            self._ledger.settled(_messages(batch))
 
     async def _advance(self, batch: Batch[R]) -> None:
         """The batch is durable, or empty: moves on in memory, and in the store when that is due."""
@@ -160,6 +166,11 @@ class PartitionLoop(Generic[R]):
         await self._store.save_checkpoints(self._pipeline, [checkpoint])
         self._checkpoint = self._saved = checkpoint
         self._saved_at = elapsed_s()
+
+
+def _messages(batch: Batch[R]) -> list[str]:
+    """The ids of what is delivered and passed on; what is only looked at can be looked at again."""
+    return [c.key for c in batch.changes if c.operation is not Operation.LOOK] if batch.receipts else []
 
 
 def _merged(batches: Sequence[Batch[R]]) -> Batch[R]:

@@ -15,13 +15,17 @@ from replicator.engine.copying import Copying
 from replicator.engine.following import Following
 from replicator.engine.guards import NEVER, Guards
 from replicator.engine.inflight import Inflight
+from replicator.engine.ledger import Ledger
 from replicator.engine.lineage import Lineage
 from replicator.engine.loop import PartitionLoop
+from replicator.engine.mending import Mending
 from replicator.engine.ownership import Claim
 from replicator.engine.phases import Progress, next_state
 from replicator.engine.reconciling import Reconciler
 from replicator.engine.relisting import Relisting
+from replicator.engine.rounds import Ask, Round
 from replicator.engine.standing import Standing
+from replicator.engine.verifying import VerificationOptions, Verifying
 from replicator.engine.walking import Walk
 from replicator.engine.watching import Watching
 from replicator.errors import ConfigurationError, PositionLostError
@@ -34,8 +38,6 @@ SKIP_MARGIN = timedelta(seconds=60)
 
 TICK_S = 0.5
 """How often phase and watermark are looked at."""
-
-RETRY_ORIGIN = "retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class PipelineOptions:
     watch_s: float = 60.0
     mode: Mode = Mode.ASYNC
     remove_foreign: bool = False
+    verification: VerificationOptions = VerificationOptions()  # noqa: RUF009 — frozen
 
 
 class Pipeline(Generic[R]):
@@ -96,6 +99,15 @@ class Pipeline(Generic[R]):
         self._follow_slots = anyio.Semaphore(options.most_batches - options.most_batches // 2)
         self._reading = anyio.CancelScope()
         self._retries = Inflight()
+        self._mending = Mending(
+            pipeline=name,
+            source=source,
+            applier=self._applier,
+            guards=self._guards,
+            standing=self._standing,
+            store=store,
+            telemetry=telemetry,
+        )
         self._readers: TaskGroup | None = None
         self._writers: TaskGroup | None = None
         self._walk = Walk(
@@ -134,6 +146,19 @@ class Pipeline(Generic[R]):
             store=store,
             standing=self._standing,
             interval_s=options.watch_s,
+            telemetry=telemetry,
+        )
+        self._ledger = Ledger()
+        self.verifying = Verifying(
+            pipeline=name,
+            source=source,
+            target=target,
+            store=store,
+            standing=self._standing,
+            ledger=self._ledger,
+            through=lambda: self.replicated_through,
+            mend=self._mending.repair,
+            options=options.verification,
             telemetry=telemetry,
         )
 
@@ -214,13 +239,21 @@ class Pipeline(Generic[R]):
         ConfigurationError for a pipeline that has failed, since its target may be somebody else's by now, or is being
         stopped.
         """
+        self._require_running()
+        with self._retries.entered():
+            return await self._mending.retry(keys)
+
+    async def verify(self, ask: Ask) -> Round:
+        """See `Verifying.start`. Raises ConfigurationError where nothing can be compared now."""
+        self._require_running()
+        return await self.verifying.start(ask)
+
+    def _require_running(self) -> None:
         where = f"pipelines.{self.name}"
         if self.is_failed:
             raise ConfigurationError(where, "has failed", "Adopt its target first, with run --adopt")
         if self._reading.cancel_called:
             raise ConfigurationError(where, "is being stopped", "Try again when it has been started again")
-        with self._retries.entered():
-            return await self._retry(keys)
 
     async def _take_up(self) -> None:
         checkpoints = await self._store.load_checkpoints(self.name)
@@ -228,30 +261,12 @@ class Pipeline(Generic[R]):
         self._walk.checkpoints.update((c.partition.id, c) for c in checkpoints if c.partition.bounded)
         self._applier.has_dead_letters = (await self._store.dead_letter_summary(self.name)).count > 0
         await self.watching.take_up()
+        await self.verifying.load()
 
     @property
     def _overlaps(self) -> bool:
         """Whether changes are followed that a copied row must not undo."""
         return self._options.mode is not Mode.COPY and self.source.stale_rows
-
-    async def _retry(self, keys: Sequence[str]) -> Retried:
-        letters = await self._store.dead_letters_of(self.name, keys)
-        known = [letter.key for letter in letters]
-        unknown = tuple(sorted(set(keys) - set(known)))
-        if not known:
-            return Retried(0, 0, unknown)
-        if await self.source.redeliver(known):
-            return Retried(0, len(letters), unknown)
-        self._guards.open(known)
-        try:
-            await self._standing.update(guarding=True)
-            await self._applier.inflight.drained()
-            await self._applier.reconcile(RETRY_ORIGIN, {letter.key: letter.committed_at for letter in letters})
-        finally:
-            self._guards.close(known)
-        resolved = await self._store.resolve_dead_letters(letters)
-        self.telemetry.log.info("dead letters taken up again", resolved=resolved, open=len(letters) - resolved)
-        return Retried(resolved, len(letters) - resolved, unknown)
 
     async def _begin(self, readers: TaskGroup) -> None:
         readers.start_soon(self._beat)
@@ -265,6 +280,7 @@ class Pipeline(Generic[R]):
         if follows:
             readers.start_soon(self.following.run)
             readers.start_soon(self.watching.run)
+            readers.start_soon(self.verifying.run)
         readers.start_soon(self._work_through)
         readers.start_soon(self._tick)
 
@@ -299,6 +315,7 @@ class Pipeline(Generic[R]):
             applier=self._applier,
             store=self._store,
             slots=self._copy_slots if bounded else self._follow_slots,
+            ledger=self._ledger,
             telemetry=self.telemetry,
             advanced=self._walk.advanced if bounded else self.following.advanced,
         )

@@ -9,7 +9,16 @@ from datetime import datetime, timedelta
 from replicator.clocks import elapsed_s
 from replicator.engine.pipeline import Pipeline
 from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Depth, Phase, PipelineState, R, Size
-from replicator.status import ForeignStatus, Health, PipelineStatus, Progress, QueueDepth, Stage, Times
+from replicator.status import (
+    ForeignStatus,
+    Health,
+    PipelineStatus,
+    Progress,
+    QueueDepth,
+    Stage,
+    Times,
+    VerificationStatus,
+)
 from replicator.telemetry import Metrics
 from replicator.wording import counted
 
@@ -68,6 +77,7 @@ class Observer:
         self._copied_bytes = Rate()
         self._applied = Rate()
         self._read = Rate()
+        self._compared = Rate()
 
     @property
     def watermark(self) -> datetime | None:
@@ -155,6 +165,26 @@ class Observer:
             throttled_at=pipeline.telemetry.throttled_at,
             unread=sum(not _has_been_read(checkpoint) for checkpoint in pipeline.lineage.startable()),
             lease_left_s=lease_left_s,
+            verification=self._verification(measured.size),
+        )
+
+    def _verification(self, size: Size) -> VerificationStatus | None:
+        """What a later round has found beyond the last complete one is told with that."""
+        note = self._pipeline.verifying.note
+        current, proof, running = note.round, note.proof, note.is_under_way
+        done = 0 if current is None else current.compared + current.scanned
+        both = Portion(done, None if size.records is None else 2 * size.records, self._compared.per_s(done))
+        if current is None:
+            return None
+        return VerificationStatus(
+            running=running,
+            compared=current.compared,
+            total=None if size.records is None else max(size.records, current.compared),
+            eta_s=both.left_s if running else None,
+            began_at=proof.began_at if proof else None,
+            ended_at=proof.ended_at if proof else None,
+            differences=max(proof.differences if proof else 0, current.differences),
+            unsettled=max(proof.unsettled if proof else 0, current.unsettled),
         )
 
     def _headroom_s(self, state: PipelineState, now: datetime, depth: Depth | None) -> float | None:
@@ -185,6 +215,7 @@ class Observer:
         if status.queue is not None:
             self._publish_queue(name, status.queue)
         self._publish_foreign(name, status.foreign)
+        self._publish_verification(name, status.verification)
         metrics.dead_letters.labels(name).set(status.dead_letters)
         metrics.suspect_keys.labels(name).set(status.suspect_keys)
         metrics.target_concurrency.labels(name).set(status.concurrency)
@@ -197,6 +228,14 @@ class Observer:
         self._metrics.foreign_records.labels(name).set(foreign.found if foreign else math.nan)
         at = foreign.scanned_at if foreign else None
         self._metrics.foreign_scanned.labels(name).set(at.timestamp() if at else math.nan)
+
+    def _publish_verification(self, name: str, found: VerificationStatus | None) -> None:
+        metrics, clean_since = self._metrics, self._pipeline.verifying.note.clean_since
+        metrics.verification_differences.labels(name).set(_or_nan(found.differences if found else None))
+        metrics.verification_unsettled.labels(name).set(_or_nan(found.unsettled if found else None))
+        metrics.verification_clean.labels(name).set(clean_since.timestamp() if clean_since else math.nan)
+        metrics.verification_running.labels(name).set(found is not None and found.running)
+        metrics.verification_compared.labels(name).set(_or_nan(found.compared if found else None))
 
     def _publish_queue(self, name: str, queue: QueueDepth) -> None:
         metrics = self._metrics

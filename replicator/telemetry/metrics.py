@@ -16,6 +16,7 @@ class Metrics:
         self._targetside()
         self._progress()
         self._cutover()
+        self._verification()
 
     def _sourceside(self) -> None:
         self.changes_read = self._counter(
@@ -137,6 +138,23 @@ class Metrics:
             "replicator_cutover_check",
             "1 while the check passes or is waived, 0 while it fails or is unknown.",
             "check",
+        )
+
+    def _verification(self) -> None:
+        self.verification_differences = self._gauge(
+            "replicator_verification_differences",
+            "Records that differ, by the last complete round or a later one that found more. NaN before the first.",
+        )
+        self.verification_unsettled = self._gauge(
+            "replicator_verification_unsettled", "Records of which nothing can be said, likewise."
+        )
+        self.verification_clean = self._gauge(
+            "replicator_verification_clean_timestamp_seconds",
+            "Unix time, by the source's clock, at which the last complete round without either began. NaN if none has.",
+        )
+        self.verification_running = self._gauge("replicator_verification_running", "1 while a round is under way.")
+        self.verification_compared = self._gauge(
+            "replicator_verification_compared_records", "Records of the source compared in the latest round."
         )
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

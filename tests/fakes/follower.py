@@ -17,6 +17,7 @@ from replicator.documents import Document
 from replicator.engine.applying import Applier
 from replicator.engine.following import Following
 from replicator.engine.guards import Guards
+from replicator.engine.ledger import Ledger
 from replicator.engine.lineage import Lineage
 from replicator.engine.loop import PartitionLoop
 from replicator.engine.reconciling import Reconciler
@@ -90,6 +91,7 @@ class Follower:
                 applier=applier,
                 store=self.store,
                 slots=slots,
+                ledger=Ledger(),
                 telemetry=self.telemetry,
                 advanced=following.advanced,
             )

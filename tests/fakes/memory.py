@@ -96,6 +96,7 @@ class MemoryService:
     entries: dict[str, Entry] = field(default_factory=dict)
     marker: Marker | None = None
     refuses: Callable[[Change[Document]], str | None] = lambda _: None
+    contents: dict[str, str] = field(default_factory=dict)
     log: dict[str, list[int | None]] = field(default_factory=dict)
     etags: "itertools.count[int]" = field(default_factory=itertools.count)
 
@@ -265,6 +266,9 @@ class MemoryTarget:
 
     async def check(self) -> list[Finding]:
         return []
+
+    async def content_digest(self, key: str) -> str | None:
+        return await self._read("content", lambda: self._service.contents.get(key))
 
     def fingerprint(self, change: Change[Document]) -> str | None:
         if reason := self._service.refuses(change):

@@ -65,6 +65,7 @@ class ScriptedTable:
         self.rows: dict[str, int] = {}
         self.history: dict[str, list[tuple[float, int | None]]] = {}
         self.expiries: dict[str, datetime] = {}
+        self.contents: dict[str, str] = {}
         self.log = ""
         self.visible_within_s = VISIBLE_WITHIN_S
         edges = [KEY_SPACE * i // shards for i in range(shards + 1)]
@@ -162,6 +163,7 @@ class ScriptedSource:
         self.settling = timedelta(seconds=IDLE_MARGIN_S)
         self.stale_rows = True
         self.relist_interval: timedelta | None = None
+        self.contents = table.contents
         self._table = table
         self._page = page
         self._latency_s = latency_s
@@ -208,6 +210,9 @@ class ScriptedSource:
         found = {key: self._table.change(str(parse_key(key)["id"])) for key in keys}
         await anyio.sleep(self._latency_s / 2)
         return found
+
+    async def content_digest(self, change: Change[Document]) -> str | None:
+        return self.contents.get(change.key)
 
     async def sample(self, count: int) -> list[Change[Document]]:
         return [self._table.change(name) for name in sorted(self._table.rows)[:count]]

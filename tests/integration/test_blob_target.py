@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from azure.storage.blob import ContentSettings, StandardBlobTier
 
+from connectors.azure.blob import hashing as blob_hashing
 from connectors.azure.blob.metadata import decode_metadata, decode_tags
 from connectors.azure.blob.writing import ONE_REQUEST_BYTES
 from fakes.blobs import Bench, ready
@@ -335,3 +336,14 @@ async def test_labels_of_any_kind_are_read_back_equal_one_by_one_and_from_a_list
     for change in changes:
         expected = bench.target.fingerprint(change)
         assert listed[change.key].digest == (await bench.observe(change.key)).digest == expected, change.record
+
+
+async def test_the_digest_of_a_content_is_that_of_its_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In blocks, of whatever is there now; and None where nothing is."""
+    monkeypatch.setattr(blob_hashing, "BLOCK_BYTES", 100_000)
+    for key, data in (("empty", b""), ("gzip", LARGE)):
+        await bench.replace(put(key, data, headers=HEADERS))
+        assert await bench.target.content_digest(key) == hashlib.sha256(data).hexdigest()
+    await bench.container.upload_blob("gzip", b"somebody else's", overwrite=True)
+    assert await bench.target.content_digest("gzip") == hashlib.sha256(b"somebody else's").hexdigest()
+    assert await bench.target.content_digest("absent") is None

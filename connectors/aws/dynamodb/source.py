@@ -128,6 +128,9 @@ class DynamoDbSource:
         found = await self.lookup(keys)
         return {key for key in keys if found[key].operation is Operation.DELETE}
 
+    async def content_digest(self, change: Change[Document]) -> str | None:
+        return None
+
     @property
     def stale_rows(self) -> bool:
         return True

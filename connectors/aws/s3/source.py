@@ -20,6 +20,7 @@ from connectors.aws.s3.counting import Count
 from connectors.aws.s3.errors import translate_s3
 from connectors.aws.s3.estimating import ENOUGH_TURNS, bucket_figures, change_rate
 from connectors.aws.s3.following import Following, open_following
+from connectors.aws.s3.hashing import content_digest
 from connectors.aws.s3.listing import RangeListing
 from connectors.aws.s3.lookup import Lookups
 from connectors.aws.s3.missing import missing_keys
@@ -137,6 +138,9 @@ class S3Source:
 
     async def missing(self, keys: Sequence[str], since: datetime | None = None) -> set[str]:
         return await missing_keys(self._bucket, self._lookups, keys, since)
+
+    async def content_digest(self, change: Change[StoredObject]) -> str | None:
+        return await content_digest(change.record, self._caller.paid_failed)
 
     @property
     def stale_rows(self) -> bool:

@@ -11,6 +11,7 @@ from connectors.azure.blob.client import open_client
 from connectors.azure.blob.config import BlobTargetConfig
 from connectors.azure.blob.containers import Account, Containers, Existing
 from connectors.azure.blob.estimating import MarkerProbe, blob_figures, probe_plan, with_probe
+from connectors.azure.blob.hashing import content_digest
 from connectors.azure.blob.label import LabelRules, label_of
 from connectors.azure.blob.marker import MarkerBlob, Subject
 from connectors.azure.blob.names import blob_name, object_key
@@ -89,6 +90,9 @@ class BlobTarget:
         self, changes: Mapping[str, Change[StoredObject]], observed: Mapping[str, Observed], rule: Rule
     ) -> GuardedResult:
         return await self._writer.replace(changes, observed)
+
+    async def content_digest(self, key: str) -> str | None:
+        return await content_digest(self._container.get_blob_client(blob_name(key, self._config.prefix)), self._calls)
 
     def fingerprint(self, change: Change[StoredObject]) -> str | None:
         if change.operation is Operation.DELETE:

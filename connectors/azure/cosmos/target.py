@@ -190,6 +190,9 @@ class CosmosTarget:
         limits = [limit for limit in (found.most_per_s, created, config.max_request_units) if limit]
         return replace(found, most_per_s=min(limits, default=None))
 
+    async def content_digest(self, key: str) -> str | None:
+        return None
+
     def fingerprint(self, change: Change[Document]) -> str | None:
         write = as_write(change, Rule.FOLLOW, self._connected, self._calls.now())
         if write is None or write.action is Action.DELETE:

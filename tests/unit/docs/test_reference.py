@@ -107,6 +107,7 @@ PLACES = {
     (CONFIGURATION, "`cutover`"): SCHEMA["$defs"]["CutoverConfig"],
     (CONFIGURATION, "`pipelines.<name>`"): SCHEMA["$defs"]["PipelineConfig"],
     (CONFIGURATION, "`pipelines.<name>.cutover`"): SCHEMA["$defs"]["PipelineCutoverConfig"],
+    (CONFIGURATION, "`pipelines.<name>.verification`"): SCHEMA["$defs"]["VerificationConfig"],
     (TABLES, "Source: `type: dynamodb`"): SCHEMA["$defs"]["DynamoDbSourceConfig"],
     (TABLES, "Target: `type: cosmos`"): SCHEMA["$defs"]["CosmosTargetConfig"],
     (BUCKETS, "Source: `type: s3`"): SCHEMA["$defs"]["S3SourceConfig"],

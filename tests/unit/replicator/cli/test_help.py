@@ -10,7 +10,7 @@ from replicator.cli import main
 
 COMMANDS = [
     [], ["run"], ["check"], ["status"], ["estimate"], ["schema"], ["demo"], ["sandbox"], ["sandbox", "up"],
-    ["dead-letters"], ["dead-letters", "list"], ["dead-letters", "retry"],
+    ["dead-letters"], ["dead-letters", "list"], ["dead-letters", "retry"], ["verify"],
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from fakes.virtual import in_virtual_time
 from replicator.documents import Document
 from replicator.engine.applying import Applier
 from replicator.engine.guards import Guards
+from replicator.engine.ledger import Ledger
 from replicator.engine.loop import IDLE_SAVE_INTERVAL_S, PartitionLoop
 from replicator.engine.reconciling import Reconciler
 from replicator.errors import LeaseLostError, PositionLostError
@@ -88,6 +89,7 @@ class Recorder(Rig):
             applier=applier,
             store=self.store,
             slots=self.slots,
+            ledger=Ledger(),
             telemetry=telemetry,
             advanced=self.advances.append,
         )

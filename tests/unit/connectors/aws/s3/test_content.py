@@ -1,5 +1,6 @@
 """The bytes: exactly the range of exactly that version, or an error that says what to do."""
 
+import hashlib
 from contextlib import aclosing
 
 import aiohttp
@@ -7,8 +8,10 @@ import anyio
 import pytest
 from botocore.exceptions import ResponseStreamingError
 
+from connectors.aws.s3 import hashing
 from connectors.aws.s3.content import PIECE_BYTES
 from fakes.buckets import BucketBench, s3_error
+from fakes.objects import Bytes, stored
 from fakes.virtual import in_virtual_time
 from replicator.errors import ThrottledError, TransientError
 from replicator.objects import Content, ContentChangedError, ContentRefusedError
@@ -175,3 +178,24 @@ async def test_many_ranges_at_once() -> None:
         for start in range(0, 5000, 100):
             tasks.start_soon(one, start)
     assert b"".join(got[start] for start in sorted(got)) == CONTENT[:5000]
+
+
+class TestDigest:
+    """For verification: of all bytes, or empty where that cannot be told."""
+
+    @in_virtual_time
+    async def test_it_is_that_of_the_whole_in_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(hashing, "BLOCK_BYTES", 300_000)
+        whole = Bytes(CONTENT, cuts={10: 1, 700_000: 2})
+        failed: list[TransientError] = []
+        found = await hashing.content_digest(stored("k", CONTENT, content=whole), failed.append)
+        assert found == hashlib.sha256(CONTENT).hexdigest()
+        assert len(failed) == 3, "what broke off is read again"
+        assert await hashing.content_digest(stored("k"), failed.append) == hashlib.sha256().hexdigest()
+
+    @pytest.mark.parametrize("error", [ContentChangedError(), ContentRefusedError()])
+    async def test_what_cannot_be_read_is_unknown(self, error: Exception) -> None:
+        record = stored("k", CONTENT, content=Bytes(CONTENT, error=error))
+        assert not await hashing.content_digest(record, lambda _: None)
+        archived = stored("k", CONTENT, obstacle="is archived")
+        assert not await hashing.content_digest(archived, lambda _: None)
