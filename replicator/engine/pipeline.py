@@ -84,7 +84,7 @@ class Pipeline(Generic[R]):
         self._applier = Applier(
             pipeline=name,
             target=target,
-            reconciler=Reconciler(source, target),
+            reconciler=Reconciler(source, target, delivery.suspects),
             guards=self._guards,
             store=store,
             telemetry=telemetry,
