@@ -12,6 +12,7 @@ from typing import Generic
 from replicator.model import (
     ABSENT,
     EVERYBODYS,
+    Barriers,
     Change,
     GuardedResult,
     Listed,
@@ -62,6 +63,15 @@ class DeliveringSource(Generic[R]):
     async def missing(self, keys: Sequence[str]) -> set[str]:
         """Never called, since no target of messages lists any."""
         raise NotImplementedError("messages cannot be looked up")
+
+    @property
+    def barriers(self) -> Barriers:
+        """Neither side can be asked for a message."""
+        return Barriers.NOTHING
+
+    def is_key(self, text: str) -> bool:
+        """There is nothing to be looked up."""
+        return False
 
     @property
     def stale_rows(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from replicator.clocks import ServiceClock
 from replicator.model import (
     Action,
+    Barriers,
     Batch,
     Change,
     Checkpoint,
@@ -100,6 +101,15 @@ class Source(Protocol[R]):
     @property
     def key_names(self) -> tuple[str, ...]:
         """The names of the attributes that make up a record's key, known once connected; empty where it has none."""
+
+    @property
+    def barriers(self) -> Barriers:
+        """What may be waited for until it is at the target."""
+
+    def is_key(self, text: str) -> bool:
+        """Whether this is the canonical text of a key that a record there may have, so that it can be looked up. Pure,
+        known once connected.
+        """
 
     @property
     def retention(self) -> timedelta | None:

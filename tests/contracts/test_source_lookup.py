@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from contracts.worlds.sides import SourceCan, SourceWorld
 
-from replicator.model import Operation
+from replicator.model import Barriers, Operation
 from replicator.ports import Source
 
 pytestmark = pytest.mark.sources(SourceCan.LOOKUP)
@@ -66,3 +66,13 @@ async def test_what_is_missing_is_what_a_lookup_does_not_find(world: SourceWorld
     for asked in (sorted(keys), keys[::-1], keys[3:4], keys[::5]):
         assert await source.missing(asked) == gone & set(asked)
     assert await source.missing([]) == set()
+
+
+async def test_a_key_that_there_may_be_is_known_by_its_text(world: SourceWorld[Any], source: Source[Any]) -> None:
+    """Whoever asks from outside may send anything; what is no key must never be looked up."""
+    await world.put("n0", 1)
+    assert source.is_key(world.key("n0"))
+    assert source.is_key(world.key("never"))
+    assert not source.is_key("")
+    assert not source.is_key("\ud800")
+    assert source.barriers is not Barriers.NOTHING

@@ -20,11 +20,12 @@ from connectors.aws.s3.following import Following, open_following
 from connectors.aws.s3.listing import RangeListing
 from connectors.aws.s3.lookup import Lookups
 from connectors.aws.s3.missing import missing_keys
+from connectors.aws.s3.objects import is_object_key
 from connectors.aws.s3.ranges import KeyRange
 from connectors.aws.s3.sdk import BucketClient
 from replicator.clocks import ServiceClock
 from replicator.errors import ConfigurationError, PositionLostError
-from replicator.model import Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
+from replicator.model import Barriers, Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
 from replicator.objects import StoredObject
 from replicator.registry import SourceContext
 
@@ -71,6 +72,14 @@ class S3Source:
     @property
     def key_names(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def barriers(self) -> Barriers:
+        """Of an event nobody knows how late it comes."""
+        return Barriers.KEYS
+
+    def is_key(self, text: str) -> bool:
+        return text.startswith(self._config.key_prefix) and is_object_key(text)
 
     @property
     def retention(self) -> timedelta | None:
