@@ -15,6 +15,7 @@ from replicator.engine.lease import DaemonLease
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline, PipelineOptions
 from replicator.engine.status import Measured, Observer
+from replicator.engine.syncing import SyncLimits
 from replicator.errors import ConfigurationError
 from replicator.model import Action, DeadLetter, Mode, Phase, Retried
 from replicator.ports import StateStore
@@ -242,6 +243,7 @@ def _options(config: PipelineConfig, limits: LimitsConfig) -> PipelineOptions:
         most_batches=limits.max_batches,
         mode=Mode(config.mode),
         remove_foreign=config.target.foreign == "remove",
+        sync=SyncLimits(config.sync.max_lag_s, config.sync.steady_s),
     )
 
 

@@ -10,10 +10,11 @@ from anyio.abc import TaskGroup
 
 from replicator.clocks import elapsed_s
 from replicator.delivery import Delivery
-from replicator.engine.applying import Applier
+from replicator.engine.applying import NONE_REFUSED, Applier
 from replicator.engine.copying import Copying
 from replicator.engine.following import Following
 from replicator.engine.guards import NEVER, Guards
+from replicator.engine.halting import Halts, Refused
 from replicator.engine.inflight import Inflight
 from replicator.engine.lineage import Lineage
 from replicator.engine.loop import PartitionLoop
@@ -22,9 +23,11 @@ from replicator.engine.phases import Progress, next_state
 from replicator.engine.reconciling import Reconciler
 from replicator.engine.relisting import Relisting
 from replicator.engine.standing import Standing
+from replicator.engine.syncing import Seen, Syncing, SyncLimits
 from replicator.engine.walking import Walk
+from replicator.engine.watermark import held_back
 from replicator.errors import ConfigurationError, PositionLostError
-from replicator.model import Batch, Checkpoint, CopyStage, Mode, Phase, PipelineState, R, Retried, Rule
+from replicator.model import Batch, Change, Checkpoint, CopyStage, Mode, Phase, PipelineState, R, Retried, Rule
 from replicator.ports import Source, StateStore, Target
 from replicator.telemetry import PipelineTelemetry
 
@@ -51,6 +54,7 @@ class PipelineOptions:
     most_batches: int
     mode: Mode = Mode.ASYNC
     remove_foreign: bool = False
+    sync: SyncLimits = SyncLimits()  # noqa: RUF009 — frozen
 
 
 class Pipeline(Generic[R]):
@@ -114,6 +118,8 @@ class Pipeline(Generic[R]):
             lifetime_s=options.lifetime_s,
             telemetry=telemetry,
         )
+        self.halts = Halts(pipeline=name, store=store, go_on=self._start, telemetry=telemetry)
+        self.syncing = Syncing(options.sync, telemetry) if options.mode is Mode.SYNC else None
         self._relisting = Relisting(source, self._walk, self._standing, telemetry)
         self.following = Following(
             pipeline=name,
@@ -161,6 +167,7 @@ class Pipeline(Generic[R]):
         await self._take_up()
         state = self.state
         self._applier.repairing = state.repairing
+        self._applier.halting = self.syncing is not None and state.phase is Phase.FOLLOWING
         if state.repairing or state.copy_stage is CopyStage.SWEPT or not self._overlaps:
             self._applier.rule = Rule.FOLLOW
         if state.repairing:
@@ -251,6 +258,7 @@ class Pipeline(Generic[R]):
             await self._standing.update(copy_started_at=self.source.clock.earliest())
         if follows:
             readers.start_soon(self.following.run)
+            readers.start_soon(self.halts.run)
         readers.start_soon(self._work_through)
         readers.start_soon(self._tick)
 
@@ -271,7 +279,7 @@ class Pipeline(Generic[R]):
         if self._options.mode is not Mode.COPY:
             await self._relisting.run()
 
-    def _start(self, checkpoint: Checkpoint) -> None:
+    def _start(self, checkpoint: Checkpoint, passed_over: Refused = NONE_REFUSED) -> None:
         """Runs a partition's loop: its reader in the inner task group, its writer in the outer one."""
         assert self._readers is not None  # noqa: S101
         assert self._writers is not None  # noqa: S101
@@ -287,10 +295,20 @@ class Pipeline(Generic[R]):
             slots=self._copy_slots if bounded else self._follow_slots,
             telemetry=self.telemetry,
             advanced=self._walk.advanced if bounded else self.following.advanced,
+            halted=self._halted,
+            passed_over=passed_over,
         )
         send, receive = anyio.create_memory_object_stream[Batch[R]](1)
         self._writers.start_soon(loop.write, receive)
         self._readers.start_soon(loop.read, send)
+
+    def _halted(self, checkpoint: Checkpoint, refused: Sequence[Change[R]]) -> None:
+        """A partition has stopped at these changes. Until it goes on, its intent says that a replay is to come."""
+        self.lineage.update(checkpoint)
+        self.halts.add(checkpoint, refused)
+        if self.syncing is not None:
+            self.syncing.look(Seen(self.source.clock.latest(), None, following=True, halted=1))
+            self._applier.in_order = False
 
     def _claim(self, checkpoint: Checkpoint) -> datetime | None:
         return None if checkpoint.partition.bounded else self.lineage.claim(checkpoint)
@@ -314,6 +332,26 @@ class Pipeline(Generic[R]):
         await self._standing.change(lambda state: next_state(state, progress))
         if self.state.phase is not before.phase:
             self.telemetry.log.info("phase changed", phase=self.state.phase.value, before=before.phase.value)
+        if self.syncing is not None:
+            await self._look_at_sync(self.syncing)
+
+    async def _look_at_sync(self, syncing: Syncing) -> None:
+        """The watermark is read before the dead letters, which are durable before it passes them."""
+        through = self.replicated_through
+        letters = await self._store.dead_letter_summary(self.name)
+        following = self.state.phase is Phase.FOLLOWING
+        syncing.look(
+            Seen(
+                now=self.source.clock.latest(),
+                replicated_through=held_back(through, letters),
+                following=following,
+                halted=len(self.halts.by_partition),
+                replaying=any(c.intent is not None for c in self.lineage.checkpoints.values()),
+                dead_letters=letters.count,
+            )
+        )
+        self._applier.halting = following
+        self._applier.in_order = syncing.in_sync
 
     async def _beat(self) -> None:
         while True:

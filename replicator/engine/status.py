@@ -2,14 +2,15 @@
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from replicator.clocks import elapsed_s
 from replicator.engine.pipeline import Pipeline
+from replicator.engine.watermark import held_back
 from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Depth, Phase, PipelineState, R, Size
-from replicator.status import Health, PipelineStatus, Progress, QueueDepth, Stage, Times
+from replicator.status import Health, PipelineStatus, Progress, QueueDepth, Stage, SyncStatus, Times
 from replicator.telemetry import Metrics
 from replicator.wording import counted
 
@@ -127,13 +128,14 @@ class Observer:
         pipeline = self._pipeline
         degraded = {name: side.message for name, side in pipeline.telemetry.sides.items() if side.degraded}
         return Health(
-            partitions=count_partitions(pipeline.partitions),
+            partitions=count_partitions(pipeline.partitions, pipeline.halts.by_partition),
             dead_letters=dead_letters.count,
             suspect_keys=len(pipeline.delivery.suspects),
             concurrency=pipeline.delivery.concurrency,
             degraded=degraded,
-            problems=problems(state, degraded, dead_letters.count),
+            problems=problems(state, degraded, dead_letters.count, len(pipeline.halts.by_partition)),
             queue=None if depth is None else QueueDepth(**asdict(depth)),
+            sync=pipeline.syncing.status if pipeline.syncing else None,
         )
 
     def _headroom_s(self, state: PipelineState, now: datetime, depth: Depth | None) -> float | None:
@@ -163,6 +165,8 @@ class Observer:
         metrics.proven_through.labels(name).set(proven.timestamp() if proven else math.nan)
         if status.queue is not None:
             self._publish_queue(name, status.queue)
+        if status.sync is not None:
+            self._publish_sync(name, status.sync)
         metrics.dead_letters.labels(name).set(status.dead_letters)
         metrics.suspect_keys.labels(name).set(status.suspect_keys)
         metrics.target_concurrency.labels(name).set(status.concurrency)
@@ -170,6 +174,11 @@ class Observer:
             metrics.phase.labels(name, phase.value).set(phase.value == status.phase)
         for state, count in status.partitions.items():
             metrics.partitions.labels(name, state).set(count)
+
+    def _publish_sync(self, name: str, sync: SyncStatus) -> None:
+        in_sync = sync.state == "in_sync"
+        self._metrics.in_sync.labels(name).set(in_sync)
+        self._metrics.in_sync_since.labels(name).set(sync.since.timestamp() if in_sync else math.nan)
 
     def _publish_queue(self, name: str, queue: QueueDepth) -> None:
         metrics = self._metrics
@@ -180,33 +189,28 @@ class Observer:
         metrics.queue_held.labels(name).set(queue.held)
 
 
-def held_back(watermark: datetime | None, dead_letters: DeadLetterSummary) -> datetime | None:
-    """The watermark no later than the oldest change that is missing. Pure.
-
-    A copied row has no commit time of its own but was committed before it was read; nothing is known then.
-    """
-    if watermark is None or dead_letters.copied_row:
-        return None
-    missing = dead_letters.oldest_commit
-    return watermark if missing is None else min(watermark, missing)
-
-
-def problems(state: PipelineState, degraded: Mapping[str, str], dead_letters: int) -> list[str]:
+def problems(state: PipelineState, degraded: Mapping[str, str], dead_letters: int, stopped: int = 0) -> list[str]:
     """Why a pipeline needs somebody's attention; empty when it does not. Pure."""
     found = [f"{side} is failing: {reason}" for side, reason in degraded.items()]
     if state.phase is Phase.FAILED:
         found.append(f"failed: {state.failure}")
     if dead_letters:
         found.append(counted(dead_letters, "dead letter is open", "dead letters are open"))
+    if stopped:
+        found.append(counted(stopped, "partition has", "partitions have") + " stopped until dead letters are resolved")
     return found
 
 
-def count_partitions(checkpoints: list[Checkpoint]) -> dict[str, int]:
-    """Partitions by state: `waiting` have not been read yet, `reading` have, `finished` are durable to their end."""
-    counts = Counter({"waiting": 0, "reading": 0, "finished": 0})
+def count_partitions(checkpoints: list[Checkpoint], stopped: Container[str] = ()) -> dict[str, int]:
+    """Partitions by state: `waiting` have not been read yet, `reading` have, `stopped` wait until a refused change is
+    resolved, `finished` are durable to their end.
+    """
+    counts = Counter({"waiting": 0, "reading": 0, "stopped": 0, "finished": 0})
     for checkpoint in checkpoints:
         if checkpoint.finished:
             counts["finished"] += 1
+        elif checkpoint.partition.id in stopped:
+            counts["stopped"] += 1
         elif checkpoint.position is None and checkpoint.replicated_through is None:
             counts["waiting"] += 1
         else:

@@ -92,6 +92,7 @@ class Follower:
                 slots=slots,
                 telemetry=self.telemetry,
                 advanced=following.advanced,
+                halted=lambda *_: None,
             )
             send, receive = anyio.create_memory_object_stream[Batch[Document]](1)
             tasks.start_soon(loop.write, receive)

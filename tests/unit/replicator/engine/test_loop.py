@@ -91,6 +91,7 @@ class Recorder(Rig):
             slots=self.slots,
             telemetry=telemetry,
             advanced=self.advances.append,
+            halted=lambda *_: None,
         )
 
     async def play(self, stop_after_s: float | None = None) -> None:
