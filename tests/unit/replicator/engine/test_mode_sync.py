@@ -1,15 +1,19 @@
 """Promises of mode sync: every change is applied, in order; a refused one stops its partition, visibly and safely."""
 
+import random
+from collections.abc import MutableSequence
+from datetime import UTC, datetime
+
 import anyio
 import pytest
 
 from fakes.memory import Fate
-from fakes.records import key_of, number_in
+from fakes.records import key_of, number_in, upsert
 from fakes.rig import LIFETIME_S, NAME, Crash, Rig, faulty, load, retry, work
 from fakes.virtual import in_virtual_time
 from replicator.documents import Document
 from replicator.engine.status import count_partitions, problems
-from replicator.model import Change, Mode, Phase
+from replicator.model import Batch, Change, Mode, Partition, Phase
 
 KEY = key_of("n0")
 POISON = 1_000_000
@@ -286,6 +290,94 @@ async def test_a_refused_change_of_a_copied_row_or_before_following_stops_nothin
         await rig.until(rig.service_equals_table)
         assert not pipeline.halts.by_partition
         assert not rig.is_in_sync()
+
+
+class WholePages(random.Random):
+    """Chance that never cuts a page short."""
+
+    def randint(self, a: int, b: int) -> int:
+        return b
+
+    def random(self) -> float:
+        return 1.0
+
+    def shuffle(self, x: MutableSequence[object]) -> None:
+        """Leaves them as they are."""
+
+
+def one_page() -> Rig:
+    """What is written together is read together."""
+    rig = sync_rig(page=50)
+    rig.table.rng = WholePages(0)
+    rig.table.visible_within_s = 0.0
+    rig.service.refuses = poisonous
+    return rig
+
+
+@in_virtual_time
+async def test_what_comes_after_a_refused_change_in_its_page_waits_too() -> None:
+    rig = one_page()
+    async with rig.store, rig.running() as pipeline:
+        await in_sync(rig)
+        before = rig.table.put("n1")
+        poison(rig, "n0")
+        rig.table.put("n1")
+        rig.excused = {KEY, key_of("n1")}
+        await rig.until(lambda: bool(pipeline.halts.by_partition))
+        await anyio.sleep(20)
+        assert rig.number("n1") == before
+        await resolve_by_retry(rig)
+        await in_sync(rig)
+
+
+@in_virtual_time
+async def test_to_discard_a_refused_change_discards_no_later_one_of_its_key() -> None:
+    """What was stopped at is discarded; the next one may be another matter."""
+    rig = one_page()
+    async with rig.store, rig.running() as pipeline:
+        await in_sync(rig)
+        poison(rig, "n0")
+        poison(rig, "n0")
+        rig.excused = {KEY}
+        for _ in range(2):
+            await rig.until(lambda: bool(pipeline.halts.by_partition))
+            (letter,) = await rig.store.dead_letters(NAME)
+            await rig.store.resolve_dead_letters([letter])
+            await rig.until(lambda: not pipeline.halts.by_partition)
+            await anyio.sleep(1)
+        assert await rig.store.dead_letters(NAME) == []
+        await rig.until(rig.caught_up)
+
+
+@in_virtual_time
+async def test_a_shard_that_ends_with_a_refused_change_has_not_been_finished() -> None:
+    """What continues it must wait as well."""
+    rig = one_page()
+    async with rig.store, rig.running() as pipeline:
+        await in_sync(rig)
+        rig.service.fate = lambda kind, _: Fate(answers_s=0.4) if kind == "write" else Fate()
+        rig.table.put("n2")  # while this is being written, the shard is read to its end
+        poison(rig, "n0")
+        rig.table.split("s0", listed_after_s=(0.0,))
+        rig.excused = {KEY, key_of("n1")}
+        rig.table.put("n1")
+        await rig.until(lambda: bool(pipeline.halts.by_partition))
+        await anyio.sleep(30)
+        assert rig.number("n1") is None
+        assert not pipeline.lineage.checkpoints["s0"].finished
+        await resolve_by_retry(rig)
+        await in_sync(rig)
+
+
+@in_virtual_time
+async def test_what_is_replayed_is_folded_even_in_sync() -> None:
+    """Some of it may be at the target already; the promise that nothing goes backwards rests on it."""
+    rig = sync_rig()
+    async with rig.store, rig.running() as pipeline:
+        pipeline._applier.in_order = True
+        batch = Batch(tuple(upsert("n0", number, datetime.now(UTC)) for number in (1, 2, 3)), position="3")
+        await pipeline._applier.apply(Partition("s0", bounded=False), batch, replayed=True)
+        assert rig.service.log[KEY] == [3]
 
 
 # --- whatever happens -------------------------------------------------------------------------------------------------
