@@ -6,8 +6,9 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
-from replicator.api import audit, dead_letters
+from replicator.api import audit, barriers, dead_letters
 from replicator.api.access import Access
+from replicator.api.sizes import BodyLimit
 from replicator.config.models import MigrationConfig
 from replicator.engine.daemon import Daemon
 from replicator.status import MigrationStatus, PipelineStatus
@@ -30,13 +31,14 @@ class Readiness(BaseModel):
 def interface(daemon: Daemon) -> FastAPI:
     """All there is."""
     access = Access(daemon.config.http.token)
-    routers = [dead_letters.router(daemon, access), audit.router(daemon, access)]
+    routers = [dead_letters.router(daemon, access), audit.router(daemon, access), barriers.router(daemon, access)]
     return create_app(daemon, daemon.metrics.registry, *routers)
 
 
 def create_app(daemon: Running, registry: CollectorRegistry, *routers: APIRouter) -> FastAPI:
     """The application: health, metrics, status and these. Nothing of its own blocks or changes the daemon."""
     app = FastAPI(title="replicator", docs_url=None, redoc_url=None)
+    app.add_middleware(BodyLimit)
 
     @app.get("/healthz", summary="200 while the process is alive")
     async def healthz() -> dict[str, str]:

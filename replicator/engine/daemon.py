@@ -11,6 +11,7 @@ import structlog
 from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
+from replicator.engine.barrier import STOPPING, Answer
 from replicator.engine.lease import DaemonLease
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline, PipelineOptions
@@ -92,6 +93,16 @@ class Daemon:
         if pipeline not in self._pipelines:
             raise ConfigurationError(f"pipelines.{pipeline}", "has not begun yet", "Wait until the status shows it")
         return await self._pipelines[pipeline].retry(keys)
+
+    async def wait(self, pipeline: str, keys: Sequence[str], timeout_s: float) -> Answer:
+        """Until what was committed before the call is at the target; see `Barrier.wait`."""
+        if pipeline not in self._pipelines:
+            return STOPPING
+        return await self._pipelines[pipeline].barrier.wait(keys, timeout_s)
+
+    def pipelines(self) -> dict[str, Pipeline[Any]]:
+        """By name; none before they have begun."""
+        return dict(self._pipelines)
 
     async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:
         """Notes what an operator does in the audit log, before it is done. Raises LeaseLostError."""

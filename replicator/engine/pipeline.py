@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from replicator.clocks import elapsed_s
 from replicator.delivery import Delivery
 from replicator.engine.applying import NONE_REFUSED, Applier
+from replicator.engine.barrier import Barrier, Work
 from replicator.engine.copying import Copying
 from replicator.engine.following import Following
 from replicator.engine.guards import NEVER, Guards
@@ -120,6 +121,19 @@ class Pipeline(Generic[R]):
         )
         self.halts = Halts(pipeline=name, store=store, go_on=self._start, telemetry=telemetry)
         self.syncing = Syncing(options.sync, telemetry) if options.mode is Mode.SYNC else None
+        self.barrier = Barrier(
+            pipeline=name,
+            mode=options.mode,
+            source=source,
+            delivery=delivery,
+            store=store,
+            standing=self._standing,
+            guards=self._guards,
+            applier=self._applier,
+            spawn=self._spawn,
+            settled_through=lambda: self.replicated_through,
+            halted=lambda: len(self.halts.by_partition),
+        )
         self._relisting = Relisting(source, self._walk, self._standing, telemetry)
         self.following = Following(
             pipeline=name,
@@ -193,7 +207,10 @@ class Pipeline(Generic[R]):
                     async with anyio.create_task_group() as self._readers:
                         await self._begin(self._readers)
         except* PositionLostError as lost:
+            self._writers = None
             await self._fail(str(_first(lost)))
+        finally:
+            self._writers = None
         await self._retries.drained()
 
     def drain(self) -> None:
@@ -301,6 +318,14 @@ class Pipeline(Generic[R]):
         send, receive = anyio.create_memory_object_stream[Batch[R]](1)
         self._writers.start_soon(loop.write, receive)
         self._readers.start_soon(loop.read, send)
+
+    def _spawn(self, work: Work | None, key: str) -> bool:
+        """Runs it beside the writers, which end only with it. False where nothing is to be begun any more, or yet."""
+        if self._writers is None or self._reading.cancel_called:
+            return False
+        if work is not None:
+            self._writers.start_soon(work, key)
+        return True
 
     def _halted(self, checkpoint: Checkpoint, refused: Sequence[Change[R]]) -> None:
         """A partition has stopped at these changes. Until it goes on, its intent says that a replay is to come."""
