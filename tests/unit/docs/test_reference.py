@@ -103,6 +103,7 @@ PLACES = {
     (CONFIGURATION, "`log`"): SCHEMA["$defs"]["LogConfig"],
     (CONFIGURATION, "`limits`"): SCHEMA["$defs"]["LimitsConfig"],
     (CONFIGURATION, "`pipelines.<name>`"): SCHEMA["$defs"]["PipelineConfig"],
+    (CONFIGURATION, "`pipelines.<name>.sync`"): SCHEMA["$defs"]["SyncConfig"],
     (TABLES, "Source: `type: dynamodb`"): SCHEMA["$defs"]["DynamoDbSourceConfig"],
     (TABLES, "Target: `type: cosmos`"): SCHEMA["$defs"]["CosmosTargetConfig"],
     (BUCKETS, "Source: `type: s3`"): SCHEMA["$defs"]["S3SourceConfig"],
