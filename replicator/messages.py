@@ -12,6 +12,7 @@ from typing import Generic
 from replicator.model import (
     ABSENT,
     EVERYBODYS,
+    Barriers,
     Change,
     Foreign,
     GuardedResult,
@@ -83,6 +84,15 @@ class DeliveringSource(Generic[R]):
     async def content_digest(self, change: Change[R]) -> str | None:
         """A message is whole."""
         return None
+
+    @property
+    def barriers(self) -> Barriers:
+        """Neither side can be asked for a message."""
+        return Barriers.NOTHING
+
+    def is_key(self, text: str) -> bool:
+        """There is nothing to be looked up."""
+        return False
 
     @property
     def stale_rows(self) -> bool:

@@ -207,6 +207,18 @@ class Mode(StrEnum):
     SYNC = "sync"
 
 
+class Barriers(StrEnum):
+    """What of a source somebody may wait for until it is at the target.
+
+    ALL: everything committed so far, or single records. KEYS: single records, since nothing proves that no change is
+    still to come. NOTHING: records are passed on, and cannot be looked up on either side.
+    """
+
+    ALL = "all"
+    KEYS = "keys"
+    NOTHING = "nothing"
+
+
 class Phase(StrEnum):
     """Where a pipeline stands. A repair is a `copying` too; `copied` is where mode copy ends."""
 

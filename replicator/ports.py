@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from replicator.clocks import ServiceClock
 from replicator.model import (
     Action,
+    Barriers,
     Batch,
     Change,
     Checkpoint,
@@ -113,6 +114,15 @@ class Source(Protocol[R]):
     @property
     def ordered_groups(self) -> bool:
         """Whether its records belong to groups whose order must be kept beyond that of a key, known once connected."""
+
+    @property
+    def barriers(self) -> Barriers:
+        """What may be waited for until it is at the target."""
+
+    def is_key(self, text: str) -> bool:
+        """Whether this is the canonical text of a key that a record there may have, so that it can be looked up. Pure,
+        known once connected.
+        """
 
     @property
     def retention(self) -> timedelta | None:

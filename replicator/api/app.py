@@ -6,8 +6,9 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
-from replicator.api import audit, cutover, dead_letters, verification
+from replicator.api import audit, barriers, cutover, dead_letters, verification
 from replicator.api.access import Access
+from replicator.api.sizes import BodyLimit
 from replicator.config.models import MigrationConfig
 from replicator.cutover import Cutover
 from replicator.cutover.phases import least_phase
@@ -39,6 +40,7 @@ def interface(daemon: Daemon) -> FastAPI:
         verification.router(daemon, access),
         audit.router(daemon, access),
         cutover.router(daemon),
+        barriers.router(daemon, access),
     ]
     return create_app(daemon, daemon.metrics.registry, *routers)
 
@@ -46,6 +48,7 @@ def interface(daemon: Daemon) -> FastAPI:
 def create_app(daemon: Running, registry: CollectorRegistry, *routers: APIRouter) -> FastAPI:
     """The application: health, metrics, status and these. Nothing of its own blocks or changes the daemon."""
     app = FastAPI(title="replicator", docs_url=None, redoc_url=None)
+    app.add_middleware(BodyLimit)
 
     @app.get("/healthz", summary="200 while the process is alive")
     async def healthz() -> dict[str, str]:

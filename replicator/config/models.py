@@ -274,14 +274,34 @@ class VerificationConfig(Frozen):
     )
 
 
+class SyncConfig(Frozen):
+    """When a pipeline in mode sync is in sync."""
+
+    max_lag_s: float = Field(
+        default=15.0,
+        gt=0,
+        le=3600,
+        description="It is no longer in sync when the target is so many seconds behind. An idle source proves time by "
+        "margins: leave room for those.",
+    )
+    steady_s: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="It is in sync when for so many seconds nothing has spoken against that.",
+    )
+
+
 class PipelineConfig(Frozen):
     """One source into one target."""
 
-    mode: Literal["async", "copy"] = Field(
+    mode: Literal["async", "sync", "copy"] = Field(
         default="async",
-        description="async: copy while following changes, changes of a key coalesced. copy: copy everything once and "
-        "end; what changes meanwhile is not followed.",
+        description="async: copy while following changes, changes of a key coalesced. sync: as async until caught up, "
+        "then every change is applied, in order, and one that is refused stops its partition. copy: copy everything "
+        "once and end; what changes meanwhile is not followed.",
     )
+    sync: SyncConfig = Field(default=SyncConfig(), description="What counts as being in sync, in mode sync.")
     discover_interval_s: float = Field(
         default=15.0, gt=0, le=600, description="How often the source's partitions are listed, in seconds."
     )

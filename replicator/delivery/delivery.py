@@ -84,6 +84,10 @@ class Delivery:
         """
         return await retrying(lambda: self._attempt(send, timeout_s=timeout_s), self._failed, self._backoff)
 
+    async def lease_held(self) -> None:
+        """Returns at a moment when a request could be started: nobody else has written since the lease was taken."""
+        await self._fence.passed()
+
     @property
     def concurrency(self) -> int:
         """How many requests may be under way now."""

@@ -1,12 +1,15 @@
-"""How a batch becomes durable at the target: folded, guarded where it must be, refusals kept as dead letters."""
+"""How a batch becomes durable at the target: folded or in order, guarded where it must be, refusals kept as dead
+letters.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic
 
-from replicator.engine.folding import fold
+from replicator.engine.folding import fold, runs
 from replicator.engine.guards import Decision, Guards
+from replicator.engine.halting import Refused
 from replicator.engine.inflight import Inflight
 from replicator.engine.reconciling import Reconciler
 from replicator.model import Batch, Change, DeadLetter, Operation, Partition, R, Rejection, Rule
@@ -16,12 +19,22 @@ from replicator.telemetry import PipelineTelemetry
 COPY_KIND = "copy"
 FOLLOW_KIND = "follow"
 
+NONE_REFUSED: Refused = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[R]):
+    """What became of a run: changes that were refused, and how many records were found to be equal already."""
+
+    refused: list[Change[R]]
+    equal: int
+
 
 class Applier(Generic[R]):
     """Applies the batches of all partitions of one pipeline.
 
-    `rule` is how changes of the stream are written at present; `repairing` makes every write a reconcile.
-    `has_dead_letters` says that some may be open.
+    `rule` is how changes of the stream are written at present; `repairing` makes every write a reconcile. `in_order`
+    leaves none of them out; `halting` stops at one that is refused. `has_dead_letters` says that some may be open.
     """
 
     def __init__(
@@ -36,6 +49,8 @@ class Applier(Generic[R]):
     ) -> None:
         self.rule = Rule.OVERLAP
         self.repairing = False
+        self.in_order = False
+        self.halting = False
         self.has_dead_letters = False
         self.inflight = Inflight()
         self._pipeline = pipeline
@@ -45,36 +60,80 @@ class Applier(Generic[R]):
         self._store = store
         self._telemetry = telemetry
 
-    async def apply(self, partition: Partition, batch: Batch[R]) -> set[str]:
-        """Returns when every change is durable at the target or a durable dead letter: the keys of these."""
-        last = fold(batch.changes)
-        made_up = await self._dead_letters([c.key for c in last if batch.receipts or c.operation is Operation.LOOK])
-        with self.inflight.entered():
-            looks = [c for c in last if c.operation is Operation.LOOK]
+    async def apply(
+        self, partition: Partition, batch: Batch[R], *, replayed: bool = False, passed_over: Refused = NONE_REFUSED
+    ) -> list[Change[R]]:
+        """Returns when every change is durable at the target or a durable dead letter: those that are.
+
+        Where refusals halt, what comes after the first of them is not applied. What lies between a position and its
+        intent is `replayed`, and folded in any case; refusals of changes that are `passed_over` are no dead letters.
+        """
+        planned = self._runs(partition, batch, replayed=replayed)
+        coalesced = len(batch.changes) - sum(map(len, planned))
+        refused: list[Change[R]] = []
+        written = 0
+        for run in planned:
+            since = _first_commits(batch.changes if len(planned) == 1 else run)
+            outcome = await self._write(partition, batch, run, since, passed_over)
+            refused += outcome.refused
+            written += len(run) - outcome.equal
+            if refused and self.halting:
+                break
+        kind = COPY_KIND if partition.bounded else FOLLOW_KIND
+        self._telemetry.batch_applied(kind, read=written + coalesced, written=written, rejected=len(refused))
+        return refused
+
+    def _runs(self, partition: Partition, batch: Batch[R], *, replayed: bool) -> list[list[Change[R]]]:
+        """What is to be written, no key twice in one run.
+
+        A change that is not simply written brings its key to what the source holds now: those before it are left out.
+        """
+        if partition.bounded or batch.receipts or replayed or not self.in_order:
+            return [fold(batch.changes)]
+        kept: list[Change[R]] = []
+        ahead: set[str] = set()
+        for change in reversed(batch.changes):
+            if change.key not in ahead:
+                kept.append(change)
+                if self._decide(change) is not Decision.WRITE:
+                    ahead.add(change.key)
+        return runs(reversed(kept))
+
+    async def _write(
+        self,
+        partition: Partition,
+        batch: Batch[R],
+        run: Sequence[Change[R]],
+        since: Mapping[str, datetime | None],
+        passed_over: Refused,
+    ) -> "Outcome[R]":
+        """Writes changes of different keys. `since`: when the first of each was committed that may be missing."""
+        made_up = await self._dead_letters([c.key for c in run if batch.receipts or c.operation is Operation.LOOK])
+        with self.inflight.entered([change.key for change in run]):
+            looks = [c for c in run if c.operation is Operation.LOOK]
             changed = await self._changed(partition, looks)
             rejections = await self._reconciler.reconcile(changed, self.rule, lambda _keys, _interval: None)
-            written = [c for c in last if c.operation is not Operation.LOOK]
+            written = [c for c in run if c.operation is not Operation.LOOK]
             rejections += await (self._copy(written) if partition.bounded else self._follow(written))
-            if rejections:
-                await self._keep(partition.id, rejections, _first_commits(batch.changes))
-        kind = COPY_KIND if partition.bounded else FOLLOW_KIND
-        rejected = {rejection.key for rejection in rejections}
+            reasons = {rejection.key: rejection for rejection in rejections}
+            refused = [c for c in run if c.key in reasons and (c.key, c.version) not in passed_over]
+            if refused:
+                await self._keep(partition.id, [reasons[change.key] for change in refused], since)
         if made_up:
-            await self._store.resolve_dead_letters([letter for letter in made_up if letter.key not in rejected])
-        equal = len(looks) - len(changed)
-        read, done = len(batch.changes) - equal, len(last) - equal
-        self._telemetry.batch_applied(kind, read=read, written=done, rejected=len(rejections))
-        return rejected
+            await self._store.resolve_dead_letters([letter for letter in made_up if letter.key not in reasons])
+        return Outcome(refused, equal=len(looks) - len(changed))
 
-    async def reconcile(self, origin: str, since: Mapping[str, datetime | None]) -> None:
-        """The guarded procedure for these keys; what the target refuses becomes a dead letter of `origin`.
+    async def reconcile(self, origin: str, since: Mapping[str, datetime | None]) -> list[Rejection]:
+        """The guarded procedure for these keys; what the target refuses, and returned, becomes a dead letter of
+        `origin`.
 
         `since` names, for each key, the commit time of the oldest change that may be missing; None where it is unknown.
         """
-        with self.inflight.entered():
+        with self.inflight.entered(since):
             rejections = await self._reconciler.reconcile(list(since), self.rule, self._guards.reconciled)
             if rejections:
                 await self._keep(origin, rejections, since)
+        return rejections
 
     async def _changed(self, partition: Partition, looks: Sequence[Change[R]]) -> list[str]:
         """Keys of records that may have changed. A listing shows their versions, so most are known to be equal."""
@@ -97,8 +156,6 @@ class Applier(Generic[R]):
 
     async def _follow(self, changes: Sequence[Change[R]]) -> list[Rejection]:
         rejections: list[Rejection] = []
-        if not self._guards.any:
-            return await self._target.apply(changes, self.rule)
         decided = [(change, self._decide(change)) for change in changes]
         plain = [change for change, decision in decided if decision is Decision.WRITE]
         guarded = [change.key for change, decision in decided if decision is Decision.RECONCILE]

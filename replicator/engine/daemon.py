@@ -12,11 +12,13 @@ from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
 from replicator.cutover import Announcer, Cutover, Watch
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
+from replicator.engine.barrier import STOPPING, Answer
 from replicator.engine.lease import DaemonLease
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline, PipelineOptions
 from replicator.engine.rounds import Ask, Note
 from replicator.engine.status import Measured, Observer
+from replicator.engine.syncing import SyncLimits
 from replicator.engine.verifying import VerificationOptions
 from replicator.errors import ConfigurationError
 from replicator.model import Action, DeadLetter, Mode, Phase, Retried
@@ -115,6 +117,16 @@ class Daemon:
     def verifications(self) -> dict[str, tuple[Note, dict[str, int]]]:
         """What is known of each pipeline's rounds, and of its messages by what became of them."""
         return {name: (p.verifying.note, p.verifying.ledger) for name, p in self._pipelines.items()}
+
+    async def wait(self, pipeline: str, keys: Sequence[str], timeout_s: float) -> Answer:
+        """Until what was committed before the call is at the target; see `Barrier.wait`."""
+        if pipeline not in self._pipelines:
+            return STOPPING
+        return await self._pipelines[pipeline].barrier.wait(keys, timeout_s)
+
+    def pipelines(self) -> dict[str, Pipeline[Any]]:
+        """By name; none before they have begun."""
+        return dict(self._pipelines)
 
     async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:
         """Notes what an operator does in the audit log, before it is done. Raises LeaseLostError."""
@@ -280,6 +292,7 @@ def _options(config: PipelineConfig, limits: LimitsConfig) -> PipelineOptions:
         verification=VerificationOptions(
             **config.verification.model_dump(), remove_foreign=config.target.foreign == "remove"
         ),
+        sync=SyncLimits(config.sync.max_lag_s, config.sync.steady_s),
     )
 
 

@@ -1,7 +1,9 @@
 """Keys whose record at the target may be ahead of the stream, because a reconcile read the source's present state.
 
 A change of such a key must not be written as it is: it may be older than what is there. By its commit time it is either
-surely contained in what the reconcile read (dropped), surely later (written), or neither (reconciled again). Pure.
+surely contained in what the reconcile read (dropped), surely later (written), or neither (reconciled again). A guard is
+over when the watermark has passed it; a change that comes late, and contradicts the watermark, is reconciled all the
+same. Pure.
 """
 
 from collections import Counter, OrderedDict
@@ -48,25 +50,26 @@ class Guards:
         self._reconciled: OrderedDict[str, Interval] = OrderedDict()  # a dict is slow to drop its oldest entries
         self._open: Counter[str] = Counter()
         self._most = most
+        self._over = EVER
 
     @property
     def any(self) -> bool:
-        """Whether there is any change that would not simply be written."""
+        """Whether there is any change on time that would not simply be written."""
         return bool(self._reconciled or self._open) or self.all_until is not None
 
     def decide(self, change: Change[R]) -> Decision:
         """How to treat a change read from the stream."""
-        if not self.any:
+        committed = change.committed_at
+        if not self.any and (committed is None or committed > self._over):
             return Decision.WRITE
-        if change.key in self._open or change.committed_at is None:
+        if change.key in self._open or committed is None:
             return Decision.RECONCILE
         read = self._reconciled.get(change.key)
-        if read is not None and change.committed_at + MARGIN < read.since:
+        if read is not None and committed + MARGIN < read.since:
             return Decision.DROP
         until = read.until if read is not None else self.all_until
-        if until is None or change.committed_at > until + MARGIN:
-            return Decision.WRITE
-        return Decision.RECONCILE
+        ahead = until is not None and committed <= until + MARGIN
+        return Decision.RECONCILE if ahead or committed <= self._over else Decision.WRITE
 
     def open(self, keys: Iterable[str]) -> None:
         """These keys are about to be reconciled: until they are closed as often, nothing may write them unguarded."""
@@ -87,16 +90,20 @@ class Guards:
     def passed(self, watermark: datetime) -> None:
         """Every change committed before `watermark` has been treated: guards up to then are over."""
         if self.all_until is not None and watermark > self.all_until + MARGIN:
+            self._end(self.all_until)
             self.all_until = None
         while self._reconciled:
             oldest = next(iter(self._reconciled))
             if watermark <= self._reconciled[oldest].until + MARGIN:
                 break
-            del self._reconciled[oldest]
+            self._end(self._reconciled.pop(oldest).until)
 
     def end_repair(self, now: datetime) -> None:
         """No key will be reconciled but for its guard any more: whatever was, was before `now`."""
         self.all_until = now
+
+    def _end(self, until: datetime) -> None:
+        self._over = max(self._over, until + MARGIN)
 
     def _guard_all(self, until: datetime) -> None:
         if self.all_until is None or self.all_until < until:

@@ -2,7 +2,8 @@
 
     source.read ─► bounded stream ─► intent saved ─► apply ─► position saved with the next intent, or receipts settled
 
-The reader may be cancelled at any moment; the writer then finishes what was read, and saves.
+The reader may be cancelled at any moment; the writer then finishes what was read, and saves. Where a refused change
+halts it, what was read is dropped instead, and replayed when the partition goes on.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -15,9 +16,10 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from replicator.clocks import elapsed_s
-from replicator.engine.applying import COPY_KIND, FOLLOW_KIND, Applier
+from replicator.engine.applying import COPY_KIND, FOLLOW_KIND, NONE_REFUSED, Applier
+from replicator.engine.halting import Refused
 from replicator.engine.ledger import Ledger
-from replicator.model import Batch, Checkpoint, Operation, R, Resume
+from replicator.model import Batch, Change, Checkpoint, Operation, R, Resume
 from replicator.ports import Source, StateStore
 from replicator.telemetry import PipelineTelemetry
 
@@ -26,7 +28,11 @@ IDLE_SAVE_INTERVAL_S = 15.0
 
 
 class PartitionLoop(Generic[R]):
-    """Owns the checkpoint of one partition while it runs. `slots` bounds the batches in memory of a whole pipeline."""
+    """Owns the checkpoint of one partition while it runs. `slots` bounds the batches in memory of a whole pipeline.
+
+    `halted` is told where it has stopped, and at which refused changes; `passed_over` names such changes that a replay
+    is not to stop at again.
+    """
 
     def __init__(
         self,
@@ -41,6 +47,8 @@ class PartitionLoop(Generic[R]):
         ledger: Ledger,
         telemetry: PipelineTelemetry,
         advanced: Callable[[Checkpoint], None],
+        halted: Callable[[Checkpoint, Sequence[Change[R]]], None],
+        passed_over: Refused = NONE_REFUSED,
     ) -> None:
         self._pipeline = pipeline
         self._checkpoint = checkpoint
@@ -52,6 +60,10 @@ class PartitionLoop(Generic[R]):
         self._ledger = ledger
         self._telemetry = telemetry
         self._advanced = advanced
+        self._halted = halted
+        self._passed_over = passed_over
+        self._reading = anyio.CancelScope()
+        self._held = 0
         self._kind = COPY_KIND if checkpoint.partition.bounded else FOLLOW_KIND
         self._read_to_end = False
         self._saved = checkpoint
@@ -59,25 +71,29 @@ class PartitionLoop(Generic[R]):
 
     async def read(self, batches: MemoryObjectSendStream[Batch[R]]) -> None:
         """Hands out batches until the partition ends; closes the stream either way."""
-        async with batches, aclosing(self._batches()) as read:
-            async for batch in read:
-                self._telemetry.batch_read(self._kind, batch.read, batch.late)
-                self._ledger.received(_messages(batch))
-                try:
-                    await batches.send(batch)
-                except anyio.BrokenResourceError:  # the writer has failed, and its error says why
-                    return
-                if batch.pause_s:
-                    await anyio.sleep(batch.pause_s)
-            self._read_to_end = True
+        with self._reading:
+            async with batches, aclosing(self._batches()) as read:
+                async for batch in read:
+                    self._telemetry.batch_read(self._kind, batch.read, batch.late)
+                    self._ledger.received(_messages(batch))
+                    try:
+                        await batches.send(batch)
+                    except anyio.BrokenResourceError:  # the writer has failed, and its error says why
+                        return
+                    if batch.pause_s:
+                        await anyio.sleep(batch.pause_s)
+                self._read_to_end = True
 
     async def write(self, batches: MemoryObjectReceiveStream[Batch[R]]) -> None:
         """Applies what was read, in order; when the stream ends, saves how far that came."""
         async with batches:
             async for batch in batches:
                 if not batch.is_idle:
-                    await self._apply(batch)
-                    self._slots.release()
+                    refused = await self._apply(batch)
+                    if refused:
+                        await self._halt(refused, batches)
+                        return
+                    self._let_go()
                 await self._advance(batch)
         await self._save(replace(self._checkpoint, finished=self._read_to_end))
         self._advanced(self._checkpoint)
@@ -87,24 +103,32 @@ class PartitionLoop(Generic[R]):
         position = self._checkpoint.position
         if self._checkpoint.intent is not None:
             position = self._checkpoint.intent
-            await self._slots.acquire()
+            await self._hold()
             replayed = await self._replayed(self._checkpoint.intent)
             if replayed.is_idle:
-                self._slots.release()
+                self._let_go()
             yield replayed
         async with aclosing(self._source.read(self._checkpoint.partition, self._resume(position))) as source:
             while (batch := await self._next(source)) is not None:
                 yield batch
 
     async def _next(self, source: AsyncGenerator[Batch[R], None]) -> Batch[R] | None:
-        await self._slots.acquire()
+        await self._hold()
         batch: Batch[R] | None = None
         try:
             batch = await anext(source, None)
         finally:
             if batch is None or batch.is_idle:
-                self._slots.release()
+                self._let_go()
         return batch
+
+    async def _hold(self) -> None:
+        await self._slots.acquire()
+        self._held += 1
+
+    def _let_go(self) -> None:
+        self._held -= 1
+        self._slots.release()
 
     async def _replayed(self, intent: str) -> Batch[R]:
         """What lies between the saved position and the intent: it may or may not be at the target already.
@@ -129,19 +153,33 @@ class PartitionLoop(Generic[R]):
     def _resume(self, position: str | None) -> Resume:
         return Resume(position, self._checkpoint.replicated_through, self._skip_before)
 
-    async def _apply(self, batch: Batch[R]) -> None:
-        """Intent, then the target, then the source's receipts.
+    async def _apply(self, batch: Batch[R]) -> Sequence[Change[R]]:
+        """Intent, then the target, then the source's receipts; what halts the partition, if anything.
 
         What has no position is not replayed. A bounded partition needs no intent: its writes never overwrite anything.
+        Only what has an intent is halted: in a queue or a listing nothing follows from another's refusal.
         """
-        partition = self._checkpoint.partition
-        if not partition.bounded and batch.position is not None:
+        partition, replayed = self._checkpoint.partition, self._checkpoint.intent is not None
+        logged = not partition.bounded and batch.position is not None
+        if logged:
             await self._save(replace(self._checkpoint, intent=batch.position))
-        rejected = await self._applier.apply(partition, batch)
+        passed_over = self._passed_over if replayed else NONE_REFUSED
+        refused = await self._applier.apply(partition, batch, replayed=replayed, passed_over=passed_over)
+        rejected = {change.key for change in refused}
         self._ledger.answered(_messages(batch), rejected)
         if batch.receipts:
             await self._source.settle(batch, rejected)
             self._ledger.settled(_messages(batch))
+        return refused if logged and self._applier.halting else ()
+
+    async def _halt(self, refused: Sequence[Change[R]], batches: MemoryObjectReceiveStream[Batch[R]]) -> None:
+        """Drops what was read, with what it holds; the saved intent says from where to where it is to be replayed."""
+        self._reading.cancel()
+        async for _ in batches:
+            pass
+        while self._held:
+            self._let_go()
+        self._halted(self._checkpoint, refused)
 
     async def _advance(self, batch: Batch[R]) -> None:
         """The batch is durable, or empty: moves on in memory, and in the store when that is due."""

@@ -81,7 +81,7 @@ class Ownership:
         self._marker = await self._target.read_marker()
         empty = await self._target.is_empty()
         verdict = judge(self._state, self._marker, self._migration, empty=empty)
-        if verdict is Claim.RESUME and self._state is not None and self._state.mode is not self._mode:
+        if verdict is Claim.RESUME and self._state is not None and not _goes_on(self._state.mode, self._mode):
             if self._marker == EVERYBODYS:
                 return Claim.FRESH
             verdict = f"was begun in mode {self._state.mode.value}, which mode {self._mode.value} does not go on with"
@@ -96,7 +96,7 @@ class Ownership:
     async def take(self, claim: Claim) -> PipelineState:
         """Writes the marker; returns the state to begin with."""
         if claim is Claim.RESUME and self._state is not None:
-            return await self.confirm(await self.announce(self._state))
+            return await self.confirm(await self.announce(replace(self._state, mode=self._mode)))
         epoch = 1 + max(self._state.epoch if self._state else 0, self._marker.epoch if self._marker else 0)
         repairing = claim is Claim.ADOPT
         state = PipelineState(
@@ -132,6 +132,11 @@ class Ownership:
         confirmed = replace(state, generation=state.pending_generation)
         await self._store.save_pipeline(self._pipeline, confirmed)
         return confirmed
+
+
+def _goes_on(before: Mode, now: Mode) -> bool:
+    """Whether one mode goes on where the other one stood: what is followed is followed from the same positions."""
+    return (before is Mode.COPY) == (now is Mode.COPY)
 
 
 def _new_generation() -> str:

@@ -10,10 +10,12 @@ from anyio.abc import TaskGroup
 
 from replicator.clocks import elapsed_s
 from replicator.delivery import Delivery
-from replicator.engine.applying import Applier
+from replicator.engine.applying import NONE_REFUSED, Applier
+from replicator.engine.barrier import Barrier, Work
 from replicator.engine.copying import Copying
 from replicator.engine.following import Following
 from replicator.engine.guards import NEVER, Guards
+from replicator.engine.halting import Halts, Refused
 from replicator.engine.inflight import Inflight
 from replicator.engine.ledger import Ledger
 from replicator.engine.lineage import Lineage
@@ -25,11 +27,13 @@ from replicator.engine.reconciling import Reconciler
 from replicator.engine.relisting import Relisting
 from replicator.engine.rounds import Ask, Round
 from replicator.engine.standing import Standing
+from replicator.engine.syncing import Seen, Syncing, SyncLimits
 from replicator.engine.verifying import VerificationOptions, Verifying
 from replicator.engine.walking import Walk
 from replicator.engine.watching import Watching
+from replicator.engine.watermark import held_back
 from replicator.errors import ConfigurationError, PositionLostError
-from replicator.model import Batch, Checkpoint, CopyStage, Mode, Phase, PipelineState, R, Retried, Rule
+from replicator.model import Batch, Change, Checkpoint, CopyStage, Mode, Phase, PipelineState, R, Retried, Rule
 from replicator.ports import Source, StateStore, Target
 from replicator.telemetry import PipelineTelemetry
 
@@ -57,6 +61,7 @@ class PipelineOptions:
     mode: Mode = Mode.ASYNC
     remove_foreign: bool = False
     verification: VerificationOptions = VerificationOptions()  # noqa: RUF009 — frozen
+    sync: SyncLimits = SyncLimits()  # noqa: RUF009 — frozen
 
 
 class Pipeline(Generic[R]):
@@ -90,7 +95,7 @@ class Pipeline(Generic[R]):
         self._applier = Applier(
             pipeline=name,
             target=target,
-            reconciler=Reconciler(source, target),
+            reconciler=Reconciler(source, target, delivery.suspects),
             guards=self._guards,
             store=store,
             telemetry=telemetry,
@@ -128,6 +133,21 @@ class Pipeline(Generic[R]):
             standing=self._standing,
             lifetime_s=options.lifetime_s,
             telemetry=telemetry,
+        )
+        self.halts = Halts(pipeline=name, store=store, go_on=self._start, telemetry=telemetry)
+        self.syncing = Syncing(options.sync, telemetry) if options.mode is Mode.SYNC else None
+        self.barrier = Barrier(
+            pipeline=name,
+            mode=options.mode,
+            source=source,
+            delivery=delivery,
+            store=store,
+            standing=self._standing,
+            guards=self._guards,
+            applier=self._applier,
+            spawn=self._spawn,
+            settled_through=lambda: self.replicated_through,
+            halted=lambda: len(self.halts.by_partition),
         )
         self._relisting = Relisting(source, self._walk, self._standing, telemetry)
         self.following = Following(
@@ -198,6 +218,7 @@ class Pipeline(Generic[R]):
         await self._take_up()
         state = self.state
         self._applier.repairing = state.repairing
+        self._applier.halting = self.syncing is not None and state.phase is Phase.FOLLOWING
         if state.repairing or state.copy_stage is CopyStage.SWEPT or not self._overlaps:
             self._applier.rule = Rule.FOLLOW
         if state.repairing:
@@ -223,7 +244,10 @@ class Pipeline(Generic[R]):
                     async with anyio.create_task_group() as self._readers:
                         await self._begin(self._readers)
         except* PositionLostError as lost:
+            self._writers = None
             await self._fail(str(_first(lost)))
+        finally:
+            self._writers = None
         await self._retries.drained()
 
     def drain(self) -> None:
@@ -281,6 +305,7 @@ class Pipeline(Generic[R]):
             readers.start_soon(self.following.run)
             readers.start_soon(self.watching.run)
             readers.start_soon(self.verifying.run)
+            readers.start_soon(self.halts.run)
         readers.start_soon(self._work_through)
         readers.start_soon(self._tick)
 
@@ -301,7 +326,7 @@ class Pipeline(Generic[R]):
         if self._options.mode is not Mode.COPY:
             await self._relisting.run()
 
-    def _start(self, checkpoint: Checkpoint) -> None:
+    def _start(self, checkpoint: Checkpoint, passed_over: Refused = NONE_REFUSED) -> None:
         """Runs a partition's loop: its reader in the inner task group, its writer in the outer one."""
         assert self._readers is not None  # noqa: S101
         assert self._writers is not None  # noqa: S101
@@ -318,10 +343,28 @@ class Pipeline(Generic[R]):
             ledger=self._ledger,
             telemetry=self.telemetry,
             advanced=self._walk.advanced if bounded else self.following.advanced,
+            halted=self._halted,
+            passed_over=passed_over,
         )
         send, receive = anyio.create_memory_object_stream[Batch[R]](1)
         self._writers.start_soon(loop.write, receive)
         self._readers.start_soon(loop.read, send)
+
+    def _spawn(self, work: Work | None, key: str) -> bool:
+        """Runs it beside the writers, which end only with it. False where nothing is to be begun any more, or yet."""
+        if self._writers is None or self._reading.cancel_called:
+            return False
+        if work is not None:
+            self._writers.start_soon(work, key)
+        return True
+
+    def _halted(self, checkpoint: Checkpoint, refused: Sequence[Change[R]]) -> None:
+        """A partition has stopped at these changes. Until it goes on, its intent says that a replay is to come."""
+        self.lineage.update(checkpoint)
+        self.halts.add(checkpoint, refused)
+        if self.syncing is not None:
+            self.syncing.look(Seen(self.source.clock.latest(), None, following=True, halted=1))
+            self._applier.in_order = False
 
     def _claim(self, checkpoint: Checkpoint) -> datetime | None:
         return None if checkpoint.partition.bounded else self.lineage.claim(checkpoint)
@@ -345,6 +388,26 @@ class Pipeline(Generic[R]):
         await self._standing.change(lambda state: next_state(state, progress))
         if self.state.phase is not before.phase:
             self.telemetry.log.info("phase changed", phase=self.state.phase.value, before=before.phase.value)
+        if self.syncing is not None:
+            await self._look_at_sync(self.syncing)
+
+    async def _look_at_sync(self, syncing: Syncing) -> None:
+        """The watermark is read before the dead letters, which are durable before it passes them."""
+        through = self.replicated_through
+        letters = await self._store.dead_letter_summary(self.name)
+        following = self.state.phase is Phase.FOLLOWING
+        syncing.look(
+            Seen(
+                now=self.source.clock.latest(),
+                replicated_through=held_back(through, letters),
+                following=following,
+                halted=len(self.halts.by_partition),
+                replaying=any(c.intent is not None for c in self.lineage.checkpoints.values()),
+                dead_letters=letters.count,
+            )
+        )
+        self._applier.halting = following
+        self._applier.in_order = syncing.in_sync
 
     async def _beat(self) -> None:
         while True:

@@ -2,7 +2,8 @@
 
 The target is read first, then the source, then the target is written on the condition that it has not changed; a
 conflict starts over. So what is written is never older than what was there. Where nothing was there, no condition can
-tell an untouched key from one that was created and deleted meanwhile: the source is looked at once more.
+tell an untouched key from one that was created and deleted meanwhile: the source is looked at once more. Nor can what
+is read say anything while an earlier request, one that was cut off, may still change it: that is waited out first.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Generic
 
 import anyio
 
+from replicator.delivery.suspects import Suspects
 from replicator.engine.guards import EVER, Interval
 from replicator.model import Change, Operation, R, Rejection, Rule
 from replicator.ports import Source, Target
@@ -20,11 +22,12 @@ CHUNK = 100
 
 
 class Reconciler(Generic[R]):
-    """Reconciles keys of one pipeline; one procedure per key at a time."""
+    """Reconciles keys of one pipeline; one procedure per key at a time. `suspects` are those of its target."""
 
-    def __init__(self, source: Source[R], target: Target[R]) -> None:
+    def __init__(self, source: Source[R], target: Target[R], suspects: Suspects) -> None:
         self._source = source
         self._target = target
+        self._suspects = suspects
         self._locks: dict[str, anyio.Lock] = {}
 
     async def reconcile(
@@ -51,6 +54,7 @@ class Reconciler(Generic[R]):
         rejections: list[Rejection] = []
         pending = list(keys)
         while pending:
+            await self._suspects.clear(pending)
             observed = await self._target.observe(pending)
             wanted = await self._source.lookup(pending)
             result = await self._target.replace(wanted, observed, rule)

@@ -2,12 +2,13 @@
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from replicator.clocks import elapsed_s
 from replicator.engine.pipeline import Pipeline
+from replicator.engine.watermark import held_back
 from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Depth, Phase, PipelineState, R, Size
 from replicator.status import (
     ForeignStatus,
@@ -16,6 +17,7 @@ from replicator.status import (
     Progress,
     QueueDepth,
     Stage,
+    SyncStatus,
     Times,
     VerificationStatus,
 )
@@ -154,18 +156,21 @@ class Observer:
         pipeline, foreign = self._pipeline, self._pipeline.watching.status
         degraded = {name: side.message for name, side in pipeline.telemetry.sides.items() if side.degraded}
         return Health(
-            partitions=count_partitions(pipeline.partitions),
+            partitions=count_partitions(pipeline.partitions, pipeline.halts.by_partition),
             dead_letters=dead_letters.count,
             suspect_keys=len(pipeline.delivery.suspects),
             concurrency=pipeline.delivery.concurrency,
             degraded=degraded,
-            problems=problems(state, degraded, dead_letters.count, foreign.found if foreign else 0),
+            problems=problems(
+                state, degraded, dead_letters.count, foreign.found if foreign else 0, len(pipeline.halts.by_partition)
+            ),
             queue=_queue(measured),
             foreign=foreign,
             throttled_at=pipeline.telemetry.throttled_at,
             unread=sum(not _has_been_read(checkpoint) for checkpoint in pipeline.lineage.startable()),
             lease_left_s=lease_left_s,
             verification=self._verification(measured.size),
+            sync=pipeline.syncing.status if pipeline.syncing else None,
         )
 
     def _verification(self, size: Size) -> VerificationStatus | None:
@@ -216,6 +221,8 @@ class Observer:
             self._publish_queue(name, status.queue)
         self._publish_foreign(name, status.foreign)
         self._publish_verification(name, status.verification)
+        if status.sync is not None:
+            self._publish_sync(name, status.sync)
         metrics.dead_letters.labels(name).set(status.dead_letters)
         metrics.suspect_keys.labels(name).set(status.suspect_keys)
         metrics.target_concurrency.labels(name).set(status.concurrency)
@@ -237,6 +244,11 @@ class Observer:
         metrics.verification_running.labels(name).set(found is not None and found.running)
         metrics.verification_compared.labels(name).set(_or_nan(found.compared if found else None))
 
+    def _publish_sync(self, name: str, sync: SyncStatus) -> None:
+        in_sync = sync.state == "in_sync"
+        self._metrics.in_sync.labels(name).set(in_sync)
+        self._metrics.in_sync_since.labels(name).set(sync.since.timestamp() if in_sync else math.nan)
+
     def _publish_queue(self, name: str, queue: QueueDepth) -> None:
         metrics = self._metrics
         metrics.queue_messages.labels(name, "visible").set(queue.visible)
@@ -246,18 +258,9 @@ class Observer:
         metrics.queue_held.labels(name).set(queue.held)
 
 
-def held_back(watermark: datetime | None, dead_letters: DeadLetterSummary) -> datetime | None:
-    """The watermark no later than the oldest change that is missing. Pure.
-
-    A copied row has no commit time of its own but was committed before it was read; nothing is known then.
-    """
-    if watermark is None or dead_letters.copied_row:
-        return None
-    missing = dead_letters.oldest_commit
-    return watermark if missing is None else min(watermark, missing)
-
-
-def problems(state: PipelineState, degraded: Mapping[str, str], dead_letters: int, foreign: int = 0) -> list[str]:
+def problems(
+    state: PipelineState, degraded: Mapping[str, str], dead_letters: int, foreign: int = 0, stopped: int = 0
+) -> list[str]:
     """Why a pipeline needs somebody's attention; empty when it does not. Pure."""
     found = [f"{side} is failing: {reason}" for side, reason in degraded.items()]
     if state.phase is Phase.FAILED:
@@ -266,15 +269,21 @@ def problems(state: PipelineState, degraded: Mapping[str, str], dead_letters: in
         found.append(counted(dead_letters, "dead letter is open", "dead letters are open"))
     if foreign:
         found.append(counted(foreign, "record at the target is not ours", "records at the target are not ours"))
+    if stopped:
+        found.append(counted(stopped, "partition has", "partitions have") + " stopped until dead letters are resolved")
     return found
 
 
-def count_partitions(checkpoints: list[Checkpoint]) -> dict[str, int]:
-    """Partitions by state: `waiting` have not been read yet, `reading` have, `finished` are durable to their end."""
-    counts = Counter({"waiting": 0, "reading": 0, "finished": 0})
+def count_partitions(checkpoints: list[Checkpoint], stopped: Container[str] = ()) -> dict[str, int]:
+    """Partitions by state: `waiting` have not been read yet, `reading` have, `stopped` wait until a refused change is
+    resolved, `finished` are durable to their end.
+    """
+    counts = Counter({"waiting": 0, "reading": 0, "stopped": 0, "finished": 0})
     for checkpoint in checkpoints:
         if checkpoint.finished:
             counts["finished"] += 1
+        elif checkpoint.partition.id in stopped:
+            counts["stopped"] += 1
         else:
             counts["reading" if _has_been_read(checkpoint) else "waiting"] += 1
     return dict(counts)

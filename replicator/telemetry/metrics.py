@@ -102,6 +102,11 @@ class Metrics:
         self.queue_held = self._gauge(
             "replicator_queue_held", "1 while a queue is only watched, so that its messages count to no lag."
         )
+        self.in_sync = self._gauge("replicator_in_sync", "1 while a pipeline in mode sync is in sync, 0 while not.")
+        self.in_sync_since = self._gauge(
+            "replicator_in_sync_since_timestamp_seconds",
+            "Unix time, by the source's clock, since which it has been in sync. NaN while it is not.",
+        )
         self.phase = self._gauge("replicator_phase", "1 for the phase the pipeline is in, 0 for the others.", "phase")
         self.partitions = self._gauge("replicator_partitions", "Partitions of the source by state.", "state")
         self.foreign_records = self._gauge(

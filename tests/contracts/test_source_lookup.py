@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from contracts.worlds.sides import SourceCan, SourceWorld
 
-from replicator.model import Operation
+from replicator.model import Barriers, Operation
 from replicator.ports import Source
 
 pytestmark = pytest.mark.sources(SourceCan.LOOKUP)
@@ -82,3 +82,13 @@ async def test_what_may_have_been_made_again_since_a_walk_began_is_told_with_wha
     for asked in (keys, keys[5:6]):
         assert await source.missing(asked, now - timedelta(hours=1)) == set(asked)
         assert await source.missing(asked, now + timedelta(hours=1)) == set()
+
+
+async def test_a_key_that_there_may_be_is_known_by_its_text(world: SourceWorld[Any], source: Source[Any]) -> None:
+    """Whoever asks from outside may send anything; what is no key must never be looked up."""
+    await world.put("n0", 1)
+    assert source.is_key(world.key("n0"))
+    assert source.is_key(world.key("never"))
+    assert not source.is_key("")
+    assert not source.is_key("\ud800")
+    assert source.barriers is not Barriers.NOTHING

@@ -13,7 +13,7 @@ from fakes.rig import Rig
 from fakes.scripted import ScriptedSource, ScriptedTable
 from replicator.clocks import elapsed_s
 from replicator.documents import Document
-from replicator.model import Batch, Change, Operation, Partition, Resume
+from replicator.model import Barriers, Batch, Change, Operation, Partition, Resume
 
 VISIBILITY_S = 10.0
 """A message that was received and not settled comes again after this."""
@@ -85,6 +85,7 @@ class LookingSource(ScriptedSource):
         latency_s: float = 0.05, pause_s: float = POLL_S,
     ) -> None:  # fmt: skip
         super().__init__(bucket, page=page, latency_s=latency_s, pause_s=pause_s)
+        self.barriers = Barriers.KEYS
         self.stale_rows = False
         self.relist_interval = None if relist_s is None else timedelta(seconds=relist_s)
         if not receivers:

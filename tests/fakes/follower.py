@@ -12,7 +12,7 @@ import anyio
 
 from fakes.memory import MemoryService, MemoryTarget
 from fakes.stores import InlineStore
-from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
+from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget, Suspects
 from replicator.documents import Document
 from replicator.engine.applying import Applier
 from replicator.engine.following import Following
@@ -94,6 +94,7 @@ class Follower:
                 ledger=Ledger(),
                 telemetry=self.telemetry,
                 advanced=following.advanced,
+                halted=lambda *_: None,
             )
             send, receive = anyio.create_memory_object_stream[Batch[Document]](1)
             tasks.start_soon(loop.write, receive)
@@ -119,7 +120,7 @@ class Follower:
         applier = Applier(
             pipeline=NAME,
             target=self._target,
-            reconciler=Reconciler(source, self._target),
+            reconciler=Reconciler(source, self._target, Suspects()),
             guards=Guards(),
             store=self.store,
             telemetry=self.telemetry,

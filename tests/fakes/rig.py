@@ -13,6 +13,7 @@ from fakes.stores import InlineStore
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.documents import Document
 from replicator.engine.pipeline import Pipeline, PipelineOptions
+from replicator.engine.syncing import SyncLimits
 from replicator.engine.verifying import VerificationOptions
 from replicator.errors import ThrottledError, TransientError
 from replicator.model import CopyStage, Mode, Phase, Rejection, Retried
@@ -63,6 +64,7 @@ class Rig:
         self.remove_foreign = False
         self.mode = Mode.ASYNC
         self.verification = VerificationOptions(records_per_s=1000)
+        self.sync = SyncLimits(max_lag_s=10.0, steady_s=3.0)
         self.watermark_is_proof = True
         self.lifetime_s = LIFETIME_S
         self.slow_rows_s = slow_rows_s
@@ -120,6 +122,9 @@ class Rig:
     def is_following(self) -> bool:
         state = self.pipeline.state
         return state.phase is Phase.FOLLOWING and state.copy_stage is CopyStage.SWEPT
+
+    def is_in_sync(self) -> bool:
+        return self.pipeline.syncing is not None and self.pipeline.syncing.in_sync
 
     def caught_up(self) -> bool:
         watermark = self.pipeline.replicated_through
@@ -203,6 +208,7 @@ class Rig:
             options=PipelineOptions(
                 lifetime_s=self.lifetime_s, beat_s=3.0, discover_s=5.0, most_batches=self._most_batches,
                 remove_foreign=self.remove_foreign, mode=self.mode, verification=self.verification,
+                sync=self.sync,
             ),
             telemetry=telemetry,
         )  # fmt: skip

@@ -16,9 +16,9 @@ import anyio
 
 from fakes.records import delete, document, key_of, upsert
 from replicator.clocks import ServiceClock, elapsed_s
-from replicator.documents import Document, parse_key
+from replicator.documents import Document, key_text, parse_key
 from replicator.errors import PositionLostError
-from replicator.model import Batch, Change, Depth, Finding, Operation, Partition, Resume, Size
+from replicator.model import Barriers, Batch, Change, Depth, Finding, Operation, Partition, Resume, Size
 
 KEY_SPACE = 2**32
 VISIBLE_WITHIN_S = 0.8
@@ -161,6 +161,7 @@ class ScriptedSource:
         self.ordered_groups = False
         self.retention: timedelta | None = timedelta(hours=24)
         self.settling = timedelta(seconds=IDLE_MARGIN_S)
+        self.barriers = Barriers.ALL
         self.stale_rows = True
         self.relist_interval: timedelta | None = None
         self.contents = table.contents
@@ -173,6 +174,13 @@ class ScriptedSource:
 
     async def connect(self) -> None:
         await self._call()
+
+    def is_key(self, text: str) -> bool:
+        try:
+            key = parse_key(text)
+        except ValueError:
+            return False
+        return key.keys() == {"id"} and isinstance(key["id"], str) and key_text(key) == text
 
     async def size(self) -> Size:
         await self._call()

@@ -36,3 +36,8 @@ class DynamoDbSourceConfig(AwsSourceConfig):
         description="A shard is taken to be idle when several empty reads span this many seconds; "
         "replicated_through then trails by as much again.",
     )
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The region is empty where only the environment knows it."""
+        return ("dynamodb", self.region or "", self.table)

@@ -12,6 +12,7 @@ from connectors.aws.clients import open_client
 from connectors.aws.dynamodb.check import check_table
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
 from connectors.aws.dynamodb.estimating import change_rate, table_figures
+from connectors.aws.dynamodb.keys import is_key
 from connectors.aws.dynamodb.lookup import lookup
 from connectors.aws.dynamodb.reading import RETENTION, ShardReader
 from connectors.aws.dynamodb.records import row_change
@@ -25,7 +26,7 @@ from replicator.clocks import ServiceClock
 from replicator.documents import Document
 from replicator.errors import PositionLostError
 from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
-from replicator.model import Batch, Change, Depth, Finding, Mode, Operation, Partition, Resume, Size
+from replicator.model import Barriers, Batch, Change, Depth, Finding, Mode, Operation, Partition, Resume, Size
 from replicator.registry import SourceContext
 
 
@@ -64,6 +65,13 @@ class DynamoDbSource:
     @property
     def settling(self) -> timedelta:
         return timedelta(seconds=self._config.idle_margin_s)
+
+    @property
+    def barriers(self) -> Barriers:
+        return Barriers.ALL
+
+    def is_key(self, text: str) -> bool:
+        return is_key(text, self._connected.shape.key_names, self._connected.key_kinds)
 
     @property
     def retention(self) -> timedelta | None:

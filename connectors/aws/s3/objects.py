@@ -46,6 +46,17 @@ HEADERS = {
 }
 
 
+MOST_KEY_BYTES = 1024
+
+
+def is_object_key(text: str) -> bool:
+    """Whether an object may have this key."""
+    try:
+        return 1 <= len(text.encode()) <= MOST_KEY_BYTES
+    except UnicodeEncodeError:  # half a character
+        return False
+
+
 def version_of(etag: str, size: int, modified_at: datetime, storage_class: str) -> str:
     """See above; `etag` without quotes."""
     return f"{etag}:{size}:{int(modified_at.timestamp())}:{storage_class}"

@@ -24,12 +24,13 @@ from connectors.aws.s3.hashing import content_digest
 from connectors.aws.s3.listing import RangeListing
 from connectors.aws.s3.lookup import Lookups
 from connectors.aws.s3.missing import missing_keys
+from connectors.aws.s3.objects import is_object_key
 from connectors.aws.s3.ranges import KeyRange
 from connectors.aws.s3.sdk import CLIENT_SETTINGS, BucketClient
 from replicator.clocks import ServiceClock
 from replicator.errors import ConfigurationError, PositionLostError
 from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
-from replicator.model import Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
+from replicator.model import Barriers, Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
 from replicator.objects import StoredObject
 from replicator.registry import SourceContext
 
@@ -79,6 +80,14 @@ class S3Source:
         if self._following is not None:
             return self._following.settling
         return self.relist_interval or timedelta.max
+
+    @property
+    def barriers(self) -> Barriers:
+        """Of an event nobody knows how late it comes."""
+        return Barriers.KEYS
+
+    def is_key(self, text: str) -> bool:
+        return text.startswith(self._config.key_prefix) and is_object_key(text)
 
     @property
     def retention(self) -> timedelta | None:

@@ -98,12 +98,13 @@ def test_the_example_config_is_valid_and_shows_every_field() -> None:
     for block, pipeline in zip(pipelines, shown.pipelines.values(), strict=True):
         own, _, sides = block.partition("    source:\n")
         source, _, target = sides.partition("    target:\n")
-        for part, model in (
-            (own + "    source:\n    target:\n", type(pipeline)),
-            (source, type(pipeline.source)),
-            (target, type(pipeline.target)),
+        for part, indent, model in (
+            (own + "    source:\n    target:\n", 4, type(pipeline)),
+            (source, 6, type(pipeline.source)),
+            (target, 6, type(pipeline.target)),
         ):
-            assert set(re.findall(r"^ {4,6}(?:# )?(\w+):", part, flags=re.MULTILINE)) == set(model.model_fields)
+            named = re.findall(rf"^ {{{indent}}}(?:# )?(\w+):", part, flags=re.MULTILINE)
+            assert set(named) == set(model.model_fields)
     schema = json_schema(registry())
     fields = {name for model in [schema, *schema["$defs"].values()] for name in model["properties"]}
     assert {name for name in fields if not re.search(rf"^ *(# )?{name}:", text(EXAMPLE), flags=re.MULTILINE)} == set()

@@ -108,6 +108,7 @@ PLACES = {
     (CONFIGURATION, "`pipelines.<name>`"): SCHEMA["$defs"]["PipelineConfig"],
     (CONFIGURATION, "`pipelines.<name>.cutover`"): SCHEMA["$defs"]["PipelineCutoverConfig"],
     (CONFIGURATION, "`pipelines.<name>.verification`"): SCHEMA["$defs"]["VerificationConfig"],
+    (CONFIGURATION, "`pipelines.<name>.sync`"): SCHEMA["$defs"]["SyncConfig"],
     (TABLES, "Source: `type: dynamodb`"): SCHEMA["$defs"]["DynamoDbSourceConfig"],
     (TABLES, "Target: `type: cosmos`"): SCHEMA["$defs"]["CosmosTargetConfig"],
     (BUCKETS, "Source: `type: s3`"): SCHEMA["$defs"]["S3SourceConfig"],

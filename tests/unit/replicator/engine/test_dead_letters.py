@@ -9,7 +9,7 @@ from fakes.records import key_of
 from fakes.rig import NAME, Rig, load, retry
 from fakes.virtual import in_virtual_time
 from replicator.engine.reconciling import CHUNK
-from replicator.engine.status import held_back
+from replicator.engine.watermark import held_back
 from replicator.errors import ThrottledError
 from replicator.model import Retried
 

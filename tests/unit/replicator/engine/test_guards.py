@@ -106,10 +106,25 @@ def test_guards_end_when_the_watermark_has_passed_them_and_not_before() -> None:
     guards.passed(at(11) + MARGIN)
     assert guards.decide(upsert("k", 1, at(7))) is Decision.DROP
     guards.passed(at(11.001) + MARGIN)
-    assert guards.decide(upsert("k", 1, at(7))) is Decision.WRITE
+    assert guards.decide(upsert("k", 1, at(13.002))) is Decision.WRITE
     assert guards.decide(upsert("l", 1, at(17))) is Decision.DROP
     guards.passed(at(30))
     assert not guards.any
+
+
+def test_a_change_that_comes_after_the_guard_it_belongs_to_is_not_simply_written() -> None:
+    """The watermark had claimed that there was none: it is an estimate."""
+    guards = Guards()
+    guards.reconciled([KEY], Interval(at(10), at(11)))
+    guards.passed(at(30))
+    assert not guards.any
+    assert guards.decide(upsert("k", 1, at(9))) is Decision.RECONCILE
+    assert guards.decide(upsert("k", 1, at(11) + MARGIN)) is Decision.RECONCILE
+    assert guards.decide(upsert("k", 1, at(11.001) + MARGIN)) is Decision.WRITE
+    assert guards.decide(upsert("k", 1, None)) is Decision.WRITE
+    guards.all_until = at(40)
+    guards.passed(at(50))
+    assert guards.decide(upsert("k", 1, at(40))) is Decision.RECONCILE
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), seconds), min_size=1, max_size=40), st.integers(0, 9), seconds)

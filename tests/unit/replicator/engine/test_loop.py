@@ -14,6 +14,7 @@ from fakes.records import key_of, number_in, upsert
 from fakes.rig import NAME, Rig
 from fakes.scripted import ScriptedSource, ScriptedTable
 from fakes.virtual import in_virtual_time
+from replicator.delivery import Suspects
 from replicator.documents import Document
 from replicator.engine.applying import Applier
 from replicator.engine.guards import Guards
@@ -76,7 +77,7 @@ class Recorder(Rig):
         applier = Applier(
             pipeline=NAME,
             target=self.target,
-            reconciler=Reconciler(source, self.target),
+            reconciler=Reconciler(source, self.target, Suspects()),
             guards=Guards(),
             store=self.store,
             telemetry=telemetry,
@@ -92,6 +93,7 @@ class Recorder(Rig):
             ledger=Ledger(),
             telemetry=telemetry,
             advanced=self.advances.append,
+            halted=lambda *_: None,
         )
 
     async def play(self, stop_after_s: float | None = None) -> None:

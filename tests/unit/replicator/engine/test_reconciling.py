@@ -10,6 +10,7 @@ from fakes.memory import Fate, MemoryService, MemoryTarget, lost
 from fakes.records import document, key_of, number_in, upsert
 from fakes.rig import Rig
 from fakes.virtual import in_virtual_time
+from replicator.delivery import Suspects
 from replicator.documents import Document
 from replicator.engine.guards import Decision, Guards, Interval
 from replicator.engine.reconciling import CHUNK, Reconciler
@@ -24,7 +25,7 @@ class Script:
     def __init__(self) -> None:
         self.rig = Rig()
         self.done: list[tuple[tuple[str, ...], Interval]] = []
-        self.reconciler = Reconciler(self.rig.pipeline.source, self.rig.pipeline.target)
+        self.reconciler = Reconciler(self.rig.pipeline.source, self.rig.pipeline.target, Suspects())
 
     @property
     def table(self) -> "Rig":
@@ -197,7 +198,7 @@ def test_one_procedure_per_key_at_a_time(callers: int) -> None:
         script.rig.table.put("l")
         await script.rig.pipeline.source.connect()
         target = Watched(script.rig)
-        reconciler = Reconciler(script.rig.pipeline.source, target)
+        reconciler = Reconciler(script.rig.pipeline.source, target, Suspects())
 
         async def call(number: int) -> None:
             await anyio.sleep(number * 0.01)

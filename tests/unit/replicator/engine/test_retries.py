@@ -175,15 +175,33 @@ def test_what_a_retry_wrote_before_it_was_cut_off_is_not_undone_by_older_changes
     run()
 
 
-async def cut_off(rig: Rig, at: str) -> None:
-    """A retry that is cancelled at its first request of a kind, which has landed and is not answered yet."""
+@in_virtual_time
+async def test_a_retry_waits_for_what_one_that_was_cut_off_may_still_write() -> None:
+    """The record is back in the state that the target still holds: to find both equal says nothing yet."""
+    rig = Rig()
+    async with rig.store, rig.running():
+        state = rig.table.put("n0")
+        await rig.converged()
+        rig.table.put("n0")
+        await cut_off(rig, "guarded", lands_s=LIFETIME_S - 0.1)
+        rig.table.put("n0", state)
+        await retry(rig, [KEY])
+        answered = len(rig.service.log[KEY])
+        await rig.converged()
+        await anyio.sleep(LIFETIME_S)
+        assert rig.number("n0") == state
+        assert rig.service.log[KEY][answered:] == []
+
+
+async def cut_off(rig: Rig, at: str, *, lands_s: float = 0) -> None:
+    """A retry that is cancelled at its first request of a kind, which is not answered yet."""
     scope = anyio.CancelScope()
 
     def fate(kind: str, key: str) -> Fate:
         if kind != at or key not in {"", KEY}:
             return FINE
         scope.cancel()
-        return Fate(lands_s=0, answers_s=ANSWER_S)
+        return Fate(lands_s, answers_s=ANSWER_S)
 
     rig.service.fate = fate
     with scope:
