@@ -19,8 +19,8 @@ from replicator.documents import key_text
 from replicator.errors import TransientError
 from replicator.model import Foreign, Watched
 
-PAGE = 200
-"""Documents asked for at once."""
+PAGE = 50
+"""Documents asked for at once: what is held beside all else, whatever their size."""
 
 BREATH = 50
 """Taking the digests of so many documents takes some milliseconds; then others get their turn."""
