@@ -120,5 +120,7 @@ class Watching(Generic[R]):
         return replace(self.found, position=position, records=(*self.found.records, *kept), more=more)
 
     async def _save(self, found: Found) -> None:
+        if found == self.found:
+            return
         await self._store.save_note(self._pipeline, NOTE, found.note())
         self.found = found

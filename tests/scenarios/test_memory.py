@@ -70,11 +70,11 @@ async def peaks(aws: AwsServer, folder: Path, items: int, changes: int, note_byt
 async def test_memory_does_not_grow_with_the_table(aws: AwsServer, tmp_path: Path) -> None:
     """Three times the items take little more than the same memory. A copy that kept them would take 48 MB more, with
     what is made of them several times that: few large ones show it sooner than many small ones. While following, pages
-    of the target are looked through as well.
+    of the target are looked through as well: to keep those would take 72 MB.
     """
     third, copied, followed = await peaks(aws, tmp_path, 1_800, 600, note_bytes=40_000)
     assert copied < third * 1.15, f"{third:,} bytes after a third, {copied:,} after all"
-    assert followed < third * 1.3, f"{followed:,} bytes while following"
+    assert followed < third * 1.4, f"{followed:,} bytes while following"
 
 
 @pytest.mark.slow

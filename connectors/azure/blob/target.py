@@ -20,7 +20,7 @@ from connectors.azure.blob.scanning import Scanner, parse_handle
 from connectors.azure.blob.streaming import TransferLimits
 from connectors.azure.blob.writing import Writer
 from connectors.azure.buffers import ByteBudget
-from connectors.azure.parallel import in_parallel
+from connectors.azure.parallel import in_parallel, those_foreign
 from replicator.delivery import RateBudget
 from replicator.estimate.figures import TargetFigures
 from replicator.model import (
@@ -118,15 +118,11 @@ class BlobTarget:
         return self._scanner.watch()
 
     async def still_foreign(self, records: Sequence[Foreign]) -> list[Foreign]:
-        still: set[str] = set()
-
-        async def look(name: str) -> None:
+        async def is_foreign(name: str) -> bool:
             blob = await self._observer.find(name)
-            if blob is not None and not blob.intact:
-                still.add(name)
+            return blob is not None and not blob.intact
 
-        await in_parallel(look, [record.handle for record in records])
-        return [record for record in records if record.handle in still]
+        return await those_foreign(records, is_foreign)
 
     async def remove_foreign(self, handles: Sequence[str]) -> None:
         async def remove(text: str) -> None:

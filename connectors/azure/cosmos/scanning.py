@@ -54,13 +54,16 @@ class Scanner:
 
         A position names the ranges that are left: it outlives the process, and partitions split and merge.
         """
-        ranges, token = json.loads(position) if position else (await self._calls.read(self._ranges), None)
+        ranges, token = json.loads(position) if position else (await self._ranges(), None)
         for index, feed_range in enumerate(ranges):
             token = await self._known(feed_range, token)
             async for page, token_after in self._pages("SELECT * FROM c", feed_range, token):
                 after = [ranges[index:], token_after] if token_after else [ranges[index + 1 :], None]
                 yield self._listed(page, json.dumps(after))
             token = None
+
+    async def _ranges(self) -> list[dict[str, Any]]:
+        return await self._calls.read(lambda _: feed_ranges(self._container))
 
     async def _known(self, feed_range: Any, token: str | None) -> str | None:
         """A place to go on from, or the range's beginning where the service does not know that place any more."""
@@ -178,9 +181,6 @@ class Scanner:
             return Outcome.CONFLICT
         return Outcome.DONE
 
-    async def _ranges(self, _: Hook) -> list[dict[str, Any]]:
-        return [feed_range async for feed_range in self._container.read_feed_ranges()]
-
     async def _pages(
         self, query: str, feed_range: Any, token: str | None, most: int = PAGE
     ) -> AsyncGenerator[tuple[list[dict[str, Any]], str | None], None]:
@@ -203,6 +203,11 @@ class Scanner:
         except StopAsyncIteration:
             return [], None
         return page, getattr(pages, "continuation_token", None)
+
+
+async def feed_ranges(container: Container) -> list[dict[str, Any]]:
+    """The ranges of partition keys that together are the container."""
+    return [feed_range async for feed_range in container.read_feed_ranges()]
 
 
 def _held_note(body: Mapping[str, Any]) -> Sidecar | None:

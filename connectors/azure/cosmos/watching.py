@@ -11,10 +11,11 @@ import anyio.lowlevel
 
 from connectors.azure.cosmos.calls import Calls, Hook
 from connectors.azure.cosmos.mapping import MappingRules, from_cosmos, matches_digest
+from connectors.azure.cosmos.scanning import feed_ranges
 from connectors.azure.cosmos.sdk import Feeding
 from connectors.azure.cosmos.sidecar import is_ours, is_tombstone
 from connectors.azure.errors import AzureRefusal
-from connectors.azure.parallel import in_parallel
+from connectors.azure.parallel import those_foreign
 from replicator.documents import key_text
 from replicator.errors import TransientError
 from replicator.model import Foreign, Watched
@@ -50,26 +51,21 @@ class Watcher:
 
     async def still_foreign(self, records: Sequence[Foreign]) -> list[Foreign]:
         """See `replicator.ports.Target.still_foreign`."""
-        still: set[str] = set()
 
-        async def look(handle: str) -> None:
+        async def is_foreign(handle: str) -> bool:
             id_, partition_key = json.loads(handle)
 
             async def read(hook: Hook) -> dict[str, Any]:
                 return await self._container.read_item(id_, partition_key, response_hook=hook)
 
             body = await self._calls.find(read)
-            if body is not None and not is_intact(body):
-                still.add(handle)
+            return body is not None and not is_intact(body)
 
-        await in_parallel(look, [record.handle for record in records])
-        return [record for record in records if record.handle in still]
+        return await those_foreign(records, is_foreign)
 
     async def _beginnings(self) -> list[list[Any]]:
-        async def read(_: Hook) -> list[dict[str, Any]]:
-            return [feed_range async for feed_range in self._container.read_feed_ranges()]
-
-        return [[feed_range, None] for feed_range in await self._calls.read(read)]
+        ranges = await self._calls.read(lambda _: feed_ranges(self._container))
+        return [[feed_range, None] for feed_range in ranges]
 
     async def _read(self, place: Sequence[Any]) -> Page:
         """The next page. A continuation that the service does not know any more is not believed to be the end."""
