@@ -162,7 +162,11 @@ class Observer:
             concurrency=pipeline.delivery.concurrency,
             degraded=degraded,
             problems=problems(
-                state, degraded, dead_letters.count, foreign.found if foreign else 0, len(pipeline.halts.by_partition)
+                state,
+                degraded,
+                dead_letters.count,
+                foreign=foreign.found if foreign else 0,
+                stopped=len(pipeline.halts.by_partition),
             ),
             queue=_queue(measured),
             foreign=foreign,
@@ -259,7 +263,7 @@ class Observer:
 
 
 def problems(
-    state: PipelineState, degraded: Mapping[str, str], dead_letters: int, foreign: int = 0, stopped: int = 0
+    state: PipelineState, degraded: Mapping[str, str], dead_letters: int, *, foreign: int = 0, stopped: int = 0
 ) -> list[str]:
     """Why a pipeline needs somebody's attention; empty when it does not. Pure."""
     found = [f"{side} is failing: {reason}" for side, reason in degraded.items()]

@@ -94,11 +94,11 @@ async def test_people_are_told_the_verdict_and_every_mistake_of_a_config(aws: Aw
         assert code == 0
         assert text.endswith("nothing stands against a run\n")
         assert f"ok       {w.path}: the config is valid: 1 pipeline\n" in text
-        w.config["pipelines"]["orders"]["mode"] = "sync"
+        w.config["pipelines"]["orders"]["mode"] = "synchronous"
         w.config["log"] = {"level": "loud"}
         w.write_config()
         code, text = await run_command(w, "check")
         assert code == 2
-        assert "error    pipelines.orders.mode: must be 'async' or 'copy'\n" in text
+        assert "error    pipelines.orders.mode: must be 'async', 'sync' or 'copy'\n" in text
         assert "error    log.level: must be" in text
         assert text.endswith("2 errors: a run would be refused or would fail\n")

@@ -195,7 +195,7 @@ async def test_a_refused_change_stops_its_partition_and_no_other() -> None:
         assert arrived == set(range(1, 10)) - mine
         assert [letter.key for letter in await rig.store.dead_letters(NAME)] == [KEY]
         assert count_partitions(pipeline.partitions, pipeline.halts.by_partition)["stopped"] == 1
-        assert "1 partition has stopped" in problems(pipeline.state, {}, 1, 1)[1]
+        assert "1 partition has stopped" in problems(pipeline.state, {}, 1, stopped=1)[1]
         await resolve_by_retry(rig)
         await in_sync(rig)
 
