@@ -20,6 +20,7 @@ from replicator.model import (
     R,
     Rule,
 )
+from replicator.ports import ReadBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,11 @@ class DeliveringSource(Generic[R]):
     @property
     def relist_interval(self) -> timedelta | None:
         """There is no listing."""
+        return None
+
+    @property
+    def budget(self) -> ReadBudget | None:
+        """Whoever receives takes nothing from anybody's budget."""
         return None
 
 

@@ -208,6 +208,19 @@ class CopyStage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Budgets:
+    """What a pipeline may take, in units of each service per second, and the requests that may be under way at once.
+
+    Infinity is no limit. `source_units` is None for a source that has none. As what an operator has set, None is what
+    is configured.
+    """
+
+    source_units: float | None = None
+    target_units: float | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineState:
     """What the state store remembers of a pipeline beside its partitions.
 
@@ -216,7 +229,7 @@ class PipelineState:
     are by the source's clock. `copied_records` and `copied_bytes` are of the copy, once it has finished.
     `proven_through`: whatever was committed before it was seen at the target by a walk over everything;
     `relisting_since`: when the walk that is under way began. `generation` is what the target's marker says,
-    `pending_generation` what it is about to say.
+    `pending_generation` what it is about to say. `paused` and `budgets` are an operator's doing.
     """
 
     epoch: int
@@ -234,6 +247,8 @@ class PipelineState:
     generation: str = ""
     pending_generation: str = ""
     failure: str = ""
+    paused: bool = False
+    budgets: Budgets = Budgets()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,17 @@ from replicator.model import (
 R = TypeVar("R")
 
 
+class ReadBudget(Protocol):
+    """What copying, comparing and looking up may take from a source, in its own units per second."""
+
+    @property
+    def limit_per_s(self) -> float:
+        """At most this."""
+
+    def set_limit(self, per_s: float) -> None:
+        """From now on at most this."""
+
+
 class Source(Protocol[R]):
     """Where changes come from."""
 
@@ -104,6 +115,10 @@ class Source(Protocol[R]):
     @property
     def retention(self) -> timedelta | None:
         """How long the source keeps a change that was not read yet; None for ever."""
+
+    @property
+    def budget(self) -> ReadBudget | None:
+        """What reading may take, known once connected; None where reading costs production nothing."""
 
     async def depth(self) -> Depth | None:
         """What waits to be received; None where nothing is received."""

@@ -16,6 +16,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from replicator.clocks import elapsed_s
 from replicator.engine.applying import COPY_KIND, FOLLOW_KIND, Applier
+from replicator.engine.gate import Gate
 from replicator.model import Batch, Checkpoint, R, Resume
 from replicator.ports import Source, StateStore
 from replicator.telemetry import PipelineTelemetry
@@ -39,6 +40,7 @@ class PartitionLoop(Generic[R]):
         slots: anyio.Semaphore,
         telemetry: PipelineTelemetry,
         advanced: Callable[[Checkpoint], None],
+        gate: Gate,
     ) -> None:
         self._pipeline = pipeline
         self._checkpoint = checkpoint
@@ -49,13 +51,14 @@ class PartitionLoop(Generic[R]):
         self._slots = slots
         self._telemetry = telemetry
         self._advanced = advanced
+        self._gate = gate
         self._kind = COPY_KIND if checkpoint.partition.bounded else FOLLOW_KIND
         self._read_to_end = False
         self._saved = checkpoint
         self._saved_at = elapsed_s()
 
     async def read(self, batches: MemoryObjectSendStream[Batch[R]]) -> None:
-        """Hands out batches until the partition ends; closes the stream either way."""
+        """Hands out batches until the partition ends, none while the gate is closed; closes the stream either way."""
         async with batches, aclosing(self._batches()) as read:
             async for batch in read:
                 self._telemetry.batch_read(self._kind, batch.read, batch.late)
@@ -81,6 +84,7 @@ class PartitionLoop(Generic[R]):
     async def _batches(self) -> AsyncGenerator[Batch[R], None]:
         """Batches to apply; each that holds changes comes with a slot, which the writer gives back."""
         position = self._checkpoint.position
+        await self._gate.passed()
         if self._checkpoint.intent is not None:
             position = self._checkpoint.intent
             await self._slots.acquire()
@@ -88,9 +92,21 @@ class PartitionLoop(Generic[R]):
             if replayed.is_idle:
                 self._slots.release()
             yield replayed
+            async for idle in self._paused():
+                yield idle
         async with aclosing(self._source.read(self._checkpoint.partition, self._resume(position))) as source:
             while (batch := await self._next(source)) is not None:
                 yield batch
+                async for idle in self._paused():
+                    yield idle
+
+    async def _paused(self) -> AsyncGenerator[Batch[R], None]:
+        """Before the next read: returns when the gate is open. An empty batch first, with which is saved how far it
+        came.
+        """
+        if self._gate.is_closed:
+            yield Batch(())
+            await self._gate.passed()
 
     async def _next(self, source: AsyncGenerator[Batch[R], None]) -> Batch[R] | None:
         await self._slots.acquire()

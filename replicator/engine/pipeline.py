@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from replicator.clocks import elapsed_s
 from replicator.delivery import Delivery
 from replicator.engine.applying import Applier
+from replicator.engine.control import Control
 from replicator.engine.copying import Copying
 from replicator.engine.following import Following
 from replicator.engine.guards import NEVER, Guards
@@ -80,6 +81,7 @@ class Pipeline(Generic[R]):
         self._store = store
         self._options = options
         self._standing = Standing(name, target, store, options.mode)
+        self.control = Control(name, source, delivery, self._standing, telemetry)
         self._guards = Guards()
         self._applier = Applier(
             pipeline=name,
@@ -103,6 +105,7 @@ class Pipeline(Generic[R]):
             applier=self._applier,
             start=self._start,
             telemetry=telemetry,
+            gate=self.control.gate,
             remove_foreign=options.remove_foreign,
         )
         self.copying = Copying(
@@ -113,8 +116,9 @@ class Pipeline(Generic[R]):
             standing=self._standing,
             lifetime_s=options.lifetime_s,
             telemetry=telemetry,
+            gate=self.control.gate,
         )
-        self._relisting = Relisting(source, self._walk, self._standing, telemetry)
+        self._relisting = Relisting(source, self._walk, self._standing, telemetry, self.control.gate)
         self.following = Following(
             pipeline=name,
             source=source,
@@ -211,6 +215,7 @@ class Pipeline(Generic[R]):
             return await self._retry(keys)
 
     async def _take_up(self) -> None:
+        self.control.take_up()
         checkpoints = await self._store.load_checkpoints(self.name)
         self.lineage.load(checkpoints, listed_before=self.state.copy_started_at is not None)
         self._walk.checkpoints.update((c.partition.id, c) for c in checkpoints if c.partition.bounded)
@@ -287,6 +292,7 @@ class Pipeline(Generic[R]):
             slots=self._copy_slots if bounded else self._follow_slots,
             telemetry=self.telemetry,
             advanced=self._walk.advanced if bounded else self.following.advanced,
+            gate=self.control.gate,
         )
         send, receive = anyio.create_memory_object_stream[Batch[R]](1)
         self._writers.start_soon(loop.write, receive)

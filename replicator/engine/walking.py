@@ -7,6 +7,7 @@ from typing import Generic
 import anyio
 
 from replicator.engine.applying import Applier
+from replicator.engine.gate import Gate
 from replicator.model import Checkpoint, Partition, R
 from replicator.ports import Source, StateStore, Target
 from replicator.telemetry import PipelineTelemetry
@@ -31,6 +32,7 @@ class Walk(Generic[R]):
         applier: Applier[R],
         start: Callable[[Checkpoint], None],
         telemetry: PipelineTelemetry,
+        gate: Gate,
         remove_foreign: bool = False,
     ) -> None:
         self.checkpoints: dict[str, Checkpoint] = {}
@@ -41,6 +43,7 @@ class Walk(Generic[R]):
         self._applier = applier
         self._start = start
         self._telemetry = telemetry
+        self._gate = gate
         self._remove_foreign = remove_foreign
         self._finished = anyio.Event()
 
@@ -61,6 +64,7 @@ class Walk(Generic[R]):
 
     async def begin(self) -> None:
         """A new walk: forgets the checkpoints of the one before and lists the source's partitions."""
+        await self._gate.passed()
         partitions = await self._source.copy_partitions()
         await self._store.forget_partitions(self._pipeline, list(self.checkpoints))
         self.checkpoints = {p.id: Checkpoint(p) for p in partitions}
@@ -94,6 +98,7 @@ class Walk(Generic[R]):
         if checkpoint.finished:
             return
         foreign = leftovers = 0
+        await self._gate.passed()
         async with aclosing(self._target.scan(checkpoint.position)) as pages:
             async for listed in pages:
                 missing = await self._source.missing(listed.keys)
@@ -105,6 +110,7 @@ class Walk(Generic[R]):
                 leftovers += len(listed.leftovers)
                 checkpoint = Checkpoint(TARGET_SCAN, listed.position, records=checkpoint.records + len(listed.keys))
                 await self._save_scan(checkpoint)
+                await self._gate.passed()
         if leftovers:
             self._telemetry.log.info("what another config had left in other places was removed", count=leftovers)
         if foreign and not self._remove_foreign:

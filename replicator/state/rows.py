@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from replicator.model import Action, Checkpoint, CopyStage, DeadLetter, Mode, Partition, Phase, PipelineState
+from replicator.model import Action, Budgets, Checkpoint, CopyStage, DeadLetter, Mode, Partition, Phase, PipelineState
 
 Row = sqlite3.Row
 
@@ -110,5 +110,6 @@ STATE_READERS: dict[str, Callable[[Any], object]] = {
     "copy_finished_at": instant,
     "proven_through": instant,
     "relisting_since": instant,
+    "budgets": lambda members: Budgets(**members),
 }
 """How members of a pipeline's state are read that JSON does not know."""

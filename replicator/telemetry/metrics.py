@@ -101,6 +101,7 @@ class Metrics:
             "replicator_queue_held", "1 while a queue is only watched, so that its messages count to no lag."
         )
         self.phase = self._gauge("replicator_phase", "1 for the phase the pipeline is in, 0 for the others.", "phase")
+        self.paused = self._gauge("replicator_paused", "1 while an operator has paused the pipeline: nothing is read.")
         self.partitions = self._gauge("replicator_partitions", "Partitions of the source by state.", "state")
         self.dead_letters = self._gauge("replicator_dead_letters", "Dead letters that are open.")
         self.degraded = self._gauge(

@@ -16,6 +16,7 @@ from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.documents import Document
 from replicator.engine.applying import Applier
 from replicator.engine.following import Following
+from replicator.engine.gate import Gate
 from replicator.engine.guards import Guards
 from replicator.engine.lineage import Lineage
 from replicator.engine.loop import PartitionLoop
@@ -92,6 +93,7 @@ class Follower:
                 slots=slots,
                 telemetry=self.telemetry,
                 advanced=following.advanced,
+                gate=Gate(),
             )
             send, receive = anyio.create_memory_object_stream[Batch[Document]](1)
             tasks.start_soon(loop.write, receive)

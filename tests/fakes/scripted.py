@@ -19,6 +19,7 @@ from replicator.clocks import ServiceClock, elapsed_s
 from replicator.documents import Document, parse_key
 from replicator.errors import PositionLostError
 from replicator.model import Batch, Change, Depth, Finding, Operation, Partition, Resume, Size
+from replicator.ports import ReadBudget
 
 KEY_SPACE = 2**32
 VISIBLE_WITHIN_S = 0.8
@@ -160,6 +161,7 @@ class ScriptedSource:
         self.retention: timedelta | None = timedelta(hours=24)
         self.stale_rows = True
         self.relist_interval: timedelta | None = None
+        self.budget: ReadBudget | None = None
         self._table = table
         self._page = page
         self._latency_s = latency_s

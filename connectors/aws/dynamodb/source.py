@@ -116,6 +116,10 @@ class DynamoDbSource:
         return {key for key in keys if found[key].operation is Operation.DELETE}
 
     @property
+    def budget(self) -> YieldingBudget:
+        return self._caller.budget
+
+    @property
     def stale_rows(self) -> bool:
         return True
 

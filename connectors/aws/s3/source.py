@@ -132,6 +132,10 @@ class S3Source:
         return await missing_keys(self._bucket, self._lookups, keys)
 
     @property
+    def budget(self) -> YieldingBudget:
+        return self._caller.budget
+
+    @property
     def stale_rows(self) -> bool:
         """What is listed is only looked at again, so it is never older than what was followed."""
         return False

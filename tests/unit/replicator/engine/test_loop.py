@@ -16,6 +16,7 @@ from fakes.scripted import ScriptedSource, ScriptedTable
 from fakes.virtual import in_virtual_time
 from replicator.documents import Document
 from replicator.engine.applying import Applier
+from replicator.engine.gate import Gate
 from replicator.engine.guards import Guards
 from replicator.engine.loop import IDLE_SAVE_INTERVAL_S, PartitionLoop
 from replicator.engine.reconciling import Reconciler
@@ -90,6 +91,7 @@ class Recorder(Rig):
             slots=self.slots,
             telemetry=telemetry,
             advanced=self.advances.append,
+            gate=Gate(),
         )
 
     async def play(self, stop_after_s: float | None = None) -> None:
