@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
-from replicator.api import audit, dead_letters
+from replicator.api import audit, control, dead_letters
 from replicator.api.access import Access
 from replicator.config.models import MigrationConfig
 from replicator.engine.daemon import Daemon
@@ -30,7 +30,7 @@ class Readiness(BaseModel):
 def interface(daemon: Daemon) -> FastAPI:
     """All there is."""
     access = Access(daemon.config.http.token)
-    routers = [dead_letters.router(daemon, access), audit.router(daemon, access)]
+    routers = [dead_letters.router(daemon, access), audit.router(daemon, access), control.router(daemon, access)]
     return create_app(daemon, daemon.metrics.registry, *routers)
 
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from replicator.api.access import Access
+from replicator.api.answers import refused
 from replicator.config.models import MigrationConfig
-from replicator.errors import ConfigurationError, LeaseLostError
 from replicator.model import DeadLetter, Retried
 
 MOST_LETTERS = 1000
@@ -67,10 +67,8 @@ def router(daemon: KeepsLetters, access: Access) -> APIRouter:
     @routes.post("/retry", summary="Take dead letters up again, from the source as it is now")
     async def retry(request: Retry, actor: Annotated[str, Depends(access)]) -> Retried:
         require(request.pipeline)
-        try:
+        with refused():
             await daemon.record(actor, "retry dead letters", request.pipeline, f"{len(request.keys)} keys")
             return await daemon.retry(request.pipeline, request.keys)
-        except (ConfigurationError, LeaseLostError) as error:
-            raise HTTPException(409, str(error)) from error
 
     return routes

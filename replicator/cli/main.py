@@ -117,6 +117,59 @@ def status(
     raise typer.Exit(show_status(url, as_json=as_json, watch=watch))
 
 
+Pipelines = Annotated[list[str] | None, typer.Argument(metavar="[PIPELINE]...", help="Default: all of them.")]
+
+
+@app.command(epilog="Example: replicator pause orders")
+def pause(pipelines: Pipelines = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Let pipelines read nothing more. What was read is finished and saved; a restart leaves them paused.
+
+    The lag goes on growing, and what the source keeps for some time only goes on running out.
+
+    Exit codes: 0 they are paused, 2 one cannot be, or the daemon does not answer or knows no such pipeline.
+    """
+    from replicator.cli.control import set_paused  # noqa: PLC0415
+
+    set_paused(url, pipelines or (), paused=True, as_json=as_json)
+
+
+@app.command(epilog="Example: replicator resume orders")
+def resume(pipelines: Pipelines = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Let paused pipelines go on where they were.
+
+    Exit codes: 0 they go on, 2 one cannot, or the daemon does not answer or knows no such pipeline.
+    """
+    from replicator.cli.control import set_paused  # noqa: PLC0415
+
+    set_paused(url, pipelines or (), paused=False, as_json=as_json)
+
+
+@app.command(epilog="Example: replicator budget orders --source-units 200 --concurrency 8")
+def budget(
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline.")],
+    source_units: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="What copying and looking up may take from the source per second; or config."),
+    ] = None,
+    target_units: Annotated[
+        str | None, typer.Option(metavar="N", help="What the target may charge per second; or none, or config.")
+    ] = None,
+    concurrency: Annotated[
+        str | None, typer.Option(metavar="N", help="Requests under way at the target at once, at most; or config.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Change what a pipeline may take, or show it. Kept over restarts until it is changed back with `config`.
+
+    Exit codes: 0 they are as shown, 2 a value makes no sense, or the daemon does not answer or knows no such pipeline.
+    """
+    from replicator.cli.control import change_budgets  # noqa: PLC0415
+
+    wanted = {"source_units": source_units, "target_units": target_units, "concurrency": concurrency}
+    change_budgets(url, pipeline, wanted, as_json=as_json)
+
+
 @app.command(epilog="Example: replicator schema > migration.schema.json")
 def schema() -> None:
     """Print the JSON Schema of a config file."""

@@ -54,11 +54,9 @@ class RateBudget:
         self._typical += (units - self._typical) * NEWEST_SHARE
 
     def set_rate(self, per_s: float | None) -> None:
-        """From now on this rate. What is owed or saved up stays the same in seconds: a debt made at a high rate would
-        take forever to pay at a low one.
-        """
+        """From now on this rate. A debt made at a higher one is lowered with it: paying it would take forever."""
         self._accrue()
-        self._balance = self._balance / self.per_s * per_s if self.per_s and per_s else 0.0
+        self._balance = self._balance * min(1.0, per_s / self.per_s) if self.per_s and per_s else 0.0
         self.per_s = per_s
         self._changed.set()
         self._changed = anyio.Event()

@@ -11,6 +11,7 @@ import structlog
 from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
+from replicator.engine.control import Control
 from replicator.engine.lease import DaemonLease
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline, PipelineOptions
@@ -86,11 +87,13 @@ class Daemon:
         """The open ones; see `StateStore.dead_letters`."""
         return await self._store.dead_letters(pipeline, limit, after)
 
+    def control(self, pipeline: str) -> Control:
+        """What may be changed about a pipeline. Raises ConfigurationError before it has begun."""
+        return self._begun(pipeline).control
+
     async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried:
         """Takes dead letters up again; see `Pipeline.retry`. Raises ConfigurationError also before it has begun."""
-        if pipeline not in self._pipelines:
-            raise ConfigurationError(f"pipelines.{pipeline}", "has not begun yet", "Wait until the status shows it")
-        return await self._pipelines[pipeline].retry(keys)
+        return await self._begun(pipeline).retry(keys)
 
     async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:
         """Notes what an operator does in the audit log, before it is done. Raises LeaseLostError."""
@@ -100,6 +103,11 @@ class Daemon:
     async def actions(self, limit: int, after: int) -> list[Action]:
         """The audit log; see `StateStore.actions`."""
         return await self._store.actions(limit, after)
+
+    def _begun(self, pipeline: str) -> Pipeline[Any]:
+        if pipeline not in self._pipelines:
+            raise ConfigurationError(f"pipelines.{pipeline}", "has not begun yet", "Wait until the status shows it")
+        return self._pipelines[pipeline]
 
     async def _begin(self, stack: AsyncExitStack) -> None:
         """Looks at everything first and writes only when every pipeline may begin."""
