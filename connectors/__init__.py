@@ -12,7 +12,8 @@ from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.cosmos.target import open_target
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
 from connectors.azure.servicebus.target import open_target as open_service_bus
-from replicator.registry import Registry, SourceKind, TargetKind
+from replicator import documents, messages, objects
+from replicator.registry import RecordKind, Registry, SourceKind, TargetKind
 
 DOCUMENT = "document"
 OBJECT = "object"
@@ -31,5 +32,10 @@ def registry() -> Registry:
             "blob": TargetKind(OBJECT, BlobTargetConfig, open_blob_target),
             "cosmos": TargetKind(DOCUMENT, CosmosTargetConfig, open_target),
             "servicebus": TargetKind(MESSAGE, ServiceBusTargetConfig, open_service_bus),
+        },
+        records={
+            DOCUMENT: RecordKind(body=documents.body_text),
+            OBJECT: RecordKind(objects.reference, objects.body_text),
+            MESSAGE: RecordKind(messages.reference, messages.body_text),
         },
     )

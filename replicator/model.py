@@ -3,6 +3,7 @@
 `R` is the record type of a pipeline (a document, an object or a message). The engine never looks inside.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -130,12 +131,27 @@ class Rule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Payload:
+    """What is kept of a change that was refused: the source's version, what else finds it at the source, and what the
+    record held, as text. None where that is not kept.
+    """
+
+    version: str = ""
+    reference: Mapping[str, str] | None = None
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
-    """A change that the target will never take, and why. `reason` holds no part of the record's body."""
+    """A change that the target will never take, and why. `reason` holds no part of the record's body.
+
+    What is to be kept of it, the engine adds.
+    """
 
     key: str
     reason: str
     committed_at: datetime | None = None
+    payload: Payload = Payload()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +282,7 @@ class DeadLetter:
     first_seen: datetime
     last_seen: datetime
     count: int = 1
+    payload: Payload = Payload()
 
     @property
     def place(self) -> str:
@@ -280,6 +297,17 @@ class Retried:
     """
 
     resolved: int
+    open: int
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """What came of discarding dead letters: how many are closed, how many were refused anew meanwhile, and the keys
+    that have none.
+    """
+
+    discarded: int
     open: int
     unknown: tuple[str, ...] = ()
 

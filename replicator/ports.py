@@ -8,7 +8,7 @@ may be cancelled at any await.
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from replicator.clocks import ServiceClock
@@ -263,6 +263,15 @@ class StateStore(Protocol):
 
     async def resolve_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
         """Closes these, each unless it has been counted up since it was read; returns how many."""
+
+    async def discard_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
+        """As `resolve_dead_letters`, and remembers of each that this version of its key is not wanted."""
+
+    async def discarded(self, pipeline: str, keys: Sequence[str] | None = None) -> dict[str, str]:
+        """The versions that are not wanted, of these keys; of some key of the pipeline where none are named."""
+
+    async def expire_payloads(self, before: datetime) -> int:
+        """Forgets what records held whose dead letters were last refused before then; returns how many."""
 
     async def acquire_lease(self, owner: str, duration_s: float) -> float:
         """Takes or renews the lease; returns 0, or the seconds after which to ask again when another holds it.

@@ -277,6 +277,53 @@ def letters_retry(
     raise typer.Exit(retry_dead_letters(url, pipeline, key or [], every=every, as_json=as_json))
 
 
+@letters_app.command("show", epilog='Example: replicator dead-letters show orders --key \'{"id":"o1"}\'')
+def letters_show(
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline it belongs to.")],
+    key: Annotated[str, typer.Option("--key", metavar="KEY", help="Its key as listed.")],
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Show one dead letter whole: reason, times, and what is kept of its record. The audit log tells who did.
+
+    Exit codes: 0 it was shown, 2 there is none, or the daemon does not answer or knows no such pipeline.
+    """
+    from replicator.cli.dead_letters import show_dead_letter  # noqa: PLC0415
+
+    show_dead_letter(url, pipeline, key, as_json=as_json)
+
+
+@letters_app.command("discard", epilog="Example: replicator dead-letters discard orders --key K --reason 'a test'")
+def letters_discard(
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline they belong to.")],
+    key: Annotated[list[str], typer.Option("--key", metavar="KEY", help="A key as listed; may be repeated.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why they are not wanted, for the audit log.")],
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Close dead letters for good. The changes are never applied; discarded messages are deleted from their queue.
+
+    A later change of the record that is refused too opens a new one.
+
+    Exit codes: 0 all of them are closed, 1 some were refused anew meanwhile and are open, 2 a key has none, or the
+    daemon does not answer, knows no such pipeline, or cannot do it.
+    """
+    from replicator.cli.dead_letters import discard_dead_letters  # noqa: PLC0415
+
+    raise typer.Exit(discard_dead_letters(url, pipeline, key, reason, as_json=as_json))
+
+
+@app.command(epilog="Example: replicator audit --json")
+def audit(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Show what operators have done, oldest first.
+
+    Exit codes: 0 it was shown, 2 the daemon does not answer, or wants another token.
+    """
+    from replicator.cli.audit import list_actions  # noqa: PLC0415
+
+    list_actions(url, as_json=as_json)
+
+
 def main() -> None:
     """The entry point: what an operator can act on ends with one clear message, anything else is a bug."""
     speak_plainly()

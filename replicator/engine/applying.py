@@ -8,8 +8,10 @@ from typing import Generic
 from replicator.engine.folding import fold
 from replicator.engine.guards import Decision, Guards
 from replicator.engine.inflight import Inflight
+from replicator.engine.payloads import Payloads, read_from
 from replicator.engine.reconciling import Reconciler
-from replicator.model import Batch, Change, DeadLetter, Operation, Partition, R, Rejection, Rule
+from replicator.model import Batch, Change, DeadLetter, Operation, Partition, Payload, R, Rejection, Rule
+from replicator.naming import Naming
 from replicator.ports import StateStore, Target
 from replicator.telemetry import PipelineTelemetry
 
@@ -21,7 +23,7 @@ class Applier(Generic[R]):
     """Applies the batches of all partitions of one pipeline.
 
     `rule` is how changes of the stream are written at present; `repairing` makes every write a reconcile.
-    `has_dead_letters` says that some may be open.
+    `has_dead_letters` says that some may be open, `has_discards` that some were discarded.
     """
 
     def __init__(
@@ -32,22 +34,27 @@ class Applier(Generic[R]):
         reconciler: Reconciler[R],
         guards: Guards,
         store: StateStore,
+        payloads: Payloads[R],
+        naming: Naming,
         telemetry: PipelineTelemetry,
     ) -> None:
         self.rule = Rule.OVERLAP
         self.repairing = False
         self.has_dead_letters = False
+        self.has_discards = False
         self.inflight = Inflight()
         self._pipeline = pipeline
         self._target = target
         self._reconciler = reconciler
         self._guards = guards
         self._store = store
+        self._payloads = payloads
+        self._naming = naming
         self._telemetry = telemetry
 
     async def apply(self, partition: Partition, batch: Batch[R]) -> set[str]:
         """Returns when every change is durable at the target or a durable dead letter: the keys of these."""
-        last = fold(batch.changes)
+        last = await self._wanted(batch)
         made_up = await self._dead_letters([c.key for c in last if batch.receipts or c.operation is Operation.LOOK])
         with self.inflight.entered():
             looks = [c for c in last if c.operation is Operation.LOOK]
@@ -56,7 +63,8 @@ class Applier(Generic[R]):
             written = [c for c in last if c.operation is not Operation.LOOK]
             rejections += await (self._copy(written) if partition.bounded else self._follow(written))
             if rejections:
-                await self._keep(partition.id, rejections, _first_commits(batch.changes))
+                told = self._described(rejections, partition, batch)
+                rejections = await self._keep(partition.id, told, _first_commits(batch.changes))
         kind = COPY_KIND if partition.bounded else FOLLOW_KIND
         rejected = {rejection.key for rejection in rejections}
         if made_up:
@@ -113,16 +121,46 @@ class Applier(Generic[R]):
         decision = self._guards.decide(change)
         return Decision.RECONCILE if self.repairing and decision is Decision.WRITE else decision
 
-    async def _keep(self, origin: str, rejections: list[Rejection], since: Mapping[str, datetime | None]) -> None:
-        dated = [replace(r, committed_at=since[r.key]) for r in rejections]
+    async def _wanted(self, batch: Batch[R]) -> list[Change[R]]:
+        """The last change of each key, but for messages that were discarded: they are settled without being sent."""
+        last = fold(batch.changes)
+        if not (self.has_discards and batch.receipts):
+            return last
+        delivered = [c.key for c in last if c.operation is not Operation.LOOK]
+        discarded = await self._store.discarded(self._pipeline, delivered)
+        return [c for c in last if c.operation is Operation.LOOK or c.key not in discarded]
+
+    def _described(self, rejections: Sequence[Rejection], partition: Partition, batch: Batch[R]) -> list[Rejection]:
+        """With what is to be kept of each; those that were reconciled have it already."""
+        position = None if partition.bounded else batch.position
+        changes = {c.key: c for c in batch.changes if c.operation is not Operation.LOOK}
+        described: list[Rejection] = []
+        for rejection in rejections:
+            payload = rejection.payload
+            if payload == Payload() and rejection.key in changes:
+                payload = self._payloads.of(changes[rejection.key])
+            described.append(replace(rejection, payload=read_from(payload, partition.id, position)))
+        return described
+
+    async def _keep(
+        self, origin: str, rejections: Sequence[Rejection], since: Mapping[str, datetime | None]
+    ) -> list[Rejection]:
+        """Makes dead letters of them; returns those that were not discarded before, as the version they are."""
+        keys = [r.key for r in rejections]
+        discarded = await self._store.discarded(self._pipeline, keys) if self.has_discards else {}
+        kept = [r for r in rejections if not (r.payload.version and discarded.get(r.key) == r.payload.version)]
+        dated = [replace(r, committed_at=since[r.key], reason=self._naming.text(r.reason, keys)) for r in kept]
+        if not dated:
+            return []
         await self._store.add_dead_letters(self._pipeline, origin, dated)
         self.has_dead_letters = True
         self._telemetry.log.warning(
             "changes were refused and are kept as dead letters",
-            partition=origin,
+            partition=self._naming.partition(origin),
             count=len(dated),
             reason=dated[0].reason,
         )
+        return dated
 
 
 def _first_commits(changes: Sequence[Change[R]]) -> dict[str, datetime | None]:

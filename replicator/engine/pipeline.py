@@ -1,6 +1,7 @@
 """One pipeline: claims its target, copies, follows, keeps its phase, and stops in two stages."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic
@@ -9,6 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from replicator.clocks import elapsed_s
+from replicator.config.models import DeadLettersConfig
 from replicator.delivery import Delivery
 from replicator.engine.applying import Applier
 from replicator.engine.control import Control
@@ -19,14 +21,17 @@ from replicator.engine.inflight import Inflight
 from replicator.engine.lineage import Lineage
 from replicator.engine.loop import PartitionLoop
 from replicator.engine.ownership import Claim
+from replicator.engine.payloads import Payloads
 from replicator.engine.phases import Progress, next_state
 from replicator.engine.reconciling import Reconciler
 from replicator.engine.relisting import Relisting
 from replicator.engine.standing import Standing
 from replicator.engine.walking import Walk
 from replicator.errors import ConfigurationError, PositionLostError
-from replicator.model import Batch, Checkpoint, CopyStage, Mode, Phase, PipelineState, R, Retried, Rule
+from replicator.model import Batch, Checkpoint, CopyStage, DeadLetter, Mode, Phase, PipelineState, R, Retried, Rule
+from replicator.naming import Naming
 from replicator.ports import Source, StateStore, Target
+from replicator.registry import RecordKind
 from replicator.telemetry import PipelineTelemetry
 
 SKIP_MARGIN = timedelta(seconds=60)
@@ -70,6 +75,8 @@ class Pipeline(Generic[R]):
         store: StateStore,
         options: PipelineOptions,
         telemetry: PipelineTelemetry,
+        payloads: Payloads[R] | None = None,
+        naming: Naming | None = None,
     ) -> None:
         self.name = name
         self.source = source
@@ -83,12 +90,15 @@ class Pipeline(Generic[R]):
         self._standing = Standing(name, target, store, options.mode)
         self.control = Control(name, source, delivery, self._standing, telemetry)
         self._guards = Guards()
+        payloads = payloads or Payloads(RecordKind(), DeadLettersConfig())
         self._applier = Applier(
             pipeline=name,
             target=target,
-            reconciler=Reconciler(source, target),
+            reconciler=Reconciler(source, target, payloads),
             guards=self._guards,
             store=store,
+            payloads=payloads,
+            naming=naming or Naming(),
             telemetry=telemetry,
         )
         self._copy_slots = anyio.Semaphore(options.most_batches // 2)
@@ -206,19 +216,38 @@ class Pipeline(Generic[R]):
         ConfigurationError for a pipeline that has failed, since its target may be somebody else's by now, or is being
         stopped.
         """
+        with self._at_work():
+            return await self._retry(keys)
+
+    async def discard(self, letters: Sequence[DeadLetter]) -> int:
+        """Closes these dead letters for good, as far as they were not refused anew; returns how many.
+
+        Of a message nothing is sent any more: it is settled when it is delivered again, which is asked for. What waits
+        behind it in its group goes on. Raises ConfigurationError as `retry` does.
+        """
+        with self._at_work():
+            closed = await self._store.discard_dead_letters(letters)
+            self._applier.has_discards = True
+            await self.source.redeliver([letter.key for letter in letters])
+        return closed
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Around something that is asked for and is finished before the pipeline ends. Raises ConfigurationError."""
         where = f"pipelines.{self.name}"
         if self.is_failed:
             raise ConfigurationError(where, "has failed", "Adopt its target first, with run --adopt")
         if self._reading.cancel_called:
             raise ConfigurationError(where, "is being stopped", "Try again when it has been started again")
         with self._retries.entered():
-            return await self._retry(keys)
+            yield
 
     async def _take_up(self) -> None:
         self.control.take_up()
         checkpoints = await self._store.load_checkpoints(self.name)
         self.lineage.load(checkpoints, listed_before=self.state.copy_started_at is not None)
         self._walk.checkpoints.update((c.partition.id, c) for c in checkpoints if c.partition.bounded)
+        self._applier.has_discards = bool(await self._store.discarded(self.name))
         self._applier.has_dead_letters = (await self._store.dead_letter_summary(self.name)).count > 0
 
     @property

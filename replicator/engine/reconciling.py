@@ -7,11 +7,13 @@ tell an untouched key from one that was created and deleted meanwhile: the sourc
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Generic
 
 import anyio
 
 from replicator.engine.guards import EVER, Interval
+from replicator.engine.payloads import Payloads
 from replicator.model import Change, Operation, R, Rejection, Rule
 from replicator.ports import Source, Target
 
@@ -22,8 +24,9 @@ CHUNK = 100
 class Reconciler(Generic[R]):
     """Reconciles keys of one pipeline; one procedure per key at a time."""
 
-    def __init__(self, source: Source[R], target: Target[R]) -> None:
+    def __init__(self, source: Source[R], target: Target[R], payloads: Payloads[R]) -> None:
         self._source = source
+        self._payloads = payloads
         self._target = target
         self._locks: dict[str, anyio.Lock] = {}
 
@@ -54,7 +57,7 @@ class Reconciler(Generic[R]):
             observed = await self._target.observe(pending)
             wanted = await self._source.lookup(pending)
             result = await self._target.replace(wanted, observed, rule)
-            rejections += result.rejections
+            rejections += [replace(r, payload=self._payloads.of(wanted[r.key])) for r in result.rejections]
             unwritten = {*result.conflicts, *(rejection.key for rejection in result.rejections)}
             created = [
                 key

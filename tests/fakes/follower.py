@@ -11,6 +11,7 @@ from datetime import datetime
 import anyio
 
 from fakes.memory import MemoryService, MemoryTarget
+from fakes.records import PLAINLY
 from fakes.stores import InlineStore
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.documents import Document
@@ -22,6 +23,7 @@ from replicator.engine.lineage import Lineage
 from replicator.engine.loop import PartitionLoop
 from replicator.engine.reconciling import Reconciler
 from replicator.model import Batch, Change, Checkpoint, Operation, Rejection, Rule
+from replicator.naming import Naming
 from replicator.ports import Source
 from replicator.telemetry import Metrics, PipelineTelemetry
 
@@ -119,9 +121,11 @@ class Follower:
         applier = Applier(
             pipeline=NAME,
             target=self._target,
-            reconciler=Reconciler(source, self._target),
+            reconciler=Reconciler(source, self._target, PLAINLY),
             guards=Guards(),
             store=self.store,
+            payloads=PLAINLY,
+            naming=Naming(),
             telemetry=self.telemetry,
         )
         applier.rule = Rule.FOLLOW

@@ -1,5 +1,6 @@
 """The HTTP interface of a daemon that does nothing but keep dead letters, and commands that are run against it."""
 
+import random
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -12,16 +13,27 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from prometheus_client import CollectorRegistry
 
-from replicator.api import dead_letters
+from connectors.aws.budget import YieldingBudget
+from fakes.memory import MemoryService, MemoryTarget
+from fakes.scripted import ScriptedSource, ScriptedTable
+from replicator.api import audit, control, dead_letters
 from replicator.api.access import Access
 from replicator.api.app import create_app
 from replicator.api.server import bind, serve, url_of
 from replicator.cli import main
+from replicator.clocks import utc_now
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
+from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
+from replicator.engine.control import Control
+from replicator.engine.letters import Letters
+from replicator.engine.standing import Standing
 from replicator.errors import ConfigurationError
-from replicator.model import DeadLetter, Rejection, Retried
+from replicator.model import Action, DeadLetter, Discarded, Mode, Rejection, Retried
+from replicator.naming import Naming
+from replicator.ports import StateStore
 from replicator.state.sqlite import SqliteStore
 from replicator.status import PipelineStatus
+from replicator.telemetry import Metrics, PipelineTelemetry
 
 PIPELINES = ("orders", "customers")
 
@@ -29,6 +41,21 @@ PIPELINES = ("orders", "customers")
 def _config() -> MigrationConfig:
     pipeline = PipelineConfig(source=SourceConfig(type="none"), target=TargetConfig(type="none"))
     return MigrationConfig(migration="shop", pipelines=dict.fromkeys(PIPELINES, pipeline))
+
+
+def controlled(pipeline: str, store: StateStore, read_units: float | None = 500.0) -> Control:
+    """The control of a pipeline that does nothing."""
+    fence = Fence(1.0)
+    telemetry = PipelineTelemetry(Metrics(), pipeline)
+    delivery = Delivery(
+        limiter=AdaptiveLimiter(64), budget=RateBudget(None), fence=fence, timeout_s=1.0, telemetry=telemetry
+    )
+    source = ScriptedSource(ScriptedTable(random.Random(0)))
+    source.budget = YieldingBudget(read_units) if read_units else None
+    target = MemoryTarget(MemoryService(), delivery)
+    control = Control(pipeline, source, delivery, Standing(pipeline, target, store, Mode.ASYNC), telemetry)
+    control.take_up()
+    return control
 
 
 @dataclass
@@ -42,22 +69,51 @@ class LetterDaemon:
     failed: Callable[[], bool] = lambda: False
     asked: list[list[str]] = field(default_factory=list)
     recorded: list[tuple[str, str, str]] = field(default_factory=list)
+    naming: Naming = field(default_factory=Naming)
+
+    def __post_init__(self) -> None:
+        self.controls = {name: controlled(name, self.store) for name in PIPELINES}
+
+    @property
+    def letters(self) -> Letters:
+        return Letters(self.store, self.naming)
 
     async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]:
-        return await self.store.dead_letters(pipeline, limit, after)
+        return await self.letters.page(pipeline, limit, after)
 
     async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried:
         if self.failed():
             raise ConfigurationError(f"pipelines.{pipeline}", "has failed", "Adopt")
-        self.asked.append(list(keys))
+        keys = list((await self.letters.keys(pipeline, keys)).values())
+        self.asked.append(keys)
         letters = await self.store.dead_letters_of(pipeline, keys)
         refused = [letter.key for letter in letters if self.refuses(letter.key)]
         await self.store.add_dead_letters(pipeline, "retry", [Rejection(key, "still no") for key in refused])
         resolved = await self.store.resolve_dead_letters(letters)
         return Retried(resolved, len(letters) - resolved, tuple(k for k in keys if k not in {d.key for d in letters}))
 
+    async def letter(self, pipeline: str, key: str) -> DeadLetter | None:
+        keys = await self.letters.keys(pipeline, [key])
+        return next(iter(await self.store.dead_letters_of(pipeline, list(keys.values()))), None)
+
+    async def discard(self, pipeline: str, keys: Sequence[str]) -> Discarded:
+        told = await self.letters.keys(pipeline, keys)
+        letters = await self.store.dead_letters_of(pipeline, list(told.values()))
+        closed = await self.store.discard_dead_letters(letters)
+        known = {letter.key for letter in letters}
+        return Discarded(closed, len(letters) - closed, tuple(n for n, key in told.items() if key not in known))
+
     async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:
         self.recorded.append((name, pipeline, detail))
+        await self.store.add_action(Action(utc_now(), actor, name, pipeline, detail))
+
+    async def actions(self, limit: int, after: int) -> list[Action]:
+        return await self.store.actions(limit, after)
+
+    def control(self, pipeline: str) -> Control:
+        if self.failed():
+            raise ConfigurationError(f"pipelines.{pipeline}", "has failed", "Adopt")
+        return self.controls[pipeline]
 
 
 @dataclass
@@ -110,7 +166,8 @@ async def _serving(folder: Path) -> AsyncIterator[tuple[LetterDaemon, str]]:
     with bind("127.0.0.1:0") as listening:
         async with SqliteStore(folder / "state.sqlite") as store, anyio.create_task_group() as tasks:
             daemon = LetterDaemon(store)
-            routes = dead_letters.router(daemon, Access(None))
-            tasks.start_soon(serve, create_app(daemon, CollectorRegistry(), routes), listening)
+            access = Access(None)
+            routers = [topic.router(daemon, access) for topic in (dead_letters, audit, control)]
+            tasks.start_soon(serve, create_app(daemon, CollectorRegistry(), *routers), listening)
             yield daemon, url_of(listening)
             tasks.cancel_scope.cancel()
