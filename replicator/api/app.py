@@ -8,6 +8,8 @@ from pydantic import BaseModel
 
 from replicator.api import audit, control, dead_letters
 from replicator.api.access import Access
+from replicator.api.bounds import Bounds
+from replicator.api.published import publish
 from replicator.config.models import MigrationConfig
 from replicator.engine.daemon import Daemon
 from replicator.status import MigrationStatus, PipelineStatus
@@ -37,6 +39,8 @@ def interface(daemon: Daemon) -> FastAPI:
 def create_app(daemon: Running, registry: CollectorRegistry, *routers: APIRouter) -> FastAPI:
     """The application: health, metrics, status and these. Nothing of its own blocks or changes the daemon."""
     app = FastAPI(title="replicator", docs_url=None, redoc_url=None)
+    app.add_middleware(Bounds)
+    publish(app)
 
     @app.get("/healthz", summary="200 while the process is alive")
     async def healthz() -> dict[str, str]:

@@ -10,8 +10,10 @@ from unittest.mock import patch
 
 import anyio
 import pytest
+import structlog.testing
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from connectors.aws.budget import YieldingBudget
 from fakes.memory import MemoryService, MemoryTarget
@@ -47,6 +49,7 @@ def controlled(pipeline: str, store: StateStore, read_units: float | None = 500.
     """The control of a pipeline that does nothing."""
     fence = Fence(1.0)
     telemetry = PipelineTelemetry(Metrics(), pipeline)
+    telemetry.log = structlog.testing.CapturingLogger()
     delivery = Delivery(
         limiter=AdaptiveLimiter(64), budget=RateBudget(None), fence=fence, timeout_s=1.0, telemetry=telemetry
     )
@@ -148,9 +151,9 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Served]:
-    """Up until it is left."""
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(_serving(folder)) as (daemon, url):
+def served(folder: Path, capsys: pytest.CaptureFixture[str], token: str | None = None) -> Iterator[Served]:
+    """Up until it is left. Its state is in `state.sqlite`."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(_serving(folder, token)) as (daemon, url):
         yield Served(daemon, url, portal, capsys)
 
 
@@ -162,11 +165,11 @@ def run_command(*arguments: str) -> int:
 
 
 @asynccontextmanager
-async def _serving(folder: Path) -> AsyncIterator[tuple[LetterDaemon, str]]:
+async def _serving(folder: Path, token: str | None) -> AsyncIterator[tuple[LetterDaemon, str]]:
     with bind("127.0.0.1:0") as listening:
         async with SqliteStore(folder / "state.sqlite") as store, anyio.create_task_group() as tasks:
             daemon = LetterDaemon(store)
-            access = Access(None)
+            access = Access(SecretStr(token) if token else None)
             routers = [topic.router(daemon, access) for topic in (dead_letters, audit, control)]
             tasks.start_soon(serve, create_app(daemon, CollectorRegistry(), *routers), listening)
             yield daemon, url_of(listening)

@@ -1,0 +1,86 @@
+"""Promise: unauthorised, malformed and oversized calls are refused, as published, and change nothing."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from fakes.served import Served, served
+from replicator.model import Payload, Rejection
+
+schemathesis = pytest.importorskip("schemathesis", reason="it comes with the extra dev")
+
+TOKEN = "a token of some length"
+
+ORDINARY, LONG = 8, 500
+"""Calls of each route, of each kind."""
+
+
+@pytest.fixture
+def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Served]:
+    with served(tmp_path, capsys, TOKEN) as up:
+        rejections = [Rejection(f"k{n}", "no", payload=Payload("v", {}, "sesame")) for n in range(3)]
+        up.portal.call(up.daemon.store.add_dead_letters, "orders", "p", rejections)
+        yield up
+
+
+def state(folder: Path) -> str:
+    """Everything that is stored."""
+    with closing(sqlite3.connect(folder / "state.sqlite")) as db:
+        return "\n".join(db.iterdump())
+
+
+def fuzz(place: Served, folder: Path, calls: int, token: str | None) -> set[int]:
+    """Calls each route, well-formed and malformed; returns the codes of all answers."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    schema = schemathesis.openapi.from_url(f"{place.url}/openapi.json")
+    codes: set[int] = set()
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        for mode in schemathesis.GenerationMode:
+
+            @given(case=operation.as_strategy(generation_mode=mode))
+            @settings(max_examples=calls, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+            def call(case: "schemathesis.Case") -> None:
+                before = state(folder)
+                answer = case.call(headers=headers)
+                codes.add(answer.status_code)
+                told = f"{case.method} {case.formatted_path} {case.body!r}: {answer.status_code} {answer.text[:200]}"
+                assert answer.status_code < 500, told
+                checks = [schemathesis.checks.not_a_server_error]
+                case.validate_response(answer, checks=[*checks, *conformance()])
+                if token is None:
+                    guarded = operation.definition.raw.get("security")
+                    assert not guarded or answer.status_code >= 400, told
+                    assert "sesame" not in answer.text, told
+                if answer.status_code >= 400 or case.method == "GET":
+                    assert state(folder) == before, told
+
+            try:
+                call()
+            except schemathesis.errors.SchemathesisError as error:
+                if "negative" not in str(error).lower():
+                    raise
+    return codes
+
+
+def conformance() -> list[object]:
+    from schemathesis.specs.openapi import checks  # noqa: PLC0415 — it is an extra
+
+    return [checks.status_code_conformance, checks.content_type_conformance, checks.response_schema_conformance]
+
+
+@pytest.mark.parametrize("token", [TOKEN, None], ids=["authorised", "unauthorised"])
+def test_nothing_is_broken_by_what_it_is_asked(place: Served, tmp_path: Path, token: str | None) -> None:
+    codes = fuzz(place, tmp_path, ORDINARY, token)
+    assert codes >= ({200, 404, 422} if token else {200, 401})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("token", [TOKEN, None], ids=["authorised", "unauthorised"])
+def test_nothing_is_broken_by_much(place: Served, tmp_path: Path, token: str | None) -> None:
+    fuzz(place, tmp_path, LONG, token)
