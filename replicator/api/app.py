@@ -46,7 +46,11 @@ def create_app(daemon: Running, registry: CollectorRegistry, *routers: APIRouter
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
-    @app.get("/readyz", summary="200 while nothing needs attention, 503 with the reasons otherwise")
+    @app.get(
+        "/readyz",
+        summary="200 while nothing needs attention, 503 with the reasons otherwise",
+        responses={503: {"model": Readiness, "description": "Something needs attention."}},
+    )
     async def readyz(response: Response) -> Readiness:
         problems = {name: status.problems for name, status in daemon.statuses.items() if status.problems}
         if not daemon.statuses:

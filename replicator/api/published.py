@@ -14,6 +14,7 @@ GUARDED = {
 }
 
 CHANGING = {
+    "400": "The body is no text.",
     "408": f"The body was not sent within {BODY_TIMEOUT_S:g} s.",
     "413": f"The body is larger than {MOST_BODY_BYTES} bytes.",
     "415": "The body is not application/json.",
