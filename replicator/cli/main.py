@@ -117,12 +117,14 @@ def status(
     raise typer.Exit(show_status(url, as_json=as_json, watch=watch))
 
 
-Pipelines = Annotated[list[str] | None, typer.Argument(metavar="[PIPELINE]...", help="Default: all of them.")]
+Pipelines = Annotated[list[str] | None, typer.Argument(metavar="PIPELINE", help="Default: all that have not failed.")]
 
 
 @app.command(epilog="Example: replicator pause orders")
 def pause(pipelines: Pipelines = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-    """Let pipelines read nothing more. What was read is finished and saved; a restart leaves them paused.
+    """Let pipelines read nothing more.
+
+    What was read is finished and saved; a restart leaves them paused.
 
     The lag goes on growing, and what the source keeps for some time only goes on running out.
 
@@ -160,7 +162,9 @@ def budget(
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Change what a pipeline may take, or show it. Kept over restarts until it is changed back with `config`.
+    """Change what a pipeline may take, or show it.
+
+    Kept over restarts until it is changed back with `config`.
 
     Exit codes: 0 they are as shown, 2 a value makes no sense, or the daemon does not answer or knows no such pipeline.
     """
@@ -284,7 +288,9 @@ def letters_show(
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Show one dead letter whole: reason, times, and what is kept of its record. The audit log tells who did.
+    """Show one dead letter whole. Reason, times, and what is kept of its record.
+
+    The audit log tells who did.
 
     Exit codes: 0 it was shown, 2 there is none, or the daemon does not answer or knows no such pipeline.
     """
@@ -301,7 +307,9 @@ def letters_discard(
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Close dead letters for good. The changes are never applied; discarded messages are deleted from their queue.
+    """Close dead letters for good.
+
+    The changes are never applied; discarded messages are deleted from their queue.
 
     A later change of the record that is refused too opens a new one.
 

@@ -256,7 +256,7 @@ class MigrationConfig(Frozen):
         "personal data.",
     )
     dead_letters: DeadLettersConfig = Field(
-        default=DeadLettersConfig(), description="What is kept of changes that could not be applied."
+        default=DeadLettersConfig(), description="What is kept of dead letters."
     )
     limits: LimitsConfig = Field(default=LimitsConfig(), description="Times and sizes that keep every promise bounded.")
     pipelines: dict[Name, PipelineConfig] = Field(min_length=1, description="The pipelines by name.")

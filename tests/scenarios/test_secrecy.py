@@ -43,15 +43,14 @@ async def letters(w: World, daemon: Daemon) -> list[str]:
 
 async def said(w: World, daemon: Daemon) -> str:
     """What its interface and the commands say, in order and with mistakes."""
-    texts = []
     (name,) = await letters(w, daemon)
-    for words in (
+    said_by = (
         ("status",), ("dead-letters", "list"), ("dead-letters", "retry", "orders", "--all"),
         ("dead-letters", "retry", "orders", "--key", name), ("pause",), ("budget", "orders", "--concurrency", "4"),
         ("resume",), ("dead-letters", "discard", "orders", "--key", name, "--reason", "not wanted"),
         ("audit",),
-    ):  # fmt: skip
-        texts.append(await command(w, daemon, *words))
+    )  # fmt: skip
+    texts = [await command(w, daemon, *words) for words in said_by]
     texts.append(await command(w, daemon, "audit", token="another token than that"))
     async with aiohttp.ClientSession(daemon.url, headers={"Authorization": f"Bearer {TOKEN}"}) as http:
         for path in ("/metrics", "/v1/status", "/readyz", "/v1/dead-letters", "/v1/actions", "/openapi.json"):

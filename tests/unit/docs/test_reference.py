@@ -16,10 +16,11 @@ from connectors.azure.blob.containers import INCARNATION
 from connectors.azure.blob.metadata import RESERVED
 from connectors.azure.servicebus.properties import OURS, PREFIX
 from replicator.api.app import interface
+from replicator.api.dead_letters import Letter
 from replicator.cli.main import app
 from replicator.config.loading import json_schema, parse_config
 from replicator.engine.daemon import Daemon
-from replicator.model import DeadLetter, Retried
+from replicator.model import Retried
 from replicator.state.sqlite import SqliteStore
 from replicator.status import ForeignStatus, PipelineStatus, QueueDepth, SyncStatus, VerificationStatus
 from replicator.telemetry import Metrics
@@ -102,6 +103,7 @@ PLACES = {
     (CONFIGURATION, "`http`"): SCHEMA["$defs"]["HttpConfig"],
     (CONFIGURATION, "`log`"): SCHEMA["$defs"]["LogConfig"],
     (CONFIGURATION, "`limits`"): SCHEMA["$defs"]["LimitsConfig"],
+    (CONFIGURATION, "`dead_letters`"): SCHEMA["$defs"]["DeadLettersConfig"],
     (CONFIGURATION, "`pipelines.<name>`"): SCHEMA["$defs"]["PipelineConfig"],
     (TABLES, "Source: `type: dynamodb`"): SCHEMA["$defs"]["DynamoDbSourceConfig"],
     (TABLES, "Target: `type: cosmos`"): SCHEMA["$defs"]["CosmosTargetConfig"],
@@ -228,7 +230,7 @@ def test_every_member_of_the_status_is_documented() -> None:
 
 def test_every_member_of_a_dead_letter_is_shown() -> None:
     example = sections("docs/http.md")["GET /v1/dead-letters"]
-    assert [name for name in DeadLetter.__dataclass_fields__ if f'"{name}":' not in example] == []
+    assert [name for name in Letter.model_fields if f'"{name}":' not in example] == []
 
 
 def test_every_member_of_a_retrys_answer_is_documented() -> None:
