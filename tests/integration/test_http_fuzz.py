@@ -18,7 +18,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="it comes with the ext
 
 TOKEN = "a token of some length"
 
-ORDINARY, LONG = 5, 500
+ORDINARY, LONG = 3, 500
 """Calls of each route, of each kind."""
 
 
