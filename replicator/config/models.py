@@ -255,9 +255,7 @@ class MigrationConfig(Frozen):
         description="How records are named in logs, answers and reports. hashed: by a keyed hash, since keys can be "
         "personal data.",
     )
-    dead_letters: DeadLettersConfig = Field(
-        default=DeadLettersConfig(), description="What is kept of dead letters."
-    )
+    dead_letters: DeadLettersConfig = Field(default=DeadLettersConfig(), description="What is kept of dead letters.")
     limits: LimitsConfig = Field(default=LimitsConfig(), description="Times and sizes that keep every promise bounded.")
     pipelines: dict[Name, PipelineConfig] = Field(min_length=1, description="The pipelines by name.")
 
