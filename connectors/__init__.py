@@ -14,11 +14,12 @@ from connectors.aws.sqs.config import SqsSourceConfig
 from connectors.azure.blob.config import BlobTargetConfig
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
+from replicator import documents, messages, objects
 from replicator.documents import Document
 from replicator.messages import Message
 from replicator.objects import StoredObject
 from replicator.ports import Source, Target
-from replicator.registry import Registry, SourceContext, SourceKind, TargetContext, TargetKind
+from replicator.registry import RecordKind, Registry, SourceContext, SourceKind, TargetContext, TargetKind
 
 Opened = AbstractAsyncContextManager
 
@@ -39,6 +40,11 @@ def registry() -> Registry:
             "blob": TargetKind(OBJECT, BlobTargetConfig, _open_blobs),
             "cosmos": TargetKind(DOCUMENT, CosmosTargetConfig, _open_documents),
             "servicebus": TargetKind(MESSAGE, ServiceBusTargetConfig, _open_service_bus),
+        },
+        records={
+            DOCUMENT: RecordKind(body=documents.body_text),
+            OBJECT: RecordKind(objects.reference, objects.body_text),
+            MESSAGE: RecordKind(messages.reference, messages.body_text),
         },
     )
 

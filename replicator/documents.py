@@ -77,6 +77,22 @@ def digest(document: Document) -> str:
     return hashlib.blake2b("".join(parts).encode(), digest_size=16).hexdigest()
 
 
+def body_text(document: Document) -> str:
+    """A document for people, as JSON: what JSON has no kind for is marked as in `key_text`, a set by its kind."""
+    return json.dumps(document, default=_marked, ensure_ascii=False)
+
+
+def _marked(value: object) -> object:
+    match value:
+        case Decimal():
+            return {"N": number_text(value)}
+        case bytes():
+            return {"B": base64.b64encode(value).decode()}
+        case frozenset():
+            return {"set": sorted(map(str, value))}
+    raise TypeError(f"no value of a document: {type(value).__name__}")
+
+
 def _key_part(value: Value) -> str | dict[str, str]:
     match value:
         case str():

@@ -4,6 +4,8 @@ The text of a record's key is the message's id, which stays the same when it is 
 that could be looked up, compared or repaired: they are delivered, passed on, and settled.
 """
 
+import base64
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +26,7 @@ from replicator.model import (
     Watched,
 )
 from replicator.objects import Content
+from replicator.ports import ReadBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,21 @@ class Message:
     payload: Payload | None = field(default=None, compare=False)
 
 
+def reference(message: Message) -> dict[str, str]:
+    """What finds a message in its queue, beside its id."""
+    found = {"queue": message.queue, "sent_at": message.sent_at.isoformat(), "sequence": message.sequence}
+    return {name: value for name, value in found.items() if value}
+
+
+def body_text(message: Message) -> str:
+    """A message's body and attributes as JSON."""
+    attributes = {
+        name: {"type": a.type, "value": a.value if isinstance(a.value, str) else base64.b64encode(a.value).decode()}
+        for name, a in message.attributes.items()
+    }
+    return json.dumps({"body": message.body, "group": message.group, "attributes": attributes}, ensure_ascii=False)
+
+
 class DeliveringSource(Generic[R]):
     """What a source has to say that delivers messages instead of keeping records: it cannot be asked for one."""
 
@@ -102,6 +120,11 @@ class DeliveringSource(Generic[R]):
     @property
     def relist_interval(self) -> timedelta | None:
         """There is no listing."""
+        return None
+
+    @property
+    def budget(self) -> ReadBudget | None:
+        """Whoever receives takes nothing from anybody's budget."""
         return None
 
 

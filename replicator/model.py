@@ -3,6 +3,7 @@
 `R` is the record type of a pipeline (a document, an object or a message). The engine never looks inside.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -130,12 +131,27 @@ class Rule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Payload:
+    """What is kept of a change that was refused: the source's version, what else finds it at the source, and what the
+    record held, as text. None where that is not kept.
+    """
+
+    version: str = ""
+    reference: Mapping[str, str] | None = None
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
-    """A change that the target will never take, and why. `reason` holds no part of the record's body."""
+    """A change that the target will never take, and why. `reason` holds no part of the record's body.
+
+    What is to be kept of it, the engine adds.
+    """
 
     key: str
     reason: str
     committed_at: datetime | None = None
+    payload: Payload = Payload()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +257,19 @@ class CopyStage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Budgets:
+    """What a pipeline may take, in units of each service per second, and the requests that may be under way at once.
+
+    Infinity is no limit. `source_units` is None for a source that has none. As what an operator has set, None is what
+    is configured.
+    """
+
+    source_units: float | None = None
+    target_units: float | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineState:
     """What the state store remembers of a pipeline beside its partitions.
 
@@ -249,7 +278,7 @@ class PipelineState:
     are by the source's clock. `copied_records` and `copied_bytes` are of the copy, once it has finished.
     `proven_through`: whatever was committed before it was seen at the target by a walk over everything;
     `relisting_since`: when the walk that is under way began. `generation` is what the target's marker says,
-    `pending_generation` what it is about to say.
+    `pending_generation` what it is about to say. `paused` and `budgets` are an operator's doing.
     """
 
     epoch: int
@@ -267,6 +296,8 @@ class PipelineState:
     generation: str = ""
     pending_generation: str = ""
     failure: str = ""
+    paused: bool = False
+    budgets: Budgets = Budgets()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +315,7 @@ class DeadLetter:
     first_seen: datetime
     last_seen: datetime
     count: int = 1
+    payload: Payload = Payload()
 
     @property
     def place(self) -> str:
@@ -298,6 +330,17 @@ class Retried:
     """
 
     resolved: int
+    open: int
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """What came of discarding dead letters: how many are closed, how many were refused anew meanwhile, and the keys
+    that have none.
+    """
+
+    discarded: int
     open: int
     unknown: tuple[str, ...] = ()
 

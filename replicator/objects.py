@@ -4,8 +4,9 @@ The text of a record's key is the object's key as it is. A listing shows a part 
 that was looked up is whole. Bytes are never part of a record: the target reads them in ranges while it writes.
 """
 
+import json
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -75,3 +76,21 @@ class StoredObject:
     def listed(self) -> bool:
         """Whether this is only what a listing shows."""
         return self.headers is None
+
+
+def reference(stored: StoredObject) -> dict[str, str]:
+    """What finds this version of the object at its source, beside its key."""
+    return {"version_id": stored.source_version} if stored.source_version else {}
+
+
+def body_text(stored: StoredObject) -> str:
+    """An object's headers, metadata and tags as JSON. Its bytes stay where they are."""
+    return json.dumps(
+        {
+            "size": stored.size,
+            "headers": asdict(stored.headers) if stored.headers else None,
+            "metadata": None if stored.metadata is None else dict(stored.metadata),
+            "tags": None if stored.tags is None else dict(stored.tags),
+        },
+        ensure_ascii=False,
+    )

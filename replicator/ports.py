@@ -39,6 +39,17 @@ from replicator.model import (
 R = TypeVar("R")
 
 
+class ReadBudget(Protocol):
+    """What copying, comparing and looking up may take from a source, in its own units per second."""
+
+    @property
+    def limit_per_s(self) -> float:
+        """At most this."""
+
+    def set_limit(self, per_s: float) -> None:
+        """From now on at most this."""
+
+
 class Source(Protocol[R]):
     """Where changes come from."""
 
@@ -131,6 +142,10 @@ class Source(Protocol[R]):
     @property
     def settling(self) -> timedelta:
         """How long after its last change the source takes, at least, to prove that there was no other."""
+
+    @property
+    def budget(self) -> ReadBudget | None:
+        """What reading may take, known once connected; None where reading costs production nothing."""
 
     async def depth(self) -> Depth | None:
         """What waits to be received; None where nothing is received."""
@@ -287,6 +302,15 @@ class StateStore(Protocol):
 
     async def resolve_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
         """Closes these, each unless it has been counted up since it was read; returns how many."""
+
+    async def discard_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
+        """As `resolve_dead_letters`, and remembers of each that this version of its key is not wanted."""
+
+    async def discarded(self, pipeline: str, keys: Sequence[str] | None = None) -> dict[str, str]:
+        """The versions that are not wanted, of these keys; of some key of the pipeline where none are named."""
+
+    async def expire_payloads(self, before: datetime) -> int:
+        """Forgets what records held whose dead letters were last refused before then; returns how many."""
 
     async def acquire_lease(self, owner: str, duration_s: float) -> float:
         """Takes or renews the lease; returns 0, or the seconds after which to ask again when another holds it.

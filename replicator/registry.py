@@ -1,6 +1,6 @@
 """Which connectors there are. The command line fills it; the engine only asks it by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic
@@ -35,6 +35,16 @@ class TargetContext:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordKind(Generic[R]):
+    """What can be told of records of one kind: what finds one at its source, beside its key and version, and what it
+    holds, as text. Neither raises anything for a record that a source has handed out.
+    """
+
+    reference: Callable[[R], Mapping[str, str]] = lambda _: {}
+    body: Callable[[R], str] = repr
+
+
+@dataclass(frozen=True, slots=True)
 class SourceKind(Generic[R]):
     """A kind of source: the records it hands out (`document`, …), its config, and how to open one."""
 
@@ -54,10 +64,11 @@ class TargetKind(Generic[R]):
 
 @dataclass(slots=True)
 class Registry:
-    """Kinds by the name that `type` has in a config."""
+    """Kinds by the name that `type` has in a config, and of records by the name that these give them."""
 
     sources: dict[str, SourceKind[Any]] = field(default_factory=dict)
     targets: dict[str, TargetKind[Any]] = field(default_factory=dict)
+    records: dict[str, RecordKind[Any]] = field(default_factory=dict)
 
     def pair(self, pipeline: str, source: str, target: str) -> tuple[SourceKind[Any], TargetKind[Any]]:
         """The kinds of a pipeline. Raises ConfigurationError where they do not carry the same records."""

@@ -23,7 +23,8 @@ class YieldingBudget(RateBudget):
 
     def set_limit(self, per_s: float) -> None:
         """From now on at most this rate."""
-        self.limit_per_s = self.per_s = per_s
+        self.limit_per_s = per_s
+        self.set_rate(per_s)
 
     def give_way(self) -> None:
         """The service refused a call."""

@@ -4,6 +4,8 @@ import hmac
 import ipaddress
 
 from fastapi import HTTPException, Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 from pydantic import SecretStr
 
 from replicator.api import ACTOR_HEADER
@@ -11,7 +13,7 @@ from replicator.api import ACTOR_HEADER
 MOST_ACTOR = 100
 
 
-class Access:
+class Access(SecurityBase):
     """A dependency of the routes that change something or show what a record holds. Its value is who asks.
 
     Raises 401 without the token, 403 from another machine where no token is configured, and 415 for a body that a page
@@ -19,6 +21,8 @@ class Access:
     """
 
     def __init__(self, token: SecretStr | None) -> None:
+        self.scheme_name = "token"
+        self.model = HTTPBearer(description="http.token; where there is none, whoever is on this machine may")
         self._token = token.get_secret_value().encode() if token else None
 
     def __call__(self, request: Request) -> str:

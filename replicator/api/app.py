@@ -6,9 +6,10 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
-from replicator.api import audit, barriers, cutover, dead_letters, verification
+from replicator.api import audit, barriers, control, cutover, dead_letters, verification
 from replicator.api.access import Access
-from replicator.api.sizes import BodyLimit
+from replicator.api.bounds import Bounds
+from replicator.api.published import publish
 from replicator.config.models import MigrationConfig
 from replicator.cutover import Cutover
 from replicator.cutover.phases import least_phase
@@ -37,6 +38,7 @@ def interface(daemon: Daemon) -> FastAPI:
     access = Access(daemon.config.http.token)
     routers = [
         dead_letters.router(daemon, access),
+        control.router(daemon, access),
         verification.router(daemon, access),
         audit.router(daemon, access),
         cutover.router(daemon),
@@ -48,13 +50,18 @@ def interface(daemon: Daemon) -> FastAPI:
 def create_app(daemon: Running, registry: CollectorRegistry, *routers: APIRouter) -> FastAPI:
     """The application: health, metrics, status and these. Nothing of its own blocks or changes the daemon."""
     app = FastAPI(title="replicator", docs_url=None, redoc_url=None)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(Bounds)
+    publish(app)
 
     @app.get("/healthz", summary="200 while the process is alive")
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
-    @app.get("/readyz", summary="200 while nothing needs attention, 503 with the reasons otherwise")
+    @app.get(
+        "/readyz",
+        summary="200 while nothing needs attention, 503 with the reasons otherwise",
+        responses={503: {"model": Readiness, "description": "Something needs attention."}},
+    )
     async def readyz(response: Response) -> Readiness:
         problems = {name: status.problems for name, status in daemon.statuses.items() if status.problems}
         if not daemon.statuses:

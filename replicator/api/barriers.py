@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from replicator.api.access import Access
+from replicator.api.answers import refusals
 from replicator.config.models import MigrationConfig
 from replicator.engine.barrier import Answer, Verdict
 from replicator.engine.pipeline import Pipeline
@@ -96,7 +97,9 @@ def router(daemon: KeepsBarriers, access: Access) -> APIRouter:
     """The routes below /v1/pipelines that clients of applications use."""
     routes = APIRouter(prefix="/v1/pipelines")
 
-    @routes.get("", summary="What a client must know of each pipeline; 503 until they have begun")
+    @routes.get(
+        "", summary="What a client must know of each pipeline; 503 until they have begun", responses=refusals(503)
+    )
     async def listing() -> Pipelines:
         if not daemon.pipelines():
             raise HTTPException(503, "starting")
@@ -106,6 +109,7 @@ def router(daemon: KeepsBarriers, access: Access) -> APIRouter:
         "/{name}/barrier",
         summary="Wait until what was written at the source before the call is at the target",
         dependencies=[Depends(access)],
+        responses=refusals(404, 409, 429, 503, 504),
     )
     async def barrier(name: str, wait: Wait) -> Settled:
         if name not in daemon.config.pipelines:

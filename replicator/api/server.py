@@ -1,5 +1,6 @@
 """Serves the HTTP interface inside the daemon's own event loop."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from collections.abc import Iterator
 import anyio
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from replicator.api.bounds import HEADER_TIMEOUT_S, MOST_CONNECTIONS, MOST_HEADER_BYTES
 from replicator.errors import ConfigurationError
 
 STOP_TIMEOUT_S = 2
@@ -45,10 +48,38 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Connection(H11Protocol):
+    """Closes when the head of a request is not there in time; uvicorn itself would wait for ever."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._expect_head()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._expect_head()
+
+    def _expect_head(self) -> None:
+        self.loop.call_later(HEADER_TIMEOUT_S, self._require_head, self.cycle)
+
+    def _require_head(self, before: object) -> None:
+        if self.cycle is before:
+            self.transport.close()
+
+
 async def serve(app: FastAPI, bound: socket.socket) -> None:
     """Serves until cancelled; requests under way are given a moment to finish."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=STOP_TIMEOUT_S
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=STOP_TIMEOUT_S,
+        http=_Connection,
+        ws="none",
+        h11_max_incomplete_event_size=MOST_HEADER_BYTES,
+        limit_concurrency=MOST_CONNECTIONS,
+        server_header=False,
     )
     server = _Server(config)
     try:

@@ -1,16 +1,17 @@
 """Verification over HTTP."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from replicator.api.access import Access
-from replicator.api.naming import named
+from replicator.api.answers import refusals, refused
 from replicator.config.models import MigrationConfig
 from replicator.engine.rounds import Ask, Difference, Note, Round
-from replicator.errors import ConfigurationError, LeaseLostError
+from replicator.naming import Naming
 from replicator.status import Instant, PipelineStatus
 
 MOST_FINDINGS = 1000
@@ -23,6 +24,7 @@ class Verifies(Protocol):
     """What is needed of a daemon; see `replicator.engine.daemon.Daemon`."""
 
     config: MigrationConfig
+    naming: Naming
     statuses: dict[str, PipelineStatus]
 
     async def verify(self, pipelines: Sequence[str], ask: Ask) -> None: ...
@@ -96,23 +98,26 @@ def router(daemon: Verifies, access: Access) -> APIRouter:
         if pipeline is not None and pipeline not in daemon.config.pipelines:
             raise HTTPException(404, f"there is no pipeline {pipeline}")
 
-    @routes.post("", summary="Begin a round, or join the one that is under way")
+    @routes.post("", summary="Begin a round, or join the one that is under way", responses=refusals(404, 409))
     async def begin(request: Begin, actor: Annotated[str, Depends(access)]) -> Rounds:
         require(request.pipeline)
         names = [request.pipeline] if request.pipeline else list(daemon.config.pipelines)
         ask = Ask(request.sample, contents=request.bytes, repair=request.repair)
-        try:
+        with refused():
             await daemon.record(actor, "verify", request.pipeline or "", _detail(ask))
             await daemon.verify(names, ask)
-        except (ConfigurationError, LeaseLostError) as error:
-            raise HTTPException(409, str(error)) from error
         return _rounds(daemon, names)
 
     @routes.get("", summary="How far the latest round of each pipeline has come, and what it has found")
     async def rounds() -> Rounds:
         return _rounds(daemon, list(daemon.config.pipelines))
 
-    @routes.get("/findings", summary="What the latest round of a pipeline has found, record by record")
+    @routes.get(
+        "/findings",
+        summary="What the latest round of a pipeline has found, record by record",
+        dependencies=[Depends(access)],
+        responses=refusals(404),
+    )
     async def findings(
         pipeline: str,
         limit: Annotated[int, Query(ge=1, le=MOST_FINDINGS)] = MOST_FINDINGS,
@@ -121,7 +126,7 @@ def router(daemon: Verifies, access: Access) -> APIRouter:
         require(pipeline)
         note, _ = daemon.verifications().get(pipeline, (Note(), {}))
         found = [] if note.round is None else list(note.round.findings.values())
-        page = [_told(each) for each in found[after : after + limit]]
+        page = [_told(each, daemon.naming) for each in found[after : after + limit]]
         more = after + limit < len(found)
         return Findings(
             began_at=note.round.began_at if note.round else None, findings=page, next=after + limit if more else None
@@ -167,8 +172,8 @@ def _described(found: Round, messages: dict[str, int], *, total: int | None, eta
     )
 
 
-def _told(found: Difference) -> Difference:
-    return Difference(named(found.key), found.kind, found.source, found.target, found.reason, found.repaired)
+def _told(found: Difference, naming: Naming) -> Difference:
+    return replace(found, key=naming.key(found.key), reason=naming.text(found.reason, [found.key]))
 
 
 def _detail(ask: Ask) -> str:

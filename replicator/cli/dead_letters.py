@@ -57,13 +57,51 @@ def retry_dead_letters(url: str, pipeline: str, keys: Sequence[str], *, every: b
         typer.echo(json.dumps(asdict(total)))
     else:
         typer.echo(_summary(total) if total != Retried(0, 0) else f"no dead letters of {pipeline} are open")
-    if total.unknown and not every:
+    if not every:
+        _require_known(pipeline, total.unknown)
+    return 1 if total.open else 0
+
+
+def _require_known(pipeline: str, unknown: Sequence[str]) -> None:
+    if unknown:
         raise ConfigurationError(
             "--key",
-            f"no dead letter of {pipeline} is open for {', '.join(map(shown, total.unknown))}",
+            f"no dead letter of {pipeline} is open for {', '.join(map(shown, unknown))}",
             f"Copy keys whole from replicator dead-letters list {pipeline}",
         )
-    return 1 if total.open else 0
+
+
+def show_dead_letter(url: str, pipeline: str, key: str, *, as_json: bool) -> None:
+    """Prints one whole. Raises ConfigurationError where there is none."""
+    answer = call(url, "/v1/dead-letters/show", "letter", {"pipeline": pipeline, "key": canonical(key)})
+    if as_json:
+        typer.echo(json.dumps(answer))
+        return
+    letter = answer["letter"]
+    typer.echo(describe(letter))
+    lines = {
+        "first seen": letter["first_seen"],
+        "committed": letter["committed_at"] or "unknown: it was copied",
+        "read from": letter["partition"],
+        "version": answer["version"] or "none",
+        "record": answer["key"] or "not kept",
+        **(answer["reference"] or {}),
+        "body": answer["body"] or "not kept",
+    }
+    for name, text in lines.items():
+        typer.echo(f"  {name:<11} {shown(text)}")
+
+
+def discard_dead_letters(url: str, pipeline: str, keys: Sequence[str], reason: str, *, as_json: bool) -> int:
+    """0 when all are closed, 1 when some were refused anew meanwhile. Raises ConfigurationError as retrying does."""
+    body = {"pipeline": pipeline, "keys": [canonical(key) for key in keys], "reason": reason}
+    answer = call(url, "/v1/dead-letters/discard", "discarded", body, RETRY_TIMEOUT_S)
+    if as_json:
+        typer.echo(json.dumps(answer))
+    else:
+        typer.echo(f"{answer['discarded']:,} discarded, {answer['open']:,} still open")
+    _require_known(pipeline, answer["unknown"])
+    return 1 if answer["open"] else 0
 
 
 def describe(letter: Letter) -> str:

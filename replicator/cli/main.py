@@ -209,6 +209,63 @@ def verify(
     raise typer.Exit(run_verify(url, pipeline, repair=repair, sample=sample, contents=contents, as_json=as_json))
 
 
+Pipelines = Annotated[list[str] | None, typer.Argument(metavar="PIPELINE", help="Default: all that have not failed.")]
+
+
+@app.command(epilog="Example: replicator pause orders")
+def pause(pipelines: Pipelines = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Let pipelines read nothing more.
+
+    What was read is finished and saved; a restart leaves them paused.
+
+    The lag goes on growing, and what the source keeps for some time only goes on running out.
+
+    Exit codes: 0 they are paused, 2 one cannot be, or the daemon does not answer or knows no such pipeline.
+    """
+    from replicator.cli.control import set_paused  # noqa: PLC0415
+
+    set_paused(url, pipelines or (), paused=True, as_json=as_json)
+
+
+@app.command(epilog="Example: replicator resume orders")
+def resume(pipelines: Pipelines = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Let paused pipelines go on where they were.
+
+    Exit codes: 0 they go on, 2 one cannot, or the daemon does not answer or knows no such pipeline.
+    """
+    from replicator.cli.control import set_paused  # noqa: PLC0415
+
+    set_paused(url, pipelines or (), paused=False, as_json=as_json)
+
+
+@app.command(epilog="Example: replicator budget orders --source-units 200 --concurrency 8")
+def budget(
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline.")],
+    source_units: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="What copying and looking up may take from the source per second; or config."),
+    ] = None,
+    target_units: Annotated[
+        str | None, typer.Option(metavar="N", help="What the target may charge per second; or none, or config.")
+    ] = None,
+    concurrency: Annotated[
+        str | None, typer.Option(metavar="N", help="Requests under way at the target at once, at most; or config.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Change what a pipeline may take, or show it.
+
+    Kept over restarts until it is changed back with `config`.
+
+    Exit codes: 0 they are as shown, 2 a value makes no sense, or the daemon does not answer or knows no such pipeline.
+    """
+    from replicator.cli.control import change_budgets  # noqa: PLC0415
+
+    wanted = {"source_units": source_units, "target_units": target_units, "concurrency": concurrency}
+    change_budgets(url, pipeline, wanted, as_json=as_json)
+
+
 @app.command(epilog="Example: replicator schema > migration.schema.json")
 def schema() -> None:
     """Print the JSON Schema of a config file."""
@@ -336,6 +393,57 @@ def cutover_status(
     from replicator.cli.cutover import show_cutover  # noqa: PLC0415
 
     raise typer.Exit(show_cutover(url, as_json=as_json, wait=wait, timeout_s=timeout))
+
+
+@letters_app.command("show", epilog='Example: replicator dead-letters show orders --key \'{"id":"o1"}\'')
+def letters_show(
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline it belongs to.")],
+    key: Annotated[str, typer.Option("--key", metavar="KEY", help="Its key as listed.")],
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Show one dead letter whole. Reason, times, and what is kept of its record.
+
+    The audit log tells who did.
+
+    Exit codes: 0 it was shown, 2 there is none, or the daemon does not answer or knows no such pipeline.
+    """
+    from replicator.cli.dead_letters import show_dead_letter  # noqa: PLC0415
+
+    show_dead_letter(url, pipeline, key, as_json=as_json)
+
+
+@letters_app.command("discard", epilog="Example: replicator dead-letters discard orders --key K --reason 'a test'")
+def letters_discard(
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline they belong to.")],
+    key: Annotated[list[str], typer.Option("--key", metavar="KEY", help="A key as listed; may be repeated.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why they are not wanted, for the audit log.")],
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Close dead letters for good.
+
+    The changes are never applied; discarded messages are deleted from their queue.
+
+    A later change of the record that is refused too opens a new one.
+
+    Exit codes: 0 all of them are closed, 1 some were refused anew meanwhile and are open, 2 a key has none, or the
+    daemon does not answer, knows no such pipeline, or cannot do it.
+    """
+    from replicator.cli.dead_letters import discard_dead_letters  # noqa: PLC0415
+
+    raise typer.Exit(discard_dead_letters(url, pipeline, key, reason, as_json=as_json))
+
+
+@app.command(epilog="Example: replicator audit --json")
+def audit(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Show what operators have done, oldest first.
+
+    Exit codes: 0 it was shown, 2 the daemon does not answer, or wants another token.
+    """
+    from replicator.cli.audit import list_actions  # noqa: PLC0415
+
+    list_actions(url, as_json=as_json)
 
 
 def main() -> None:

@@ -123,10 +123,11 @@ def _parts(pipeline: PipelineStatus) -> list[str]:
 
 
 def phase_text(pipeline: PipelineStatus) -> str:
-    """The phase, and whether it is a repair or waits for one to begin."""
+    """The phase, and whether it is paused, a repair, or waits for one to begin."""
     if pipeline.begins_in_s:
         return f"{pipeline.phase} (repair begins in {duration_text(pipeline.begins_in_s)})"
-    return f"{pipeline.phase} (repairing)" if pipeline.repairing else pipeline.phase
+    notes = [*(["paused"] if pipeline.paused else []), *(["repairing"] if pipeline.repairing else [])]
+    return f"{pipeline.phase} ({', '.join(notes)})" if notes else pipeline.phase
 
 
 def copied_text(pipeline: PipelineStatus) -> str:

@@ -164,6 +164,24 @@ class LogConfig(Frozen):
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severity written.")
 
 
+class DeadLettersConfig(Frozen):
+    """What is kept of changes that could not be applied."""
+
+    payloads: Literal["store", "reference", "none"] = Field(
+        default="reference",
+        description="store: what the record held, in the state store. reference: only what finds it at the source. "
+        "none: nothing but key and reason.",
+    )
+    payload_ttl_s: float = Field(
+        default=604_800.0,
+        gt=0,
+        description="What a record held is deleted from the state store so long after it was last refused, in seconds.",
+    )
+    max_payload_bytes: int = Field(
+        default=65_536, ge=0, le=1_048_576, description="Larger ones are only referred to, in bytes of their JSON."
+    )
+
+
 class LimitsConfig(Frozen):
     """Times and sizes that keep every promise bounded. All in seconds unless named otherwise."""
 
@@ -328,6 +346,12 @@ class MigrationConfig(Frozen):
     state: StateConfig = Field(default=StateConfig(), description="Where positions and dead letters are kept.")
     http: HttpConfig = Field(default=HttpConfig(), description="Where the daemon answers over HTTP.")
     log: LogConfig = Field(default=LogConfig(), description="How the daemon logs, to standard error.")
+    keys: Literal["plain", "hashed"] = Field(
+        default="plain",
+        description="How records are named in logs, answers and reports. hashed: by a keyed hash, since keys can be "
+        "personal data.",
+    )
+    dead_letters: DeadLettersConfig = Field(default=DeadLettersConfig(), description="What is kept of dead letters.")
     limits: LimitsConfig = Field(default=LimitsConfig(), description="Times and sizes that keep every promise bounded.")
     cutover: CutoverConfig = Field(
         default=CutoverConfig(), description="What is demanded before the migration counts as ready."

@@ -32,6 +32,16 @@ class AdaptiveLimiter:
         """How many requests may be under way now."""
         return int(self._slots.total_tokens)
 
+    @property
+    def most(self) -> int:
+        """How many may be under way at any time."""
+        return self._most
+
+    def limit(self, most: int) -> None:
+        """From now on at most so many. Those under way are finished."""
+        self._most = most
+        self._slots.total_tokens = min(self.size, most)
+
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
         """Holds a slot; waits for one in order of arrival."""

@@ -97,6 +97,22 @@ class Delivery:
         """Lets so many requests go out at once, until the target throttles: only for a short probe."""
         self._limiter.begin_with(concurrency)
 
+    @property
+    def most(self) -> int:
+        """How many requests may be under way at any time."""
+        return self._limiter.most
+
+    @property
+    def units_per_s(self) -> float | None:
+        """What requests may be charged in all; None is no limit."""
+        return self._budget.per_s
+
+    def limit(self, *, units_per_s: float | None, most: int) -> None:
+        """Other limits from now on."""
+        if units_per_s != self._budget.per_s:
+            self._budget.set_rate(units_per_s)
+        self._limiter.limit(most)
+
     def charge(self, units: float) -> None:
         """Books what a request has cost against the budget."""
         self._budget.charge(units)

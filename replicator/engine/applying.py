@@ -11,8 +11,10 @@ from replicator.engine.folding import fold, runs
 from replicator.engine.guards import Decision, Guards
 from replicator.engine.halting import Refused
 from replicator.engine.inflight import Inflight
+from replicator.engine.payloads import Payloads, read_from
 from replicator.engine.reconciling import Reconciler
-from replicator.model import Batch, Change, DeadLetter, Operation, Partition, R, Rejection, Rule
+from replicator.model import Batch, Change, DeadLetter, Operation, Partition, Payload, R, Rejection, Rule
+from replicator.naming import Naming
 from replicator.ports import StateStore, Target
 from replicator.telemetry import PipelineTelemetry
 
@@ -34,7 +36,8 @@ class Applier(Generic[R]):
     """Applies the batches of all partitions of one pipeline.
 
     `rule` is how changes of the stream are written at present; `repairing` makes every write a reconcile. `in_order`
-    leaves none of them out; `halting` stops at one that is refused. `has_dead_letters` says that some may be open.
+    leaves none of them out; `halting` stops at one that is refused. `has_dead_letters` says that some may be open,
+    `has_discards` that some were discarded.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class Applier(Generic[R]):
         reconciler: Reconciler[R],
         guards: Guards,
         store: StateStore,
+        payloads: Payloads[R],
+        naming: Naming,
         telemetry: PipelineTelemetry,
     ) -> None:
         self.rule = Rule.OVERLAP
@@ -52,12 +57,15 @@ class Applier(Generic[R]):
         self.in_order = False
         self.halting = False
         self.has_dead_letters = False
+        self.has_discards = False
         self.inflight = Inflight()
         self._pipeline = pipeline
         self._target = target
         self._reconciler = reconciler
         self._guards = guards
         self._store = store
+        self._payloads = payloads
+        self._naming = naming
         self._telemetry = telemetry
 
     async def apply(
@@ -68,7 +76,7 @@ class Applier(Generic[R]):
         Where refusals halt, what comes after the first of them is not applied. What lies between a position and its
         intent is `replayed`, and folded in any case; refusals of changes that are `passed_over` are no dead letters.
         """
-        planned = self._runs(partition, batch, replayed=replayed)
+        planned = [await self._wanted(run, batch) for run in self._runs(partition, batch, replayed=replayed)]
         coalesced = len(batch.changes) - sum(map(len, planned))
         refused: list[Change[R]] = []
         written = 0
@@ -118,7 +126,10 @@ class Applier(Generic[R]):
             reasons = {rejection.key: rejection for rejection in rejections}
             refused = [c for c in run if c.key in reasons and (c.key, c.version) not in passed_over]
             if refused:
-                await self._keep(partition.id, [reasons[change.key] for change in refused], since)
+                position = None if partition.bounded else batch.position
+                told = [self._described(reasons[change.key], change, partition, position) for change in refused]
+                kept = {rejection.key for rejection in await self._keep(partition.id, told, since)}
+                refused = [change for change in refused if change.key in kept]
         if made_up:
             await self._store.resolve_dead_letters([letter for letter in made_up if letter.key not in reasons])
         return Outcome(refused, equal=len(looks) - len(changed))
@@ -170,16 +181,42 @@ class Applier(Generic[R]):
         decision = self._guards.decide(change)
         return Decision.RECONCILE if self.repairing and decision is Decision.WRITE else decision
 
-    async def _keep(self, origin: str, rejections: list[Rejection], since: Mapping[str, datetime | None]) -> None:
-        dated = [replace(r, committed_at=since[r.key]) for r in rejections]
+    async def _wanted(self, run: list[Change[R]], batch: Batch[R]) -> list[Change[R]]:
+        """Without messages that were discarded: they are settled without being sent."""
+        if not (self.has_discards and batch.receipts):
+            return run
+        delivered = [c.key for c in run if c.operation is not Operation.LOOK]
+        discarded = await self._store.discarded(self._pipeline, delivered)
+        return [c for c in run if c.operation is Operation.LOOK or c.key not in discarded]
+
+    def _described(
+        self, rejection: Rejection, change: Change[R], partition: Partition, position: str | None
+    ) -> Rejection:
+        """With what is to be kept of the change; one that was reconciled has it already."""
+        payload = rejection.payload
+        if payload == Payload() and change.operation is not Operation.LOOK:
+            payload = self._payloads.of(change)
+        return replace(rejection, payload=read_from(payload, partition.id, position))
+
+    async def _keep(
+        self, origin: str, rejections: Sequence[Rejection], since: Mapping[str, datetime | None]
+    ) -> list[Rejection]:
+        """Makes dead letters of them; returns those that were not discarded before, as the version they are."""
+        keys = [r.key for r in rejections]
+        discarded = await self._store.discarded(self._pipeline, keys) if self.has_discards else {}
+        kept = [r for r in rejections if not (r.payload.version and discarded.get(r.key) == r.payload.version)]
+        dated = [replace(r, committed_at=since[r.key], reason=self._naming.text(r.reason, keys)) for r in kept]
+        if not dated:
+            return []
         await self._store.add_dead_letters(self._pipeline, origin, dated)
         self.has_dead_letters = True
         self._telemetry.log.warning(
             "changes were refused and are kept as dead letters",
-            partition=origin,
+            partition=self._naming.partition(origin),
             count=len(dated),
             reason=dated[0].reason,
         )
+        return dated
 
 
 def _first_commits(changes: Sequence[Change[R]]) -> dict[str, datetime | None]:

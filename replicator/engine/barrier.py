@@ -139,14 +139,20 @@ class Barrier(Generic[R]):
             return Answer(Verdict.REFUSED, "messages are passed on: neither side can be asked for one")
         if can is Barriers.KEYS and not keys:
             return Answer(Verdict.REFUSED, "nothing proves that no change is still to come: ask for single keys")
-        if self._standing.is_failed:
-            return Answer(Verdict.REFUSED, f"the pipeline has failed: {self._standing.state.failure}")
-        if not self._spawn(None, ""):
-            return STOPPING
-        if self._standing.state.phase is not Phase.FOLLOWING:
-            return Answer(Verdict.REFUSED, "the copy is not through")
         if not all(map(self._source.is_key, keys)):
             return Answer(Verdict.INVALID, "a key is not the text of one that a record of this source may have")
+        return self._refusal_for_now()
+
+    def _refusal_for_now(self) -> Answer | None:
+        state = self._standing.state
+        if self._standing.is_failed:
+            return Answer(Verdict.REFUSED, f"the pipeline has failed: {state.failure}")
+        if not self._spawn(None, ""):
+            return STOPPING
+        if state.paused:
+            return Answer(Verdict.REFUSED, "the pipeline is paused: resume it first")
+        if state.phase is not Phase.FOLLOWING:
+            return Answer(Verdict.REFUSED, "the copy is not through")
         return None
 
     # --- records

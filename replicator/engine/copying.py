@@ -5,6 +5,7 @@ from typing import Generic
 import anyio
 
 from replicator.engine.applying import Applier
+from replicator.engine.gate import Gate
 from replicator.engine.standing import Standing
 from replicator.engine.walking import Walk
 from replicator.model import CopyStage, R, Rule
@@ -25,6 +26,7 @@ class Copying(Generic[R]):
         standing: Standing,
         lifetime_s: float,
         telemetry: PipelineTelemetry,
+        gate: Gate,
     ) -> None:
         self._source = source
         self._target = target
@@ -33,6 +35,7 @@ class Copying(Generic[R]):
         self._standing = standing
         self._lifetime_s = lifetime_s
         self._telemetry = telemetry
+        self._gate = gate
 
     @property
     def records(self) -> int:
@@ -81,4 +84,5 @@ class Copying(Generic[R]):
             self._applier.rule = Rule.FOLLOW
             await self._applier.inflight.drained()
             await anyio.sleep(self._lifetime_s)
+        await self._gate.passed()
         await self._target.sweep(lambda count: self._telemetry.log.info("finishing the copy", records=count))

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -13,17 +14,21 @@ from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConf
 from replicator.cutover import Announcer, Cutover, Watch
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.barrier import STOPPING, Answer
+from replicator.engine.control import Control
 from replicator.engine.lease import DaemonLease
+from replicator.engine.letters import Letters
 from replicator.engine.ownership import Claim
+from replicator.engine.payloads import Payloads
 from replicator.engine.pipeline import Pipeline, PipelineOptions
 from replicator.engine.rounds import Ask, Note
 from replicator.engine.status import Measured, Observer
 from replicator.engine.syncing import SyncLimits
 from replicator.engine.verifying import VerificationOptions
 from replicator.errors import ConfigurationError
-from replicator.model import Action, DeadLetter, Mode, Phase, Retried
+from replicator.model import Action, DeadLetter, Discarded, Mode, Phase, Retried
+from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
-from replicator.registry import Registry, SourceContext, TargetContext
+from replicator.registry import RecordKind, Registry, SourceContext, TargetContext
 from replicator.status import PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
 
@@ -32,6 +37,8 @@ OBSERVE_INTERVAL_S = 1.0
 SIZE_INTERVAL_S = 30.0
 
 DEPTH_INTERVAL_S = 5.0
+
+EXPIRE_INTERVAL_S = 60.0
 
 
 class Daemon:
@@ -49,6 +56,8 @@ class Daemon:
         self._fence = Fence(config.limits.request_lifetime_s)
         self._shared = Shared(config, registry, store, self._fence, metrics)
         self._lease = DaemonLease(store, config.limits.lease_s, self._fence)
+        self.naming = Naming()
+        self._letters = Letters(store, self.naming)
         self._pipelines: dict[str, Pipeline[Any]] = {}
         self._measured = {name: Measured() for name in config.pipelines}
         self._watch = Watch(config)
@@ -96,12 +105,33 @@ class Daemon:
         return judged
 
     async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]:
-        """The open ones; see `StateStore.dead_letters`."""
-        return await self._store.dead_letters(pipeline, limit, after)
+        """The open ones, as they are told; see `StateStore.dead_letters`."""
+        return await self._letters.page(pipeline, limit, after)
+
+    async def letter(self, pipeline: str, key: str) -> DeadLetter | None:
+        """The open one of a key as it is told, whole; its payload and key are not for everybody."""
+        keys = await self._letters.keys(pipeline, [key])
+        return next(iter(await self._store.dead_letters_of(pipeline, list(keys.values()))), None)
+
+    def control(self, pipeline: str) -> Control:
+        """What may be changed about a pipeline. Raises ConfigurationError before it has begun."""
+        return self._begun(pipeline).control
 
     async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried:
         """Takes dead letters up again; see `Pipeline.retry`. Raises ConfigurationError also before it has begun."""
-        return await self._begun(pipeline).retry(keys)
+        told = await self._letters.keys(pipeline, keys)
+        result = await self._begun(pipeline).retry(list(told.values()))
+        return replace(result, unknown=tuple(name for name, key in told.items() if key in result.unknown))
+
+    async def discard(self, pipeline: str, keys: Sequence[str]) -> Discarded:
+        """Closes dead letters for good; see `Pipeline.discard`, and `retry` for what it raises."""
+        begun = self._begun(pipeline)
+        told = await self._letters.keys(pipeline, keys)
+        letters = await self._store.dead_letters_of(pipeline, list(told.values()))
+        known = {letter.key for letter in letters}
+        closed = await begun.discard(letters)
+        unknown = tuple(name for name, key in told.items() if key not in known)
+        return Discarded(closed, len(letters) - closed, unknown)
 
     async def verify(self, pipelines: Sequence[str], ask: Ask) -> None:
         """Begins or joins a round of each; see `Pipeline.verify`. Where one of them cannot be verified, none is.
@@ -144,6 +174,8 @@ class Daemon:
 
     async def _begin(self, stack: AsyncExitStack) -> None:
         """Looks at everything first and writes only when every pipeline may begin."""
+        self.naming = self._shared.naming = await load_naming(self._store, hashed=self.config.keys == "hashed")
+        self._letters = Letters(self._store, self.naming)
         opened = [
             await stack.enter_async_context(open_pipeline(name, config, self._shared))
             for name, config in self.config.pipelines.items()
@@ -167,6 +199,7 @@ class Daemon:
         """Works, and looks at that meanwhile."""
         async with anyio.create_task_group() as services:
             services.start_soon(self._observe)
+            services.start_soon(self._expire)
             for pipeline in self._pipelines.values():
                 services.start_soon(self._measure_size, pipeline)
                 services.start_soon(self._measure_depth, pipeline)
@@ -209,6 +242,15 @@ class Daemon:
             self.cutover()
             await anyio.sleep(OBSERVE_INTERVAL_S)
 
+    async def _expire(self) -> None:
+        """Forgets what records held whose time is over."""
+        while True:
+            before = utc_now() - timedelta(seconds=self.config.dead_letters.payload_ttl_s)
+            forgotten = await self._store.expire_payloads(before)
+            if forgotten:
+                structlog.get_logger().info("payloads of dead letters have expired", count=forgotten)
+            await anyio.sleep(min(EXPIRE_INTERVAL_S, self.config.dead_letters.payload_ttl_s))
+
     async def _measure_size(self, pipeline: Pipeline[Any]) -> None:
         """Now and then; a source that does not answer holds nothing else up."""
         while True:
@@ -236,7 +278,7 @@ class Daemon:
         return max(0.0, latest - elapsed_s())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shared:
     """What the pipelines of a migration have in common."""
 
@@ -245,6 +287,7 @@ class Shared:
     store: StateStore
     fence: Fence
     metrics: Metrics
+    naming: Naming = field(default_factory=Naming)
 
 
 @asynccontextmanager
@@ -267,7 +310,13 @@ async def open_pipeline(name: str, config: PipelineConfig, shared: Shared) -> As
             store=shared.store,
             options=_options(config, shared.config.limits),
             telemetry=telemetry,
+            payloads=Payloads(_records(shared.registry, source_kind.record), shared.config.dead_letters),
+            naming=shared.naming,
         )
+
+
+def _records(registry: Registry, record: str) -> RecordKind[Any]:
+    return registry.records.get(record, RecordKind())
 
 
 def _delivery(target: TargetConfig, shared: Shared, telemetry: PipelineTelemetry) -> Delivery:

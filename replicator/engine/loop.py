@@ -17,6 +17,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from replicator.clocks import elapsed_s
 from replicator.engine.applying import COPY_KIND, FOLLOW_KIND, NONE_REFUSED, Applier
+from replicator.engine.gate import Gate
 from replicator.engine.halting import Refused
 from replicator.engine.ledger import Ledger
 from replicator.model import Batch, Change, Checkpoint, Operation, R, Resume
@@ -47,6 +48,7 @@ class PartitionLoop(Generic[R]):
         ledger: Ledger,
         telemetry: PipelineTelemetry,
         advanced: Callable[[Checkpoint], None],
+        gate: Gate,
         halted: Callable[[Checkpoint, Sequence[Change[R]]], None],
         passed_over: Refused = NONE_REFUSED,
     ) -> None:
@@ -60,6 +62,7 @@ class PartitionLoop(Generic[R]):
         self._ledger = ledger
         self._telemetry = telemetry
         self._advanced = advanced
+        self._gate = gate
         self._halted = halted
         self._passed_over = passed_over
         self._reading = anyio.CancelScope()
@@ -70,7 +73,7 @@ class PartitionLoop(Generic[R]):
         self._saved_at = elapsed_s()
 
     async def read(self, batches: MemoryObjectSendStream[Batch[R]]) -> None:
-        """Hands out batches until the partition ends; closes the stream either way."""
+        """Hands out batches until the partition ends, none while the gate is closed; closes the stream either way."""
         with self._reading:
             async with batches, aclosing(self._batches()) as read:
                 async for batch in read:
@@ -101,6 +104,7 @@ class PartitionLoop(Generic[R]):
     async def _batches(self) -> AsyncGenerator[Batch[R], None]:
         """Batches to apply; each that holds changes comes with a slot, which the writer gives back."""
         position = self._checkpoint.position
+        await self._gate.passed()
         if self._checkpoint.intent is not None:
             position = self._checkpoint.intent
             await self._hold()
@@ -108,9 +112,21 @@ class PartitionLoop(Generic[R]):
             if replayed.is_idle:
                 self._let_go()
             yield replayed
+            async for idle in self._paused():
+                yield idle
         async with aclosing(self._source.read(self._checkpoint.partition, self._resume(position))) as source:
             while (batch := await self._next(source)) is not None:
                 yield batch
+                async for idle in self._paused():
+                    yield idle
+
+    async def _paused(self) -> AsyncGenerator[Batch[R], None]:
+        """Before the next read: returns when the gate is open. An empty batch first, with which is saved how far it
+        came.
+        """
+        if self._gate.is_closed:
+            yield Batch(())
+            await self._gate.passed()
 
     async def _next(self, source: AsyncGenerator[Batch[R], None]) -> Batch[R] | None:
         await self._hold()

@@ -11,7 +11,7 @@ from dataclasses import replace
 from enum import Enum
 
 from replicator.errors import ConfigurationError, ForeignOwnerError
-from replicator.model import EVERYBODYS, Marker, Mode, Phase, PipelineState
+from replicator.model import EVERYBODYS, Budgets, Marker, Mode, Phase, PipelineState
 from replicator.ports import R, StateStore, Target
 
 
@@ -105,6 +105,8 @@ class Ownership:
             repairing=repairing,
             guarding=repairing,
             pending_generation=_new_generation(),
+            paused=self._state.paused if self._state else False,
+            budgets=self._state.budgets if self._state else Budgets(),
         )
         await self._store.begin_epoch(self._pipeline, state)
         return await self.confirm(state)

@@ -1,6 +1,7 @@
 """One pipeline: claims its target, copies, follows, keeps its phase, and stops in two stages."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic
@@ -9,9 +10,11 @@ import anyio
 from anyio.abc import TaskGroup
 
 from replicator.clocks import elapsed_s
+from replicator.config.models import DeadLettersConfig
 from replicator.delivery import Delivery
 from replicator.engine.applying import NONE_REFUSED, Applier
 from replicator.engine.barrier import Barrier, Work
+from replicator.engine.control import Control
 from replicator.engine.copying import Copying
 from replicator.engine.following import Following
 from replicator.engine.guards import NEVER, Guards
@@ -22,6 +25,7 @@ from replicator.engine.lineage import Lineage
 from replicator.engine.loop import PartitionLoop
 from replicator.engine.mending import Mending
 from replicator.engine.ownership import Claim
+from replicator.engine.payloads import Payloads
 from replicator.engine.phases import Progress, next_state
 from replicator.engine.reconciling import Reconciler
 from replicator.engine.relisting import Relisting
@@ -33,8 +37,22 @@ from replicator.engine.walking import Walk
 from replicator.engine.watching import Watching
 from replicator.engine.watermark import held_back
 from replicator.errors import ConfigurationError, PositionLostError
-from replicator.model import Batch, Change, Checkpoint, CopyStage, Mode, Phase, PipelineState, R, Retried, Rule
+from replicator.model import (
+    Batch,
+    Change,
+    Checkpoint,
+    CopyStage,
+    DeadLetter,
+    Mode,
+    Phase,
+    PipelineState,
+    R,
+    Retried,
+    Rule,
+)
+from replicator.naming import Naming
 from replicator.ports import Source, StateStore, Target
+from replicator.registry import RecordKind
 from replicator.telemetry import PipelineTelemetry
 
 SKIP_MARGIN = timedelta(seconds=60)
@@ -80,6 +98,8 @@ class Pipeline(Generic[R]):
         store: StateStore,
         options: PipelineOptions,
         telemetry: PipelineTelemetry,
+        payloads: Payloads[R] | None = None,
+        naming: Naming | None = None,
     ) -> None:
         self.name = name
         self.source = source
@@ -91,13 +111,17 @@ class Pipeline(Generic[R]):
         self._store = store
         self._options = options
         self._standing = Standing(name, target, store, options.mode)
+        self.control = Control(name, source, delivery, self._standing, telemetry)
         self._guards = Guards()
+        payloads, naming = payloads or Payloads(RecordKind(), DeadLettersConfig()), naming or Naming()
         self._applier = Applier(
             pipeline=name,
             target=target,
-            reconciler=Reconciler(source, target, delivery.suspects),
+            reconciler=Reconciler(source, target, delivery.suspects, payloads),
             guards=self._guards,
             store=store,
+            payloads=payloads,
+            naming=naming,
             telemetry=telemetry,
         )
         self._copy_slots = anyio.Semaphore(options.most_batches // 2)
@@ -123,6 +147,7 @@ class Pipeline(Generic[R]):
             applier=self._applier,
             start=self._start,
             telemetry=telemetry,
+            gate=self.control.gate,
             remove_foreign=options.remove_foreign,
         )
         self.copying = Copying(
@@ -133,6 +158,7 @@ class Pipeline(Generic[R]):
             standing=self._standing,
             lifetime_s=options.lifetime_s,
             telemetry=telemetry,
+            gate=self.control.gate,
         )
         self.halts = Halts(pipeline=name, store=store, go_on=self._start, telemetry=telemetry)
         self.syncing = Syncing(options.sync, telemetry) if options.mode is Mode.SYNC else None
@@ -149,7 +175,7 @@ class Pipeline(Generic[R]):
             settled_through=lambda: self.replicated_through,
             halted=lambda: len(self.halts.by_partition),
         )
-        self._relisting = Relisting(source, self._walk, self._standing, telemetry)
+        self._relisting = Relisting(source, self._walk, self._standing, telemetry, self.control.gate)
         self.following = Following(
             pipeline=name,
             source=source,
@@ -167,6 +193,8 @@ class Pipeline(Generic[R]):
             standing=self._standing,
             interval_s=options.watch_s,
             telemetry=telemetry,
+            gate=self.control.gate,
+            naming=naming,
         )
         self._ledger = Ledger()
         self.verifying = Verifying(
@@ -180,6 +208,7 @@ class Pipeline(Generic[R]):
             mend=self._mending.repair,
             options=options.verification,
             telemetry=telemetry,
+            gate=self.control.gate,
         )
 
     @property
@@ -263,14 +292,32 @@ class Pipeline(Generic[R]):
         ConfigurationError for a pipeline that has failed, since its target may be somebody else's by now, or is being
         stopped.
         """
-        self._require_running()
-        with self._retries.entered():
+        with self._at_work():
             return await self._mending.retry(keys)
+
+    async def discard(self, letters: Sequence[DeadLetter]) -> int:
+        """Closes these dead letters for good, as far as they were not refused anew; returns how many.
+
+        Of a message nothing is sent any more: it is settled when it is delivered again, which is asked for. What waits
+        behind it in its group goes on. Raises ConfigurationError as `retry` does.
+        """
+        with self._at_work():
+            closed = await self._store.discard_dead_letters(letters)
+            self._applier.has_discards = True
+            await self.source.redeliver([letter.key for letter in letters])
+        return closed
 
     async def verify(self, ask: Ask) -> Round:
         """See `Verifying.start`. Raises ConfigurationError where nothing can be compared now."""
         self._require_running()
         return await self.verifying.start(ask)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Around something that is asked for and is finished before the pipeline ends. Raises ConfigurationError."""
+        self._require_running()
+        with self._retries.entered():
+            yield
 
     def _require_running(self) -> None:
         where = f"pipelines.{self.name}"
@@ -280,9 +327,11 @@ class Pipeline(Generic[R]):
             raise ConfigurationError(where, "is being stopped", "Try again when it has been started again")
 
     async def _take_up(self) -> None:
+        self.control.take_up()
         checkpoints = await self._store.load_checkpoints(self.name)
         self.lineage.load(checkpoints, listed_before=self.state.copy_started_at is not None)
         self._walk.checkpoints.update((c.partition.id, c) for c in checkpoints if c.partition.bounded)
+        self._applier.has_discards = bool(await self._store.discarded(self.name))
         self._applier.has_dead_letters = (await self._store.dead_letter_summary(self.name)).count > 0
         await self.watching.take_up()
         await self.verifying.load()
@@ -343,6 +392,7 @@ class Pipeline(Generic[R]):
             ledger=self._ledger,
             telemetry=self.telemetry,
             advanced=self._walk.advanced if bounded else self.following.advanced,
+            gate=self.control.gate,
             halted=self._halted,
             passed_over=passed_over,
         )

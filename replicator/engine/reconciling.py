@@ -8,12 +8,14 @@ is read say anything while an earlier request, one that was cut off, may still c
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Generic
 
 import anyio
 
 from replicator.delivery.suspects import Suspects
 from replicator.engine.guards import EVER, Interval
+from replicator.engine.payloads import Payloads
 from replicator.model import Change, Operation, R, Rejection, Rule
 from replicator.ports import Source, Target
 
@@ -24,8 +26,9 @@ CHUNK = 100
 class Reconciler(Generic[R]):
     """Reconciles keys of one pipeline; one procedure per key at a time. `suspects` are those of its target."""
 
-    def __init__(self, source: Source[R], target: Target[R], suspects: Suspects) -> None:
+    def __init__(self, source: Source[R], target: Target[R], suspects: Suspects, payloads: Payloads[R]) -> None:
         self._source = source
+        self._payloads = payloads
         self._target = target
         self._suspects = suspects
         self._locks: dict[str, anyio.Lock] = {}
@@ -58,7 +61,7 @@ class Reconciler(Generic[R]):
             observed = await self._target.observe(pending)
             wanted = await self._source.lookup(pending)
             result = await self._target.replace(wanted, observed, rule)
-            rejections += result.rejections
+            rejections += [replace(r, payload=self._payloads.of(wanted[r.key])) for r in result.rejections]
             unwritten = {*result.conflicts, *(rejection.key for rejection in result.rejections)}
             created = [
                 key

@@ -5,6 +5,7 @@ from typing import Generic
 
 import anyio
 
+from replicator.engine.gate import Gate
 from replicator.engine.standing import Standing
 from replicator.engine.walking import Walk
 from replicator.model import R
@@ -18,11 +19,14 @@ class Relisting(Generic[R]):
     What was committed before a walk began has been looked at when it ends.
     """
 
-    def __init__(self, source: Source[R], walk: Walk[R], standing: Standing, telemetry: PipelineTelemetry) -> None:
+    def __init__(
+        self, source: Source[R], walk: Walk[R], standing: Standing, telemetry: PipelineTelemetry, gate: Gate
+    ) -> None:
         self._source = source
         self._walk = walk
         self._standing = standing
         self._telemetry = telemetry
+        self._gate = gate
 
     async def run(self) -> None:
         """Runs until cancelled; returns at once for a source that misses nothing. A walk that was cut off goes on."""
@@ -31,6 +35,7 @@ class Relisting(Generic[R]):
             return
         await anyio.sleep(self._due_in_s(interval))
         while True:
+            await self._gate.passed()
             if self._standing.state.relisting_since is None:
                 begun = self._source.clock.earliest()
                 await self._walk.begin()

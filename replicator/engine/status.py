@@ -110,6 +110,7 @@ class Observer:
             begins_in_s=max(0.0, pipeline.begins_at - elapsed_s()),
             epoch=state.epoch,
             failure=state.failure,
+            paused=state.paused,
         )
 
     def _progress(self, state: PipelineState, size: Size) -> Progress:
@@ -230,6 +231,7 @@ class Observer:
         metrics.dead_letters.labels(name).set(status.dead_letters)
         metrics.suspect_keys.labels(name).set(status.suspect_keys)
         metrics.target_concurrency.labels(name).set(status.concurrency)
+        metrics.paused.labels(name).set(status.paused)
         for phase in Phase:
             metrics.phase.labels(name, phase.value).set(phase.value == status.phase)
         for state, count in status.partitions.items():

@@ -11,6 +11,7 @@ from replicator.clocks import elapsed_s
 from replicator.delivery import RateBudget
 from replicator.engine.comparing import CHUNK, Sides
 from replicator.engine.doubting import Doubting
+from replicator.engine.gate import Gate
 from replicator.engine.rounds import ABSENT, UNREADABLE, Difference, Leg, Round
 from replicator.model import Change, Listed, Partition, R, Resume
 from replicator.ports import Source, Target
@@ -38,6 +39,7 @@ class Surveying(Generic[R]):
         save: Callable[[], Awaitable[None]],
         is_wanted: Callable[[], bool],
         remove_foreign: bool,
+        gate: Gate,
     ) -> None:
         self._round = round_
         self._source = source
@@ -48,6 +50,7 @@ class Surveying(Generic[R]):
         self._save = save
         self._is_wanted = is_wanted
         self._remove_foreign = remove_foreign
+        self._gate = gate
         self._saved_at = elapsed_s()
 
     async def run(self) -> bool:
@@ -60,6 +63,7 @@ class Surveying(Generic[R]):
         if not self._round.scan_done and self._is_wanted():
             await self._scan()
         while self._round.doubts and self._is_wanted():
+            await self._gate.passed()
             await self._doubting.settle()
             await self._save_if_due()
             await anyio.sleep(LOOK_INTERVAL_S)
@@ -130,6 +134,7 @@ class Surveying(Generic[R]):
 
     async def _turn(self, records: int) -> None:
         """Returns when so many more may be compared; what is doubted comes first."""
+        await self._gate.passed()
         await self._doubting.settle()
         while not self._doubting.has_room and self._is_wanted():
             await anyio.sleep(LOOK_INTERVAL_S)

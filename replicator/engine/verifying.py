@@ -15,6 +15,7 @@ from replicator.clocks import elapsed_s
 from replicator.delivery import RateBudget
 from replicator.engine.comparing import Sides
 from replicator.engine.doubting import Doubting
+from replicator.engine.gate import Gate
 from replicator.engine.ledger import Ledger
 from replicator.engine.rounds import ABSENT, Ask, Difference, Note, Round, read_note, write_note
 from replicator.engine.standing import Standing
@@ -64,6 +65,7 @@ class Verifying(Generic[R]):
         mend: Callable[[Sequence[str]], Awaitable[None]],
         options: VerificationOptions,
         telemetry: PipelineTelemetry,
+        gate: Gate,
     ) -> None:
         self.note = Note()
         self._pipeline = pipeline
@@ -77,6 +79,7 @@ class Verifying(Generic[R]):
         self._options = options
         self._budget = RateBudget(options.records_per_s)
         self._telemetry = telemetry
+        self._gate = gate
         self._wake = anyio.Event()
 
     @property
@@ -105,6 +108,8 @@ class Verifying(Generic[R]):
         where = f"pipelines.{self._pipeline}"
         if self._standing.state.mode is Mode.COPY:
             raise ConfigurationError(where, "is in mode copy and follows nothing", "Verify in mode async")
+        if self._gate.is_closed:
+            raise ConfigurationError(where, "is paused", "Resume it first: replicator resume")
         if not self._is_ready:
             raise ConfigurationError(where, "is not following yet", "Wait until its copy is finished and swept")
 
@@ -125,7 +130,7 @@ class Verifying(Generic[R]):
     @property
     def _is_ready(self) -> bool:
         state = self._standing.state
-        return state.phase is Phase.FOLLOWING and state.copy_stage is CopyStage.SWEPT
+        return state.phase is Phase.FOLLOWING and state.copy_stage is CopyStage.SWEPT and not self._gate.is_closed
 
     @property
     def _is_due(self) -> bool:
@@ -166,6 +171,7 @@ class Verifying(Generic[R]):
             save=self._save,
             is_wanted=lambda: self.note.round is round_,
             remove_foreign=self._options.remove_foreign,
+            gate=self._gate,
         )
         if await surveying.run() and await self._messages(round_):
             await self._end(round_)

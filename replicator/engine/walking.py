@@ -8,6 +8,7 @@ from typing import Generic
 import anyio
 
 from replicator.engine.applying import Applier
+from replicator.engine.gate import Gate
 from replicator.model import Checkpoint, Partition, R
 from replicator.ports import Source, StateStore, Target
 from replicator.telemetry import PipelineTelemetry
@@ -32,6 +33,7 @@ class Walk(Generic[R]):
         applier: Applier[R],
         start: Callable[[Checkpoint], None],
         telemetry: PipelineTelemetry,
+        gate: Gate,
         remove_foreign: bool = False,
     ) -> None:
         self.checkpoints: dict[str, Checkpoint] = {}
@@ -42,6 +44,7 @@ class Walk(Generic[R]):
         self._applier = applier
         self._start = start
         self._telemetry = telemetry
+        self._gate = gate
         self._remove_foreign = remove_foreign
         self._finished = anyio.Event()
 
@@ -66,6 +69,7 @@ class Walk(Generic[R]):
         These are kept until the new ones are saved: a pipeline without any would be taken, after a crash in between,
         for one that had nothing to copy.
         """
+        await self._gate.passed()
         begun = {p.id: Checkpoint(p) for p in await self._source.copy_partitions()}
         await self._store.save_checkpoints(self._pipeline, list(begun.values()))
         over = [id_ for id_ in self.checkpoints if id_ not in begun]
@@ -103,6 +107,7 @@ class Walk(Generic[R]):
         if checkpoint.finished:
             return
         foreign = leftovers = 0
+        await self._gate.passed()
         async with aclosing(self._target.scan(checkpoint.position)) as pages:
             async for listed in pages:
                 missing = await self._source.missing(listed.keys, since)
@@ -114,6 +119,7 @@ class Walk(Generic[R]):
                 leftovers += len(listed.leftovers)
                 checkpoint = Checkpoint(TARGET_SCAN, listed.position, records=checkpoint.records + len(listed.keys))
                 await self._save_scan(checkpoint)
+                await self._gate.passed()
         if leftovers:
             self._telemetry.log.info("what another config had left in other places was removed", count=leftovers)
         if foreign and not self._remove_foreign:

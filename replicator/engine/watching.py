@@ -8,8 +8,10 @@ from typing import Generic
 
 import anyio
 
+from replicator.engine.gate import Gate
 from replicator.engine.standing import Standing
 from replicator.model import Foreign, Phase, R
+from replicator.naming import Naming
 from replicator.ports import Source, StateStore, Target
 from replicator.status import ForeignStatus
 from replicator.telemetry import PipelineTelemetry
@@ -69,6 +71,8 @@ class Watching(Generic[R]):
         standing: Standing,
         interval_s: float,
         telemetry: PipelineTelemetry,
+        gate: Gate,
+        naming: Naming,
     ) -> None:
         self.found = Found()
         self._pipeline = pipeline
@@ -78,6 +82,8 @@ class Watching(Generic[R]):
         self._standing = standing
         self._interval_s = interval_s
         self._telemetry = telemetry
+        self._gate = gate
+        self._naming = naming
 
     @property
     def status(self) -> ForeignStatus | None:
@@ -100,11 +106,13 @@ class Watching(Generic[R]):
 
     async def _scan(self) -> None:
         """What was written since the last scan, and then again what had been found: that may be ours by now."""
+        await self._gate.passed()
         begun = self._source.clock.earliest()
         async with aclosing(self._target.watch(self.found.position or None)) as pages:
             async for page in pages:
                 await self._save(self._with(page.foreign, page.position))
                 await anyio.sleep(page.records / RECORDS_PER_S)
+                await self._gate.passed()
         still = tuple(await self._target.still_foreign(self.found.records))
         found = replace(self.found, records=still, scanned_at=begun)
         await self._save(replace(found, position=None, more=False) if found.more and not still else found)
@@ -114,7 +122,7 @@ class Watching(Generic[R]):
         new = [record for record in foreign if record.handle not in known]
         kept = new[: MOST_KEPT - len(known)]
         if new:
-            names = [record.name for record in new[:3]]
+            names = [self._naming.key(record.name) for record in new[:3]]
             self._telemetry.log.warning("the target holds records that are not ours", count=len(new), first=names)
         more = self.found.more or len(new) > len(kept)
         return replace(self.found, position=position, records=(*self.found.records, *kept), more=more)

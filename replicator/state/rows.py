@@ -7,7 +7,18 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from replicator.model import Action, Checkpoint, CopyStage, DeadLetter, Mode, Partition, Phase, PipelineState
+from replicator.model import (
+    Action,
+    Budgets,
+    Checkpoint,
+    CopyStage,
+    DeadLetter,
+    Mode,
+    Partition,
+    Payload,
+    Phase,
+    PipelineState,
+)
 
 Row = sqlite3.Row
 
@@ -68,7 +79,18 @@ def read_dead_letter(row: Row) -> DeadLetter:
         first_seen=datetime.fromisoformat(row["first_seen"]),
         last_seen=datetime.fromisoformat(row["last_seen"]),
         count=row["count"],
+        payload=read_payload(row["payload"]),
     )
+
+
+def payload_text(payload: Payload) -> str:
+    """A payload as JSON."""
+    return json.dumps(asdict(payload))
+
+
+def read_payload(written: str | None) -> Payload:
+    """The inverse of `payload_text`; of what was refused before there were any, nothing is known."""
+    return Payload() if written is None else Payload(**json.loads(written))
 
 
 def action_row(action: Action) -> tuple[object, ...]:
@@ -110,5 +132,6 @@ STATE_READERS: dict[str, Callable[[Any], object]] = {
     "copy_finished_at": instant,
     "proven_through": instant,
     "relisting_since": instant,
+    "budgets": lambda members: Budgets(**members),
 }
 """How members of a pipeline's state are read that JSON does not know."""

@@ -9,6 +9,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -23,6 +24,7 @@ from replicator.state.rows import (
     action_row,
     checkpoint_row,
     instant,
+    payload_text,
     place_columns,
     read_action,
     read_checkpoint,
@@ -61,6 +63,8 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, count INTEGER NOT NULL, payload TEXT,
     PRIMARY KEY (pipeline, key));
 CREATE INDEX IF NOT EXISTS dead_letters_by_age ON dead_letters (first_seen, pipeline, key);
+CREATE TABLE IF NOT EXISTS discarded (
+    pipeline TEXT NOT NULL, key TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (pipeline, key));
 CREATE TABLE IF NOT EXISTS notes (
     pipeline TEXT NOT NULL, name TEXT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (pipeline, name));
 CREATE TABLE IF NOT EXISTS actions (
@@ -70,6 +74,10 @@ CREATE TABLE IF NOT EXISTS lease (
     only INTEGER PRIMARY KEY CHECK (only = 1), owner TEXT NOT NULL, boot TEXT NOT NULL, ends_at REAL NOT NULL,
     duration_s REAL NOT NULL, serial INTEGER NOT NULL);
 """
+
+
+RESOLVE = "DELETE FROM dead_letters WHERE (pipeline, key, count, first_seen, last_seen) = (?,?,?,?,?)"
+"""Closes a dead letter unless it has been counted up since it was read."""
 
 
 class SqliteStore:
@@ -111,6 +119,7 @@ class SqliteStore:
         def begin(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM checkpoints WHERE pipeline = ?", (pipeline,))
             db.execute("DELETE FROM dead_letters WHERE pipeline = ?", (pipeline,))
+            db.execute("DELETE FROM discarded WHERE pipeline = ?", (pipeline,))
             db.execute("DELETE FROM notes WHERE pipeline = ?", (pipeline,))
             _save_state(db, pipeline, state)
 
@@ -149,9 +158,13 @@ class SqliteStore:
 
     async def add_dead_letters(self, pipeline: str, partition: str, rejections: Sequence[Rejection]) -> None:
         now = utc_now().isoformat()
-        rows = [(pipeline, partition, r.key, r.reason, text(r.committed_at), now, now) for r in rejections]
-        sql = """INSERT INTO dead_letters VALUES (?,?,?,?,?,?,?,1,NULL) ON CONFLICT DO UPDATE SET
-            partition = excluded.partition, reason = excluded.reason, last_seen = excluded.last_seen,
+        rows = [
+            (pipeline, partition, r.key, r.reason, text(r.committed_at), now, now, payload_text(r.payload))
+            for r in rejections
+        ]
+        sql = """INSERT INTO dead_letters VALUES (?,?,?,?,?,?,?,1,?) ON CONFLICT DO UPDATE SET
+            payload = excluded.payload, partition = excluded.partition,
+            reason = excluded.reason, last_seen = excluded.last_seen,
             count = count + 1, committed_at = MIN(committed_at, excluded.committed_at)"""
         await self._save(lambda db: db.executemany(sql, rows))
 
@@ -177,9 +190,30 @@ class SqliteStore:
         return DeadLetterSummary(row[0], instant(row[1]), bool(row[2])) if row else DeadLetterSummary()
 
     async def resolve_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
-        rows = [(d.pipeline, d.key, d.count, d.first_seen.isoformat(), d.last_seen.isoformat()) for d in letters]
-        sql = "DELETE FROM dead_letters WHERE (pipeline, key, count, first_seen, last_seen) = (?,?,?,?,?)"
-        return await self._save(lambda db: sum(db.execute(sql, row).rowcount for row in rows))
+        rows = [_seen(letter) for letter in letters]
+        return await self._save(lambda db: sum(db.execute(RESOLVE, row).rowcount for row in rows))
+
+    async def discard_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
+        def discard(db: sqlite3.Connection) -> int:
+            closed = [d for d in letters if db.execute(RESOLVE, _seen(d)).rowcount]
+            rows = [(d.pipeline, d.key, d.payload.version) for d in closed]
+            db.executemany("INSERT OR REPLACE INTO discarded VALUES (?,?,?)", rows)
+            return len(closed)
+
+        return await self._save(discard)
+
+    async def discarded(self, pipeline: str, keys: Sequence[str] | None = None) -> dict[str, str]:
+        if keys is None:
+            rows = await self._rows("SELECT * FROM discarded WHERE pipeline = ? LIMIT 1", pipeline)
+        else:
+            sql = "SELECT * FROM discarded WHERE pipeline = ? AND key IN (SELECT value FROM json_each(?))"
+            rows = await self._rows(sql, pipeline, json.dumps(list(keys)))
+        return {row["key"]: row["version"] for row in rows}
+
+    async def expire_payloads(self, before: datetime) -> int:
+        sql = """UPDATE dead_letters SET payload = json_remove(payload, '$.body')
+            WHERE last_seen < ? AND json_extract(payload, '$.body') IS NOT NULL"""
+        return await self._save(lambda db: db.execute(sql, (before.isoformat(),)).rowcount)
 
     async def acquire_lease(self, owner: str, duration_s: float) -> float:
         return await self._write(lambda db: self._lease.acquire(db, owner, duration_s))
@@ -201,6 +235,7 @@ class SqliteStore:
             with self._waiting():
                 db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA secure_delete = ON")  # bodies that have expired are gone from the file too
             with self._transaction() as db:
                 self._migrate(db)
         except ConfigurationError:
@@ -320,6 +355,13 @@ def unusable(path: Path, error: Exception) -> ConfigurationError:
     return ConfigurationError(
         "state.path", f"{path} cannot be used as the state store ({error})", "Name a writable file"
     )
+
+
+def _seen(letter: DeadLetter) -> tuple[object, ...]:
+    """What `RESOLVE` is given."""
+    return (
+        letter.pipeline, letter.key, letter.count, letter.first_seen.isoformat(), letter.last_seen.isoformat()
+    )  # fmt: skip
 
 
 def _save_state(db: sqlite3.Connection, pipeline: str, state: PipelineState) -> None:

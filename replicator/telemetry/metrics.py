@@ -108,6 +108,7 @@ class Metrics:
             "Unix time, by the source's clock, since which it has been in sync. NaN while it is not.",
         )
         self.phase = self._gauge("replicator_phase", "1 for the phase the pipeline is in, 0 for the others.", "phase")
+        self.paused = self._gauge("replicator_paused", "1 while an operator has paused the pipeline: nothing is read.")
         self.partitions = self._gauge("replicator_partitions", "Partitions of the source by state.", "state")
         self.foreign_records = self._gauge(
             "replicator_foreign_records",

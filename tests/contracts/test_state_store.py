@@ -23,6 +23,7 @@ from replicator.model import (
     CopyStage,
     DeadLetterSummary,
     Partition,
+    Payload,
     Phase,
     PipelineState,
     Rejection,
@@ -426,3 +427,29 @@ async def test_a_change_survives_the_cancellation_of_its_caller(opened: Open, st
         assert len(await again.load_checkpoints("orders")) in {0, 2}
     await store.save_checkpoints("orders", CHECKPOINTS)
     assert len(await store.load_checkpoints("orders")) == 2
+
+
+async def test_what_was_discarded_is_remembered_until_a_new_epoch(store: StateStore) -> None:
+    rejections = [Rejection(key, "no", payload=Payload(f"v-{key}", {"at": "p"}, "body")) for key in ("a", "b")]
+    await store.add_dead_letters("orders", "p", rejections)
+    first, second = await store.dead_letters()
+    assert first.payload == rejections[0].payload
+    assert await store.discarded("orders") == {}
+    assert await store.discard_dead_letters([first]) == 1
+    assert await store.discard_dead_letters([first]) == 0
+    assert await store.dead_letters() == [second]
+    assert await store.discarded("orders", ["a", "b"]) == {"a": "v-a"}
+    assert await store.discarded("orders", []) == {}
+    assert await store.discarded("customers") == {}
+    await store.begin_epoch("orders", PipelineState(2))
+    assert await store.discarded("orders") == {}
+
+
+async def test_bodies_expire_and_what_finds_the_record_does_not(store: StateStore) -> None:
+    await store.add_dead_letters("orders", "p", [Rejection("a", "no", payload=Payload("v", {"at": "p"}, "body"))])
+    (letter,) = await store.dead_letters()
+    assert await store.expire_payloads(letter.last_seen) == 0
+    assert await store.expire_payloads(letter.last_seen + timedelta(seconds=1)) == 1
+    assert await store.expire_payloads(letter.last_seen + timedelta(seconds=1)) == 0
+    (letter,) = await store.dead_letters()
+    assert letter.payload == Payload("v", {"at": "p"})

@@ -11,17 +11,20 @@ from datetime import datetime
 import anyio
 
 from fakes.memory import MemoryService, MemoryTarget
+from fakes.records import PLAINLY
 from fakes.stores import InlineStore
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget, Suspects
 from replicator.documents import Document
 from replicator.engine.applying import Applier
 from replicator.engine.following import Following
+from replicator.engine.gate import Gate
 from replicator.engine.guards import Guards
 from replicator.engine.ledger import Ledger
 from replicator.engine.lineage import Lineage
 from replicator.engine.loop import PartitionLoop
 from replicator.engine.reconciling import Reconciler
 from replicator.model import Batch, Change, Checkpoint, Operation, Rejection, Rule
+from replicator.naming import Naming
 from replicator.ports import Source
 from replicator.telemetry import Metrics, PipelineTelemetry
 
@@ -94,6 +97,7 @@ class Follower:
                 ledger=Ledger(),
                 telemetry=self.telemetry,
                 advanced=following.advanced,
+                gate=Gate(),
                 halted=lambda *_: None,
             )
             send, receive = anyio.create_memory_object_stream[Batch[Document]](1)
@@ -120,9 +124,11 @@ class Follower:
         applier = Applier(
             pipeline=NAME,
             target=self._target,
-            reconciler=Reconciler(source, self._target, Suspects()),
+            reconciler=Reconciler(source, self._target, Suspects(), PLAINLY),
             guards=Guards(),
             store=self.store,
+            payloads=PLAINLY,
+            naming=Naming(),
             telemetry=self.telemetry,
         )
         applier.rule = Rule.FOLLOW

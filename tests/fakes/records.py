@@ -3,8 +3,11 @@
 from datetime import datetime
 from decimal import Decimal
 
+from replicator.config.models import DeadLettersConfig
 from replicator.documents import Document, key_text
+from replicator.engine.payloads import Payloads
 from replicator.model import Change, Operation
+from replicator.registry import RecordKind
 
 
 def key_of(name: str) -> str:
@@ -35,3 +38,7 @@ def upsert(
 def delete(name: str, committed_at: datetime | None = None) -> Change[Document]:
     """The change that removes a record."""
     return Change(key_of(name), Operation.DELETE, {"id": name}, "", committed_at)
+
+
+PLAINLY: Payloads[Document] = Payloads(RecordKind(), DeadLettersConfig())
+"""Keeps of a dead letter what is kept by default."""

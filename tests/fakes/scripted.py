@@ -19,6 +19,7 @@ from replicator.clocks import ServiceClock, elapsed_s
 from replicator.documents import Document, key_text, parse_key
 from replicator.errors import PositionLostError
 from replicator.model import Barriers, Batch, Change, Depth, Finding, Operation, Partition, Resume, Size
+from replicator.ports import ReadBudget
 
 KEY_SPACE = 2**32
 VISIBLE_WITHIN_S = 0.8
@@ -165,6 +166,7 @@ class ScriptedSource:
         self.stale_rows = True
         self.relist_interval: timedelta | None = None
         self.contents = table.contents
+        self.budget: ReadBudget | None = None
         self._table = table
         self._page = page
         self._latency_s = latency_s

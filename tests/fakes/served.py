@@ -1,29 +1,46 @@
 """The HTTP interface of a daemon that does nothing but keep dead letters, and commands that are run against it."""
 
+import random
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import anyio
 import pytest
+import structlog.testing
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
-from replicator.api import cutover, dead_letters
+from connectors.aws.budget import YieldingBudget
+from fakes.memory import MemoryService, MemoryTarget
+from fakes.scripted import ScriptedSource, ScriptedTable
+from replicator.api import audit, barriers, control, cutover, dead_letters, verification
 from replicator.api.access import Access
 from replicator.api.app import create_app
 from replicator.api.server import bind, serve, url_of
 from replicator.cli import main
-from replicator.clocks import elapsed_s
+from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
 from replicator.cutover import Cutover, Watch
+from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
+from replicator.engine.barrier import SETTLED, Answer
+from replicator.engine.control import Control
+from replicator.engine.letters import Letters
+from replicator.engine.pipeline import Pipeline
+from replicator.engine.rounds import Ask, Note, Round
+from replicator.engine.standing import Standing
 from replicator.errors import ConfigurationError
-from replicator.model import DeadLetter, Rejection, Retried
+from replicator.model import Action, DeadLetter, Discarded, Mode, Rejection, Retried
+from replicator.naming import Naming
+from replicator.ports import StateStore
 from replicator.state.sqlite import SqliteStore
 from replicator.status import PipelineStatus
+from replicator.telemetry import Metrics, PipelineTelemetry
 
 PIPELINES = ("orders", "customers")
 
@@ -31,6 +48,22 @@ PIPELINES = ("orders", "customers")
 def _config() -> MigrationConfig:
     pipeline = PipelineConfig(source=SourceConfig(type="none"), target=TargetConfig(type="none"))
     return MigrationConfig(migration="shop", pipelines=dict.fromkeys(PIPELINES, pipeline))
+
+
+def controlled(pipeline: str, store: StateStore, read_units: float | None = 500.0) -> Control:
+    """The control of a pipeline that does nothing."""
+    fence = Fence(1.0)
+    telemetry = PipelineTelemetry(Metrics(), pipeline)
+    telemetry.log = structlog.testing.CapturingLogger()
+    delivery = Delivery(
+        limiter=AdaptiveLimiter(64), budget=RateBudget(None), fence=fence, timeout_s=1.0, telemetry=telemetry
+    )
+    source = ScriptedSource(ScriptedTable(random.Random(0)))
+    source.budget = YieldingBudget(read_units) if read_units else None
+    target = MemoryTarget(MemoryService(), delivery)
+    control = Control(pipeline, source, delivery, Standing(pipeline, target, store, Mode.ASYNC), telemetry)
+    control.take_up()
+    return control
 
 
 @dataclass
@@ -45,26 +78,71 @@ class LetterDaemon:
     asked: list[list[str]] = field(default_factory=list)
     watch: Watch = field(default_factory=lambda: Watch(_config()))
     recorded: list[tuple[str, str, str]] = field(default_factory=list)
+    naming: Naming = field(default_factory=Naming)
+    note: Note = field(default_factory=Note)
+    answer: Answer = SETTLED
+
+    def __post_init__(self) -> None:
+        self.controls = {name: controlled(name, self.store) for name in PIPELINES}
+
+    @property
+    def letters(self) -> Letters:
+        return Letters(self.store, self.naming)
 
     def cutover(self) -> Cutover:
         self.watch.take(self.statuses, elapsed_s())
         return self.watch.judge()
 
     async def dead_letters(self, pipeline: str | None, limit: int, after: str | None) -> list[DeadLetter]:
-        return await self.store.dead_letters(pipeline, limit, after)
+        return await self.letters.page(pipeline, limit, after)
 
     async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried:
         if self.failed():
             raise ConfigurationError(f"pipelines.{pipeline}", "has failed", "Adopt")
-        self.asked.append(list(keys))
+        keys = list((await self.letters.keys(pipeline, keys)).values())
+        self.asked.append(keys)
         letters = await self.store.dead_letters_of(pipeline, keys)
         refused = [letter.key for letter in letters if self.refuses(letter.key)]
         await self.store.add_dead_letters(pipeline, "retry", [Rejection(key, "still no") for key in refused])
         resolved = await self.store.resolve_dead_letters(letters)
         return Retried(resolved, len(letters) - resolved, tuple(k for k in keys if k not in {d.key for d in letters}))
 
+    async def letter(self, pipeline: str, key: str) -> DeadLetter | None:
+        keys = await self.letters.keys(pipeline, [key])
+        return next(iter(await self.store.dead_letters_of(pipeline, list(keys.values()))), None)
+
+    async def discard(self, pipeline: str, keys: Sequence[str]) -> Discarded:
+        told = await self.letters.keys(pipeline, keys)
+        letters = await self.store.dead_letters_of(pipeline, list(told.values()))
+        closed = await self.store.discard_dead_letters(letters)
+        known = {letter.key for letter in letters}
+        return Discarded(closed, len(letters) - closed, tuple(n for n, key in told.items() if key not in known))
+
     async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:
         self.recorded.append((name, pipeline, detail))
+        await self.store.add_action(Action(utc_now(), actor, name, pipeline, detail))
+
+    async def actions(self, limit: int, after: int) -> list[Action]:
+        return await self.store.actions(limit, after)
+
+    async def verify(self, pipelines: Sequence[str], ask: Ask) -> None:
+        if self.failed():
+            raise ConfigurationError(f"pipelines.{pipelines[0]}", "has failed", "Adopt")
+        self.note.round = Round(began_at=utc_now(), ask=ask)
+
+    def verifications(self) -> dict[str, tuple[Note, dict[str, int]]]:
+        return {name: (self.note, {}) for name in PIPELINES}
+
+    def pipelines(self) -> dict[str, Pipeline[Any]]:
+        return {}
+
+    async def wait(self, pipeline: str, keys: Sequence[str], timeout_s: float) -> Answer:
+        return self.answer
+
+    def control(self, pipeline: str) -> Control:
+        if self.failed():
+            raise ConfigurationError(f"pipelines.{pipeline}", "has failed", "Adopt")
+        return self.controls[pipeline]
 
 
 @dataclass
@@ -99,9 +177,9 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Served]:
-    """Up until it is left."""
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(_serving(folder)) as (daemon, url):
+def served(folder: Path, capsys: pytest.CaptureFixture[str], token: str | None = None) -> Iterator[Served]:
+    """Up until it is left. Its state is in `state.sqlite`."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(_serving(folder, token)) as (daemon, url):
         yield Served(daemon, url, portal, capsys)
 
 
@@ -113,12 +191,14 @@ def run_command(*arguments: str) -> int:
 
 
 @asynccontextmanager
-async def _serving(folder: Path) -> AsyncIterator[tuple[LetterDaemon, str]]:
+async def _serving(folder: Path, token: str | None) -> AsyncIterator[tuple[LetterDaemon, str]]:
     with bind("127.0.0.1:0") as listening:
         async with SqliteStore(folder / "state.sqlite") as store, anyio.create_task_group() as tasks:
             daemon = LetterDaemon(store)
-            routes = dead_letters.router(daemon, Access(None))
-            app = create_app(daemon, CollectorRegistry(), routes, cutover.router(daemon))
+            access = Access(SecretStr(token) if token else None)
+            topics: Sequence[Any] = (dead_letters, audit, control, verification, barriers)
+            routers = [topic.router(daemon, access) for topic in topics]
+            app = create_app(daemon, CollectorRegistry(), *routers, cutover.router(daemon))
             tasks.start_soon(serve, app, listening)
             yield daemon, url_of(listening)
             tasks.cancel_scope.cancel()

@@ -14,6 +14,7 @@ import anyio
 import pytest
 from integration.test_s3_following import following, notified_queue
 
+from fakes.records import PLAINLY
 from replicator.delivery import Suspects
 from replicator.engine.reconciling import Reconciler
 from replicator.model import ABSENT, Change, GuardedResult, Observed, Operation, Partition, Resume, Rule
@@ -119,7 +120,7 @@ class Pipeline:
 
     def __init__(self, source: S3Source, shelf: Shelf) -> None:
         self._source = source
-        self._reconciler = Reconciler(source, shelf, Suspects())  # type: ignore[arg-type]  # it uses no more of a target
+        self._reconciler = Reconciler(source, shelf, Suspects(), PLAINLY)  # type: ignore[arg-type,misc]  # uses no more
 
     async def copy(self) -> None:
         for partition in await self._source.copy_partitions():

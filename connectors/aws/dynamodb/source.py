@@ -140,6 +140,10 @@ class DynamoDbSource:
         return None
 
     @property
+    def budget(self) -> YieldingBudget:
+        return self._caller.budget
+
+    @property
     def stale_rows(self) -> bool:
         return True
 

@@ -152,6 +152,10 @@ class S3Source:
         return await content_digest(change.record, self._caller.paid_failed)
 
     @property
+    def budget(self) -> YieldingBudget:
+        return self._caller.budget
+
+    @property
     def stale_rows(self) -> bool:
         """What is listed is only looked at again, so it is never older than what was followed."""
         return False

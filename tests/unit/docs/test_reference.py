@@ -16,12 +16,13 @@ from connectors.azure.blob.containers import INCARNATION
 from connectors.azure.blob.metadata import RESERVED
 from connectors.azure.servicebus.properties import OURS, PREFIX
 from replicator.api.app import interface
+from replicator.api.dead_letters import Letter
 from replicator.cli.main import app
 from replicator.config.loading import json_schema, parse_config
 from replicator.cutover import Check, Cutover, DrainEstimate, PipelineCutover
 from replicator.cutover.checks import CHECKS
 from replicator.engine.daemon import Daemon
-from replicator.model import DeadLetter, Retried
+from replicator.model import Retried
 from replicator.state.sqlite import SqliteStore
 from replicator.status import ForeignStatus, PipelineStatus, QueueDepth, SyncStatus, VerificationStatus
 from replicator.telemetry import Metrics
@@ -105,6 +106,7 @@ PLACES = {
     (CONFIGURATION, "`log`"): SCHEMA["$defs"]["LogConfig"],
     (CONFIGURATION, "`limits`"): SCHEMA["$defs"]["LimitsConfig"],
     (CONFIGURATION, "`cutover`"): SCHEMA["$defs"]["CutoverConfig"],
+    (CONFIGURATION, "`dead_letters`"): SCHEMA["$defs"]["DeadLettersConfig"],
     (CONFIGURATION, "`pipelines.<name>`"): SCHEMA["$defs"]["PipelineConfig"],
     (CONFIGURATION, "`pipelines.<name>.cutover`"): SCHEMA["$defs"]["PipelineCutoverConfig"],
     (CONFIGURATION, "`pipelines.<name>.verification`"): SCHEMA["$defs"]["VerificationConfig"],
@@ -249,7 +251,7 @@ def test_every_check_of_readiness_is_documented_and_no_other_is() -> None:
 
 def test_every_member_of_a_dead_letter_is_shown() -> None:
     example = sections("docs/http.md")["GET /v1/dead-letters"]
-    assert [name for name in DeadLetter.__dataclass_fields__ if f'"{name}":' not in example] == []
+    assert [name for name in Letter.model_fields if f'"{name}":' not in example] == []
 
 
 def test_every_member_of_a_retrys_answer_is_documented() -> None:

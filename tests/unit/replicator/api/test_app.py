@@ -15,7 +15,8 @@ from replicator.api.app import create_app
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
 from replicator.cutover import Cutover, Watch
 from replicator.errors import ConfigurationError, LeaseLostError, ReplicatorError
-from replicator.model import DeadLetter, Retried
+from replicator.model import DeadLetter, Discarded, Retried
+from replicator.naming import Naming
 from replicator.status import PipelineStatus
 
 PIPELINE = PipelineConfig(source=SourceConfig(type="none"), target=TargetConfig(type="none"))
@@ -30,6 +31,7 @@ class Refusing:
         default_factory=lambda: MigrationConfig(migration="shop", pipelines={"orders": PIPELINE})
     )
     statuses: dict[str, PipelineStatus] = field(default_factory=dict)
+    naming: Naming = field(default_factory=Naming)
 
     def cutover(self) -> Cutover:
         return Watch(self.config).judge()
@@ -38,6 +40,12 @@ class Refusing:
         return []
 
     async def retry(self, pipeline: str, keys: Sequence[str]) -> Retried:
+        raise self.error
+
+    async def letter(self, pipeline: str, key: str) -> DeadLetter | None:
+        return None
+
+    async def discard(self, pipeline: str, keys: Sequence[str]) -> Discarded:
         raise self.error
 
     async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from fakes.daemons import Place
-from replicator.api import barriers, sizes
+from replicator.api import barriers
 from replicator.api.access import Access
 from replicator.api.app import create_app, interface
 from replicator.engine.barrier import SETTLED, Answer, Verdict
@@ -106,23 +106,6 @@ async def test_only_who_may_is_answered() -> None:
         assert (await client.post(PATH.replace("orders", "nope"), json={}, headers=right)).status_code == 404
         assert answering.asked == []
         assert (await client.post(PATH, json={}, headers=right)).status_code == 200
-
-
-async def test_a_body_that_is_too_large_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether or not its length is told."""
-    monkeypatch.setattr(sizes, "MOST_BYTES", 1000)
-    daemon, answering = daemon_and()
-
-    async def endless() -> AsyncIterator[bytes]:
-        for _ in range(100):
-            yield b" " * 100
-
-    headers = {"Content-Type": "application/json"}
-    async with client_of(answering, daemon) as client:
-        assert (await client.post(PATH, content=b" " * 1001, headers=headers)).status_code == 413
-        assert (await client.post(PATH, content=endless(), headers=headers)).status_code == 413
-        assert (await client.post(PATH, content=b" " * 990 + b"{}", headers=headers)).status_code == 200
-    assert len(answering.asked) == 1
 
 
 async def test_a_daemon_that_has_not_begun_answers_nothing() -> None:

@@ -26,6 +26,7 @@ from replicator.config.models import MigrationConfig, PipelineConfig, SourceConf
 from replicator.cutover import Cutover, Watch
 from replicator.engine.rounds import Ask, Difference, Note, Round
 from replicator.errors import ConfigurationError
+from replicator.naming import Naming
 from replicator.status import PipelineStatus, VerificationStatus
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,6 +45,7 @@ class Verifier:
     looks: int = 2
     asked: list[tuple[list[str], Ask]] = field(default_factory=list)
     recorded: list[tuple[str, str, str]] = field(default_factory=list)
+    naming: Naming = field(default_factory=Naming)
     config: MigrationConfig = field(
         default_factory=lambda: MigrationConfig(migration="shop", pipelines={"orders": PIPELINE, "customers": PIPELINE})
     )
@@ -134,22 +136,30 @@ async def test_a_pipeline_that_cannot_be_verified_says_why() -> None:
     assert (answer.status_code, answer.json()) == (409, {"detail": str(error)})
 
 
-async def test_findings_come_page_by_page_and_keys_by_the_one_way_of_naming() -> None:
-    daemon = Verifier(FOUND)
+async def test_findings_come_page_by_page_and_keys_as_the_config_says() -> None:
+    daemon = Verifier(FOUND, naming=Naming(b"secret"))
     seen: list[str] = []
     async with client_of(daemon) as client:
         nothing = (await client.get("/v1/verification/findings?pipeline=orders")).json()
         assert nothing == {"began_at": None, "findings": [], "next": None}
         await client.post("/v1/verification", json={})
         after: int | None = 0
-        with patch.object(verification, "named", lambda key: f"<{key}>"):
-            while after is not None:
-                path = f"/v1/verification/findings?pipeline=orders&limit=2&after={after}"
-                page = (await client.get(path)).json()
-                seen += [each["key"] for each in page["findings"]]
-                after = page["next"]
+        while after is not None:
+            path = f"/v1/verification/findings?pipeline=orders&limit=2&after={after}"
+            page = (await client.get(path)).json()
+            seen += [each["key"] for each in page["findings"]]
+            after = page["next"]
         assert (await client.get("/v1/verification/findings?pipeline=nope")).status_code == 404
-    assert seen == [f"<k{n}>" for n in range(5)]
+    assert seen == [daemon.naming.key(f"k{n}") for n in range(5)]
+    assert "k1" not in seen
+
+
+async def test_findings_are_told_to_whoever_may_only() -> None:
+    """They name records."""
+    async with client_of(Verifier(FOUND), token="sixteen characters") as client:
+        assert (await client.get("/v1/verification/findings?pipeline=orders")).status_code == 401
+        right = {"Authorization": "Bearer sixteen characters"}
+        assert (await client.get("/v1/verification/findings?pipeline=orders", headers=right)).status_code == 200
 
 
 def replicator(daemon: Verifier, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

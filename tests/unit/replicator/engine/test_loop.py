@@ -10,19 +10,21 @@ import anyio
 import pytest
 
 from fakes.memory import MemoryTarget
-from fakes.records import key_of, number_in, upsert
+from fakes.records import PLAINLY, key_of, number_in, upsert
 from fakes.rig import NAME, Rig
 from fakes.scripted import ScriptedSource, ScriptedTable
 from fakes.virtual import in_virtual_time
 from replicator.delivery import Suspects
 from replicator.documents import Document
 from replicator.engine.applying import Applier
+from replicator.engine.gate import Gate
 from replicator.engine.guards import Guards
 from replicator.engine.ledger import Ledger
 from replicator.engine.loop import IDLE_SAVE_INTERVAL_S, PartitionLoop
 from replicator.engine.reconciling import Reconciler
 from replicator.errors import LeaseLostError, PositionLostError
 from replicator.model import Batch, Change, Checkpoint, Partition, Rejection, Resume, Rule
+from replicator.naming import Naming
 from replicator.telemetry import Metrics, PipelineTelemetry
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -77,9 +79,11 @@ class Recorder(Rig):
         applier = Applier(
             pipeline=NAME,
             target=self.target,
-            reconciler=Reconciler(source, self.target, Suspects()),
+            reconciler=Reconciler(source, self.target, Suspects(), PLAINLY),
             guards=Guards(),
             store=self.store,
+            payloads=PLAINLY,
+            naming=Naming(),
             telemetry=telemetry,
         )
         self.loop = PartitionLoop(
@@ -93,6 +97,7 @@ class Recorder(Rig):
             ledger=Ledger(),
             telemetry=telemetry,
             advanced=self.advances.append,
+            gate=Gate(),
             halted=lambda *_: None,
         )
 

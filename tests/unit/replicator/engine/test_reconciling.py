@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from fakes.memory import Fate, MemoryService, MemoryTarget, lost
-from fakes.records import document, key_of, number_in, upsert
+from fakes.records import PLAINLY, document, key_of, number_in, upsert
 from fakes.rig import Rig
 from fakes.virtual import in_virtual_time
 from replicator.delivery import Suspects
@@ -25,7 +25,7 @@ class Script:
     def __init__(self) -> None:
         self.rig = Rig()
         self.done: list[tuple[tuple[str, ...], Interval]] = []
-        self.reconciler = Reconciler(self.rig.pipeline.source, self.rig.pipeline.target, Suspects())
+        self.reconciler = Reconciler(self.rig.pipeline.source, self.rig.pipeline.target, Suspects(), PLAINLY)
 
     @property
     def table(self) -> "Rig":
@@ -198,7 +198,7 @@ def test_one_procedure_per_key_at_a_time(callers: int) -> None:
         script.rig.table.put("l")
         await script.rig.pipeline.source.connect()
         target = Watched(script.rig)
-        reconciler = Reconciler(script.rig.pipeline.source, target, Suspects())
+        reconciler = Reconciler(script.rig.pipeline.source, target, Suspects(), PLAINLY)
 
         async def call(number: int) -> None:
             await anyio.sleep(number * 0.01)
