@@ -1,14 +1,14 @@
 """What an operator may change about a pipeline while it runs; stored, so that a restart changes nothing."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from replicator.delivery import Delivery
 from replicator.engine.gate import Gate
 from replicator.engine.standing import Standing
 from replicator.errors import ConfigurationError
-from replicator.model import Budgets, R
+from replicator.model import Budgets, PipelineState, R
 from replicator.ports import Source
 from replicator.telemetry import PipelineTelemetry
 
@@ -48,11 +48,11 @@ class Control:
 
     async def pause(self) -> None:
         """Nothing more is read but what was asked for already, until it is resumed. Idempotent."""
-        await self._change(paused=True)
+        await self._change(lambda state: replace(state, paused=True))
 
     async def resume(self) -> None:
         """Goes on where it was. Idempotent."""
-        await self._change(paused=False)
+        await self._change(lambda state: replace(state, paused=False))
 
     async def limit(self, changes: Mapping[str, float | None]) -> None:
         """Changes budgets by name (those of `Budgets`): infinity is no limit, None what is configured.
@@ -64,14 +64,15 @@ class Control:
                 f"{self._where}.source", "has no budget: reading it costs production nothing", "Leave it out"
             )
         known: Mapping[str, object] = changes
-        await self._change(budgets=replace(self._standing.state.budgets, **known))  # type: ignore[arg-type]  # its members
+        await self._change(lambda state: replace(state, budgets=replace(state.budgets, **known)))  # type: ignore[arg-type]  # its members
 
-    async def _change(self, **members: object) -> None:
+    async def _change(self, rule: Callable[[PipelineState], PipelineState]) -> None:
         if self._standing.is_failed:
             raise ConfigurationError(self._where, "has failed", "Adopt its target first, with run --adopt")
-        await self._standing.update(**members)
+        await self._standing.change(rule)
         self._apply()
-        self._telemetry.log.info("changed by an operator", **{name: str(value) for name, value in members.items()})
+        state = self._standing.state
+        self._telemetry.log.info("changed by an operator", paused=state.paused, budgets=str(state.budgets))
 
     def _apply(self) -> None:
         state, configured, source = self._standing.state, self.configured, self._source.budget

@@ -96,7 +96,7 @@ class Ownership:
     async def take(self, claim: Claim) -> PipelineState:
         """Writes the marker; returns the state to begin with."""
         if claim is Claim.RESUME and self._state is not None:
-            return await self.confirm(await self.announce(replace(self._state, mode=self._mode)))
+            return await self._shown(await self.announce(replace(self._state, mode=self._mode)))
         epoch = 1 + max(self._state.epoch if self._state else 0, self._marker.epoch if self._marker else 0)
         repairing = claim is Claim.ADOPT
         state = PipelineState(
@@ -109,21 +109,24 @@ class Ownership:
             budgets=self._state.budgets if self._state else Budgets(),
         )
         await self._store.begin_epoch(self._pipeline, state)
-        return await self.confirm(state)
+        return await self._shown(state)
 
     async def announce(self, state: PipelineState) -> PipelineState:
-        """Saves which generation the target is to show next; `confirm` follows, every few seconds.
+        """Saves which generation the target is to show next; `show` follows, and then `confirm`, every few seconds.
 
-        What it shows now stays known until it surely shows the next: crashes in a row leave no doubt. From the moment
-        at which `confirm` is called no state may be saved that is older than the one returned here.
+        What it shows now stays known until it surely shows the next: crashes in a row leave no doubt. From now on no
+        state may be saved that is older than the one returned here; a later one, made from it, may.
         """
         shown = state.generation if self._marker is None else self._marker.generation
         announced = replace(state, generation=shown, pending_generation=_new_generation())
         await self._store.save_pipeline(self._pipeline, announced)
         return announced
 
-    async def confirm(self, state: PipelineState) -> PipelineState:
-        """Moves the target on to what was announced. Raises ForeignOwnerError when somebody else did."""
+    async def show(self, state: PipelineState) -> None:
+        """Moves the target on to what was announced, which takes as long as the target does not answer.
+
+        Raises ForeignOwnerError when somebody else did.
+        """
         marker = Marker(self._migration, state.epoch, state.pending_generation)
         if not await self._target.write_marker(marker, self._marker):
             raise ForeignOwnerError(
@@ -131,9 +134,16 @@ class Ownership:
                 "Stop whichever is not meant to run; no record was harmed by this one since it noticed"
             )
         self._marker = marker
+
+    async def confirm(self, state: PipelineState) -> PipelineState:
+        """Saves that the target shows what was announced; returns that state."""
         confirmed = replace(state, generation=state.pending_generation)
         await self._store.save_pipeline(self._pipeline, confirmed)
         return confirmed
+
+    async def _shown(self, state: PipelineState) -> PipelineState:
+        await self.show(state)
+        return await self.confirm(state)
 
 
 def _goes_on(before: Mode, now: Mode) -> bool:

@@ -465,6 +465,8 @@ class Pipeline(Generic[R]):
             await self._standing.renew()
 
     async def _fail(self, reason: str) -> None:
+        if self.syncing is not None:
+            self.syncing.look(Seen(self.source.clock.latest(), None, following=False, failed=True))
         await self._standing.update(phase=Phase.FAILED, failure=reason)
         self.telemetry.log.error("pipeline failed", reason=reason)
 

@@ -53,7 +53,12 @@ class Standing:
                 self.state = after
 
     async def renew(self) -> None:
-        """Moves the target's marker on. Raises ForeignOwnerError when somebody else did."""
+        """Moves the target's marker on. Raises ForeignOwnerError when somebody else did. Called by one task at a time.
+
+        The state may change while the target is asked: as long as that does not answer, all else must go on.
+        """
         async with self._lock:
-            self.state = await self._ownership.announce(self.state)
+            announced = self.state = await self._ownership.announce(self.state)
+        await self._ownership.show(announced)
+        async with self._lock:
             self.state = await self._ownership.confirm(self.state)

@@ -25,7 +25,7 @@ class Seen:
     """What speaks for or against it at some instant of the source's clock.
 
     `replicated_through` is held back by dead letters, None where it is not known. `halted` partitions have stopped at a
-    change that was refused; `replaying`, some may be repeating what a crash had cut off.
+    change that was refused; `replaying`, some may be repeating what a crash had cut off. `failed` is for good.
     """
 
     now: datetime
@@ -34,6 +34,7 @@ class Seen:
     halted: int = 0
     replaying: bool = False
     dead_letters: int = 0
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class SyncState:
 
 def obstacle(seen: Seen, limits: SyncLimits) -> str:
     """What speaks against being in sync; empty when nothing does."""
+    if seen.failed:
+        return "the pipeline has failed"
     if not seen.following:
         return "the copy is not through"
     if seen.halted:

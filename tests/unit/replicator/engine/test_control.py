@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from connectors.aws.budget import YieldingBudget
-from fakes.memory import Fate
+from fakes.memory import Fate, refused
 from fakes.records import document, key_of
 from fakes.rig import NAME, Rig, load
 from fakes.scripted import ScriptedSource
@@ -16,7 +16,7 @@ from replicator.clocks import elapsed_s
 from replicator.engine.barrier import SETTLED, Verdict
 from replicator.engine.rounds import Ask
 from replicator.engine.verifying import VerificationOptions
-from replicator.errors import ConfigurationError
+from replicator.errors import ConfigurationError, TransientError
 from replicator.model import Budgets, Phase, PipelineState
 from replicator.state.rows import read_state, state_text
 
@@ -160,6 +160,37 @@ async def test_a_barrier_does_not_wait_for_a_paused_pipeline() -> None:
             assert "paused" in answer.reason
         await pipeline.control.resume()
         assert await pipeline.barrier.wait([key_of("n0")], 60.0) is SETTLED
+
+
+@in_virtual_time
+async def test_an_operator_is_answered_while_the_target_is_not() -> None:
+    """That the marker cannot be moved on at present is no reason to keep whoever pauses because of that waiting."""
+    rig = Rig()
+    load(rig)
+    async with rig.store:
+        async with rig.running() as pipeline:
+            await rig.converged()
+            rig.service.fate = lambda *_: refused(TransientError("unavailable"))
+            await anyio.sleep(LONGER_THAN_A_READ_S)
+            with anyio.fail_after(1):
+                await pipeline.control.pause()
+            rig.service.fate = lambda *_: Fate()
+            marker = rig.service.marker
+            await anyio.sleep(LONGER_THAN_A_READ_S)
+            assert rig.service.marker != marker, "it is kept up again"
+            assert pipeline.state.paused, "which that did not undo"
+        async with rig.running() as pipeline:
+            assert (pipeline.state.epoch, pipeline.state.paused) == (1, True), "the target is still known as ours"
+
+
+@in_virtual_time
+async def test_of_two_who_change_different_budgets_at_once_both_are_heard() -> None:
+    rig = Rig()
+    async with rig.store, rig.running() as pipeline:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pipeline.control.limit, {"target_units": 20.0})
+            tasks.start_soon(pipeline.control.limit, {"concurrency": 2})
+        assert pipeline.control.budgets == Budgets(None, 20.0, 2)
 
 
 @in_virtual_time

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
-from fakes.memory import Fate
+from fakes.memory import Fate, refused
 from fakes.records import key_of, number_in, upsert
 from fakes.rig import LIFETIME_S, NAME, Crash, Rig, faulty, load, retry, work
 from fakes.virtual import in_virtual_time
 from replicator.documents import Document
 from replicator.engine.status import count_partitions, problems
+from replicator.errors import TransientError
 from replicator.model import Batch, Change, Mode, Partition, Phase
 
 KEY = key_of("n0")
@@ -103,6 +104,32 @@ async def test_it_is_no_longer_in_sync_when_the_target_falls_behind_and_is_again
         assert pipeline.syncing.state is not None
         assert since is not None
         assert pipeline.syncing.state.since > since
+
+
+@in_virtual_time
+async def test_it_is_no_longer_in_sync_when_the_target_takes_nothing_at_all() -> None:
+    """The marker included, which is moved on while the state is looked at."""
+    rig = sync_rig()
+    async with rig.store, rig.running():
+        await in_sync(rig)
+        rig.service.fate = lambda *_: refused(TransientError("unavailable"))
+        rig.table.put("n0")
+        await anyio.sleep(rig.sync.max_lag_s + 10)
+        assert not rig.is_in_sync()
+        rig.service.fate = lambda *_: Fate()
+        await in_sync(rig)
+
+
+@in_virtual_time
+async def test_a_pipeline_that_has_failed_is_not_in_sync() -> None:
+    rig = sync_rig()
+    async with rig.store, rig.running() as pipeline:
+        await in_sync(rig)
+        await pipeline._fail("the position is lost")
+        assert not rig.is_in_sync()
+        assert pipeline.syncing is not None
+        assert pipeline.syncing.status is not None
+        assert pipeline.syncing.status.reason == "the pipeline has failed"
 
 
 @in_virtual_time

@@ -81,7 +81,9 @@ class Place:
 
 async def beat(ownership: Ownership, state: PipelineState) -> PipelineState:
     """Moves the generation on."""
-    return await ownership.confirm(await ownership.announce(state))
+    announced = await ownership.announce(state)
+    await ownership.show(announced)
+    return await ownership.confirm(announced)
 
 
 @in_virtual_time

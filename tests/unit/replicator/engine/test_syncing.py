@@ -32,6 +32,7 @@ def run(*seen: Seen) -> SyncState:
 SYNCED = run(fine(0), fine(40))
 
 AGAINST = [
+    (replace(fine(50), failed=True), "has failed"),
     (replace(fine(50), following=False), "not through"),
     (replace(fine(50), halted=2), "2 partitions have stopped"),
     (replace(fine(50), replaying=True), "repeated"),
