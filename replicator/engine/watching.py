@@ -115,7 +115,9 @@ class Watching(Generic[R]):
                 await self._gate.passed()
         still = tuple(await self._target.still_foreign(self.found.records))
         found = replace(self.found, records=still, scanned_at=begun)
-        await self._save(replace(found, position=None, more=False) if found.more and not still else found)
+        if found.more and not still:
+            found = Found()  # there were others, of which nothing is known until everything was looked at again
+        await self._save(found)
 
     def _with(self, foreign: tuple[Foreign, ...], position: str) -> Found:
         known = {record.handle for record in self.found.records}
