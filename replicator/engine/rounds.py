@@ -114,8 +114,11 @@ class Round:
         return self.ended_at is not None and not (self.differences or self.unsettled or self.foreign)
 
     def differs(self, difference: Difference) -> bool:
-        """Counts a difference, and names it if there is room; False where it was known already."""
-        if difference.key in self.findings:
+        """Counts a difference, and names it if there is room; False where it is known already. One that was repaired,
+        and differs again, is another one.
+        """
+        known = self.findings.get(difference.key)
+        if known is not None and not known.repaired:
             return False
         self.differences += 1
         self._name(difference)
@@ -153,12 +156,16 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the last round over everything has left."""
+    """What the last round over everything has left, or a later one has found beyond that.
+
+    `contents`: differences may be in contents, which only a round that looks at these shows to be gone.
+    """
 
     began_at: datetime
     ended_at: datetime
     differences: int
     unsettled: int
+    contents: bool = False
 
 
 @dataclass(slots=True)
@@ -171,6 +178,12 @@ class Note:
     proof: Proof | None = None
     clean_since: datetime | None = None
 
+    def begin(self, round_: Round) -> None:
+        """In place of the one under way, if any; what that has found is not passed over."""
+        if self.round is not None and self.is_under_way:
+            self._worsen(self.round)
+        self.round = round_
+
     @property
     def is_under_way(self) -> bool:
         return self.round is not None and self.round.ended_at is None
@@ -180,12 +193,33 @@ class Note:
         found = self.round
         assert found is not None  # noqa: S101
         assert found.ended_at is not None  # noqa: S101
-        if found.ask.sample is None:
-            self.proof = Proof(found.began_at, found.ended_at, found.differences, found.unsettled)
-            self.clean_since = found.began_at if found.is_clean else self.clean_since
-        elif self.proof is not None:
-            worse = max(self.proof.differences, found.differences), max(self.proof.unsettled, found.unsettled)
-            self.proof = replace(self.proof, differences=worse[0], unsettled=worse[1])
+        if found.ask.sample is not None:
+            self._worsen(found)
+            return
+        left = self._left_in_contents if not found.ask.contents else 0
+        self.proof = Proof(
+            found.began_at,
+            found.ended_at,
+            differences=max(found.differences, left),
+            unsettled=found.unsettled,
+            contents=found.ask.contents or left > 0,
+        )
+        self.clean_since = found.began_at if found.is_clean and not left else self.clean_since
+
+    @property
+    def _left_in_contents(self) -> int:
+        """Differences that may be where a round that looks at records alone sees nothing."""
+        return self.proof.differences if self.proof is not None and self.proof.contents else 0
+
+    def _worsen(self, found: Round) -> None:
+        """Adds to the proof what a round has found that is none itself."""
+        if self.proof is not None:
+            self.proof = replace(
+                self.proof,
+                differences=max(self.proof.differences, found.differences),
+                unsettled=max(self.proof.unsettled, found.unsettled),
+                contents=self.proof.contents or (found.ask.contents and found.differences > 0),
+            )
 
 
 _NOTE = TypeAdapter(Note)

@@ -140,7 +140,8 @@ class Verifying(Generic[R]):
         return proof is None or self._source.clock.latest() >= proof.began_at + interval
 
     async def _begin(self, ask: Ask) -> Round:
-        round_ = self.note.round = Round(began_at=self._source.clock.earliest(), ask=ask)
+        round_ = Round(began_at=self._source.clock.earliest(), ask=ask)
+        self.note.begin(round_)
         await self._save()
         self._wake.set()
         self._telemetry.log.info(

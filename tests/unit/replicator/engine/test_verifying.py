@@ -5,7 +5,7 @@ differs that did when it began, and survives whatever happens to its process.
 import random
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -17,7 +17,7 @@ from fakes.rig import NAME, Crash, Rig, faulty, load, work
 from fakes.virtual import in_virtual_time
 from replicator.documents import Document
 from replicator.engine import doubting, rounds
-from replicator.engine.rounds import Ask, Round
+from replicator.engine.rounds import Ask, Difference, Note, Round, read_note, write_note
 from replicator.engine.verifying import NOTE, VerificationOptions
 from replicator.errors import ConfigurationError, ThrottledError
 from replicator.model import Change, Mode, Rejection
@@ -411,3 +411,55 @@ async def test_a_stop_ends_a_round_at_once() -> None:
         pipeline.drain()
         await rig.until(lambda: rig.pipeline._reading.cancelled_caught)
         assert anyio.current_time() - begun < 2
+
+
+@in_virtual_time
+async def test_what_a_round_has_found_is_known_when_another_one_takes_its_place() -> None:
+    """Or readiness would rest on the older, clean one until the other has come as far."""
+    rig = stocked(Rig(), 60)
+    rig.verification = VerificationOptions(records_per_s=10)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        assert (await verify(rig)).is_clean
+        plant(rig)
+        first = await pipeline.verify(Ask())
+        await rig.until(lambda: first.differences > 0)
+        assert first.ended_at is None
+        await pipeline.verify(Ask(repair=True))
+        assert pipeline.verifying.note.proof is not None
+        assert pipeline.verifying.note.proof.differences == first.differences
+        await ended(rig)
+        assert pipeline.verifying.note.proof.differences == 0, "repaired"
+
+
+def over(ask: Ask, *, differences: int = 0, note: Note | None = None, number: int = 0) -> Note:
+    """What is known after one more round."""
+    note = note or Note()
+    moment = datetime(2026, 1, 1, number, tzinfo=UTC)
+    note.begin(Round(moment, ask, differences=differences, ended_at=moment + timedelta(minutes=1)))
+    note.ended()
+    return note
+
+
+@pytest.mark.parametrize("first", [Ask(contents=True), Ask(contents=True, sample=5)])
+def test_what_was_found_in_contents_stands_until_contents_are_looked_at_again(first: Ask) -> None:
+    note = over(first, differences=1, note=over(Ask()), number=1)
+    for number in (2, 3):
+        over(Ask(), note=note, number=number)
+        assert note.proof is not None
+        assert note.proof.differences == 1
+        assert note.clean_since is not None
+        assert note.clean_since.hour == 0
+        note = read_note(write_note(note))
+    over(Ask(contents=True), note=note, number=4)
+    assert note.proof is not None
+    assert note.proof.differences == 0
+
+
+def test_what_differs_again_after_its_repair_is_a_difference_again() -> None:
+    round_, found = Round(datetime(2026, 1, 1, tzinfo=UTC)), Difference("k", "missing", "1", "absent")
+    assert round_.differs(found)
+    assert not round_.differs(found)
+    round_.is_repaired("k")
+    assert round_.differs(found)
+    assert (round_.differences, round_.repaired, round_.findings["k"].repaired) == (1, 1, False)
