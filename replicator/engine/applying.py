@@ -25,6 +25,16 @@ NONE_REFUSED: Refused = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
+class Applied(Generic[R]):
+    """What became of a batch, but for what is at the target: changes that are dead letters now, and the keys of
+    messages that were discarded and so were not sent.
+    """
+
+    refused: list[Change[R]]
+    discarded: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome(Generic[R]):
     """What became of a run: changes that were refused, and how many records were found to be equal already."""
 
@@ -70,13 +80,14 @@ class Applier(Generic[R]):
 
     async def apply(
         self, partition: Partition, batch: Batch[R], *, replayed: bool = False, passed_over: Refused = NONE_REFUSED
-    ) -> list[Change[R]]:
-        """Returns when every change is durable at the target or a durable dead letter: those that are.
+    ) -> Applied[R]:
+        """Returns when every change is durable at the target, a durable dead letter, or discarded.
 
         Where refusals halt, what comes after the first of them is not applied. What lies between a position and its
         intent is `replayed`, and folded in any case; refusals of changes that are `passed_over` are no dead letters.
         """
         planned = [await self._wanted(run, batch) for run in self._runs(partition, batch, replayed=replayed)]
+        discarded = frozenset(c.key for c in batch.changes) - {c.key for run in planned for c in run}
         coalesced = len(batch.changes) - sum(map(len, planned))
         refused: list[Change[R]] = []
         written = 0
@@ -89,7 +100,7 @@ class Applier(Generic[R]):
                 break
         kind = COPY_KIND if partition.bounded else FOLLOW_KIND
         self._telemetry.batch_applied(kind, read=written + coalesced, written=written, rejected=len(refused))
-        return refused
+        return Applied(refused, discarded)
 
     def _runs(self, partition: Partition, batch: Batch[R], *, replayed: bool) -> list[list[Change[R]]]:
         """What is to be written, no key twice in one run.
@@ -128,20 +139,21 @@ class Applier(Generic[R]):
             if refused:
                 position = None if partition.bounded else batch.position
                 told = [self._described(reasons[change.key], change, partition, position) for change in refused]
-                kept = {rejection.key for rejection in await self._keep(partition.id, told, since)}
+                kept = {rejection.key for rejection in await self._keep(partition.id, self._named(told), since)}
                 refused = [change for change in refused if change.key in kept]
         if made_up:
             await self._store.resolve_dead_letters([letter for letter in made_up if letter.key not in reasons])
         return Outcome(refused, equal=len(looks) - len(changed))
 
     async def reconcile(self, origin: str, since: Mapping[str, datetime | None]) -> list[Rejection]:
-        """The guarded procedure for these keys; what the target refuses, and returned, becomes a dead letter of
-        `origin`.
+        """The guarded procedure for these keys; what the target refuses, and is returned, becomes a dead letter of
+        `origin`. Reasons are as they may be told.
 
         `since` names, for each key, the commit time of the oldest change that may be missing; None where it is unknown.
         """
         with self.inflight.entered(since):
-            rejections = await self._reconciler.reconcile(list(since), self.rule, self._guards.reconciled)
+            refused = await self._reconciler.reconcile(list(since), self.rule, self._guards.reconciled)
+            rejections = self._named(refused)
             if rejections:
                 await self._keep(origin, rejections, since)
         return rejections
@@ -198,6 +210,11 @@ class Applier(Generic[R]):
             payload = self._payloads.of(change)
         return replace(rejection, payload=read_from(payload, partition.id, position))
 
+    def _named(self, rejections: Sequence[Rejection]) -> list[Rejection]:
+        """With reasons as they may be told."""
+        keys = [rejection.key for rejection in rejections]
+        return [replace(r, reason=self._naming.text(r.reason, keys)) for r in rejections]
+
     async def _keep(
         self, origin: str, rejections: Sequence[Rejection], since: Mapping[str, datetime | None]
     ) -> list[Rejection]:
@@ -205,11 +222,11 @@ class Applier(Generic[R]):
         keys = [r.key for r in rejections]
         discarded = await self._store.discarded(self._pipeline, keys) if self.has_discards else {}
         kept = [r for r in rejections if not (r.payload.version and discarded.get(r.key) == r.payload.version)]
-        dated = [replace(r, committed_at=since[r.key], reason=self._naming.text(r.reason, keys)) for r in kept]
+        dated = [replace(r, committed_at=since[r.key]) for r in kept]
         if not dated:
             return []
-        await self._store.add_dead_letters(self._pipeline, origin, dated)
         self.has_dead_letters = True
+        await self._store.add_dead_letters(self._pipeline, origin, dated)
         self._telemetry.log.warning(
             "changes were refused and are kept as dead letters",
             partition=self._naming.partition(origin),

@@ -15,8 +15,8 @@ MOST_LOST = 1000
 
 
 class Fate(StrEnum):
-    """IN_HAND: received, and nothing has become of it yet. REFUSED: it is a dead letter. LOST: settled at the source
-    without being either at the target or a dead letter, which must never be.
+    """IN_HAND: received, and nothing has become of it yet. REFUSED: it is a dead letter, or was one that was
+    discarded. LOST: settled at the source without being at the target or any of that, which must never be.
     """
 
     IN_HAND = "in_hand"

@@ -180,13 +180,13 @@ class PartitionLoop(Generic[R]):
         if logged:
             await self._save(replace(self._checkpoint, intent=batch.position))
         passed_over = self._passed_over if replayed else NONE_REFUSED
-        refused = await self._applier.apply(partition, batch, replayed=replayed, passed_over=passed_over)
-        rejected = {change.key for change in refused}
-        self._ledger.answered(_messages(batch), rejected)
+        applied = await self._applier.apply(partition, batch, replayed=replayed, passed_over=passed_over)
+        rejected = {change.key for change in applied.refused}
+        self._ledger.answered(_messages(batch), rejected | applied.discarded)
         if batch.receipts:
             await self._source.settle(batch, rejected)
             self._ledger.settled(_messages(batch))
-        return refused if logged and self._applier.halting else ()
+        return applied.refused if logged and self._applier.halting else ()
 
     async def _halt(self, refused: Sequence[Change[R]], batches: MemoryObjectReceiveStream[Batch[R]]) -> None:
         """Drops what was read, with what it holds; the saved intent says from where to where it is to be replayed."""

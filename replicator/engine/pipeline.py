@@ -302,8 +302,8 @@ class Pipeline(Generic[R]):
         behind it in its group goes on. Raises ConfigurationError as `retry` does.
         """
         with self._at_work():
-            closed = await self._store.discard_dead_letters(letters)
             self._applier.has_discards = True
+            closed = await self._store.discard_dead_letters(letters)
             await self.source.redeliver([letter.key for letter in letters])
         return closed
 

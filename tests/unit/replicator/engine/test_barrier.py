@@ -14,6 +14,7 @@ from replicator.engine import barrier
 from replicator.engine.barrier import SETTLED, Verdict
 from replicator.errors import ThrottledError
 from replicator.model import Mode, Operation, Rejection
+from replicator.naming import Naming
 
 KEY = key_of("n0")
 PATIENCE_S = 60.0
@@ -416,3 +417,18 @@ async def test_an_object_is_waited_for_by_its_key_only() -> None:
         answer = await pipeline.barrier.wait([], 1)
         assert answer.verdict is Verdict.REFUSED
         assert "single keys" in answer.reason
+
+
+@in_virtual_time
+async def test_what_a_refusal_tells_names_no_key_where_keys_are_hashed() -> None:
+    rig = Rig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        pipeline._applier._naming = naming = Naming(b"secret")
+        rig.service.refuses = lambda change: f"{change.key} is not wanted" if change.key == KEY else None
+        rig.table.put("n0")
+        answer = await pipeline.barrier.wait([KEY], PATIENCE_S)
+        assert answer.verdict is Verdict.REFUSED
+        assert KEY not in answer.reason
+        assert naming.key(KEY) in answer.reason

@@ -1,8 +1,10 @@
 """Promises of discarding dead letters, and of what is kept of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import anyio
+import pytest
 
 from fakes.queue import QueueRig
 from fakes.records import document, key_of, upsert
@@ -11,7 +13,7 @@ from fakes.virtual import in_virtual_time
 from replicator.config.models import DeadLettersConfig
 from replicator.documents import body_text
 from replicator.engine.payloads import Payloads, read_from
-from replicator.model import Payload, Rejection
+from replicator.model import DeadLetter, Payload, Rejection
 from replicator.naming import Naming
 from replicator.registry import RecordKind
 
@@ -38,6 +40,7 @@ async def test_a_discarded_message_is_settled_unsent_and_its_group_goes_on() -> 
                     await anyio.sleep(0.1)
             assert [m.id for m in rig.sink.passed] == [m.id for m in rig.queue.sent[1:]]
             assert await rig.store.dead_letters() == []
+            assert (pipeline.verifying.ledger["forwarded"], pipeline.verifying.ledger["refused"]) == (2, 1)
             pipeline.drain()
 
 
@@ -76,6 +79,26 @@ async def test_the_same_version_refused_again_stays_discarded_after_a_restart_to
             assert await rig.store.dead_letters() == []
             unversioned = [replace(refused[0], payload=Payload())]
             assert len(await pipeline._applier._keep("p", unversioned, {KEY: None})) == 1
+
+
+@in_virtual_time
+async def test_it_is_known_as_discarded_from_the_moment_at_which_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also to whoever is refused the same while the store still answers."""
+    rig = Rig()
+    refused = [Rejection(KEY, "no", payload=Payload("v1"))]
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        await pipeline._applier._keep("p", refused, {KEY: None})
+        discard = rig.store.discard_dead_letters
+
+        async def slow(letters: Sequence[DeadLetter]) -> int:
+            closed = await discard(letters)
+            assert await pipeline._applier._keep("p", refused, {KEY: None}) == []
+            return closed
+
+        monkeypatch.setattr(rig.store, "discard_dead_letters", slow)
+        assert await pipeline.discard(await rig.store.dead_letters()) == 1
+        assert await rig.store.dead_letters() == []
 
 
 @in_virtual_time
