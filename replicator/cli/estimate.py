@@ -66,7 +66,7 @@ async def _pipeline(name: str, config: MigrationConfig, given: Given, *, probe: 
                 found = await Survey(pipeline.source, pipeline.target, announce, probe=probe).run(given)
             except PositionLostError as error:
                 raise ConfigurationError(where, str(error), "Then estimate again") from error
-            return estimate(name, *found)
+            return estimate(name, *found, config.pipelines[name].verification.records_per_s)
     problem = f"did not answer everything within {LONGEST_LOOK_S:g} s"
     raise ConfigurationError(where, problem, "Try again, and look at both services")
 

@@ -39,6 +39,12 @@ class Evidence:
         """At the moment of the answer, at most."""
         return None if self.status.lag_s is None else self.status.lag_s + self.age_s
 
+    @property
+    def depth_age_s(self) -> float | None:
+        """How long ago a source that is a queue told its depth; None where that is not known."""
+        depth = self.status.queue
+        return None if depth is None or depth.age_s is None else depth.age_s + self.age_s
+
     def since_s(self, moment: datetime | None) -> float | None:
         """How long ago an instant of the source's clock was, at most; None where its clock is not known, or where the
         instant would be in the future, of another clock then.
@@ -107,7 +113,7 @@ def queue(e: Evidence) -> Finding | None:
     depth = e.status.queue
     if depth is None or not depth.held:
         return None
-    age_s = None if depth.age_s is None else depth.age_s + e.age_s
+    age_s = e.depth_age_s
     fine = age_s is not None and age_s <= DEPTH_MAX_AGE_S
     waiting = f"{depth.messages} held, {'age unknown' if age_s is None else f'{age_s:.0f} s ago'}"
     return Finding(fine or None, waiting, f"{DEPTH_MAX_AGE_S:.0f} s ago", "the queue does not answer: see degraded")

@@ -3,14 +3,16 @@
     seconds = backlog / rate + settling
 
 `backlog`: of a source that is a queue, or has one of notifications, the messages in it, those that are held included;
-of any other the lag times the rate at which changes are read. `rate`: the highest at which changes were applied over
-some seconds within the last hour, which the target can take; it is not needed where there is no backlog. `settling`:
-how long after its last change the source takes to prove that there was no other. It is an estimate: whoever goes on
-writing, or a target that takes less than it did, makes it longer.
+of any other the lag times the rate at which changes are read, unless reading stands still. `rate`: the highest at which
+changes were applied over some seconds within the last hour, which the target can take; it is not needed where there is
+no backlog. `settling`: how long after its last change the source takes to prove that there was no other. It is an
+estimate: whoever goes on writing, or a target that takes less than it did, makes it longer.
 """
 
 from replicator.cutover.checks import Evidence
+from replicator.cutover.demands import DEPTH_MAX_AGE_S
 from replicator.cutover.report import DrainEstimate
+from replicator.status import PipelineStatus
 
 
 def estimate(e: Evidence) -> DrainEstimate:
@@ -29,8 +31,14 @@ def longest(estimates: list[DrainEstimate]) -> float | None:
 
 
 def _backlog(e: Evidence) -> float | None:
-    if e.status.queue is not None:
-        return e.status.queue.messages
-    if e.lag_s is None or e.status.read_per_s is None:
+    queue = e.status.queue
+    if queue is not None:
+        return queue.messages if e.depth_age_s is not None and e.depth_age_s <= DEPTH_MAX_AGE_S else None
+    if e.lag_s is None or e.status.read_per_s is None or _stands_still(e.status):
         return None
     return e.lag_s * e.status.read_per_s
+
+
+def _stands_still(status: PipelineStatus) -> bool:
+    """Whether less is read than the source changes, so that the rate of reading says nothing of what waits."""
+    return status.paused or bool(status.degraded) or status.partitions.get("stopped", 0) > 0

@@ -5,7 +5,7 @@ Seconds are None where they are unknown and infinite where the end is never reac
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from replicator.estimate.figures import ORIGINS, ChangeRate, Flow, Needs, Origin, SourceFigures, TargetFigures
@@ -104,8 +104,10 @@ class MigrationEstimate:
         return self.needs is not None and all(s is not None and math.isfinite(s) for s in durations)
 
 
-def estimate(name: str, source: SourceFigures, target: TargetFigures) -> PipelineEstimate:
-    """All steps of one pipeline."""
+def estimate(
+    name: str, source: SourceFigures, target: TargetFigures, compared_per_s: float | None = None
+) -> PipelineEstimate:
+    """All steps of one pipeline, whose daemon compares so many records per second at most."""
     sizes = [size for size in (source.record_bytes, target.record_bytes) if size is not None]
     egress_bytes = max(sizes, default=None)
     follow = combined(source.follow, target.follow)
@@ -115,7 +117,7 @@ def estimate(name: str, source: SourceFigures, target: TargetFigures) -> Pipelin
         steps.append(_catch_up(copy, source, follow, egress_bytes))
     if source.drains:
         steps.append(_drain(source, follow, egress_bytes))
-    verify = combined(source.verify, target.verify)
+    verify = _compared(source, combined(source.verify, target.verify), compared_per_s)
     steps.append(_step(StepName.VERIFICATION, source.records, verify, 0.0 if source.lists else egress_bytes))
     return PipelineEstimate(
         name=name,
@@ -137,6 +139,16 @@ def combined(source: Flow, target: Flow) -> Flow:
         needs=added([source.needs, target.needs]) or {},
         slot_per_s=target.slot_per_s,
     )
+
+
+def _compared(source: SourceFigures, flow: Flow, per_s: float | None) -> Flow:
+    """Both sides no faster than the daemon compares: each record as the source holds it, and as the target does. In
+    mode copy it does not.
+    """
+    if per_s is None or flow.most_per_s is None or not source.drains:
+        return flow
+    origin = max(flow.origin, Origin.CONFIGURED, key=ORIGINS.index)
+    return replace(flow, most_per_s=min(flow.most_per_s, per_s / 2), origin=origin)
 
 
 def duration_s(records: float | None, flow: Flow) -> float | None:

@@ -44,3 +44,19 @@ def test_a_migration_takes_as_long_as_its_slowest_pipeline() -> None:
     assert longest([drain(3), drain(7)]) == 7
     assert longest([drain(3), drain(None)]) is None
     assert longest([]) is None
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [{"paused": True}, {"degraded": {"target": "unavailable"}}, {"partitions": {"stopped": 1}}],
+    ids=["paused", "failing", "stopped"],
+)
+def test_where_reading_stands_still_its_rate_says_nothing_of_what_waits(standing: dict[str, object]) -> None:
+    """Nothing is read then, while the source goes on changing: that is no empty backlog."""
+    assert estimate(evidence(but(READY, read_per_s=0.0, lag_s=3600.0, **standing))).seconds is None
+
+
+@pytest.mark.parametrize("age_s", [None, 61.0])
+def test_a_depth_that_is_not_known_for_now_is_no_backlog(age_s: float | None) -> None:
+    queue = QueueDepth(visible=0, in_flight=0, delayed=0, oldest_age_s=None, held=False, age_s=age_s)
+    assert estimate(evidence(but(READY, queue=queue))).seconds is None

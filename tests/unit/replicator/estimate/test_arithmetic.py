@@ -217,3 +217,16 @@ def test_a_comparison_of_listings_moves_no_content() -> None:
 def test_one_unknown_need_makes_the_sum_unknown() -> None:
     assert added([{"a": 1.0}, None]) is None
     assert added([{"a": 1.0}, {"a": 2.0}]) == {"a": 3.0}
+
+
+def test_a_verification_takes_no_less_than_the_rate_at_which_the_daemon_compares() -> None:
+    """It compares twice: what the source holds, and what the target does."""
+
+    def verification(source: SourceFigures, compared_per_s: float) -> tuple[float | None, Origin]:
+        step = estimate("p", source, TARGET, compared_per_s).steps[-1]
+        return step.seconds, step.origin
+
+    assert verification(SOURCE, 100.0) == (2 * 1000 / 100.0, Origin.ASSUMED)
+    assert verification(SOURCE, 100_000.0) == (1000 / 200.0, Origin.ASSUMED), "the source gives no more"
+    assert verification(replace(SOURCE, follows=False, drains=False), 100.0)[0] == 5.0, "not in mode copy"
+    assert verification(replace(SOURCE, verify=Flow()), 100.0)[0] is None
