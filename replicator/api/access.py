@@ -2,6 +2,7 @@
 
 import hmac
 import ipaddress
+from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 from fastapi.openapi.models import HTTPBearer
@@ -16,8 +17,9 @@ MOST_ACTOR = 100
 class Access(SecurityBase):
     """A dependency of the routes that change something or show what a record holds. Its value is who asks.
 
-    Raises 401 without the token, 403 from another machine where no token is configured, and 415 for a body that a page
-    in somebody's browser could have sent.
+    Raises 401 without the token; where none is configured, 403 from another machine, and for a request that calls this
+    one by a name of its own, as a page in somebody's browser can whose name has come to mean this machine; and 415 for
+    a body that any page could have sent.
     """
 
     def __init__(self, token: SecretStr | None) -> None:
@@ -29,7 +31,7 @@ class Access(SecurityBase):
         self._require_json(request)
         if self._token is not None:
             self._require_token(request, self._token)
-        elif not _is_loopback(request):
+        elif not (_is_loopback(request) and _is_called_local(request)):
             raise HTTPException(403, "no http.token is configured, so this is accepted from the daemon's machine only")
         return _actor(request)
 
@@ -46,8 +48,20 @@ class Access(SecurityBase):
 
 
 def _is_loopback(request: Request) -> bool:
+    return request.client is not None and _is_loopback_address(request.client.host)
+
+
+def _is_called_local(request: Request) -> bool:
     try:
-        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    except ValueError:
+        return False
+    return name == "localhost" or _is_loopback_address(name)
+
+
+def _is_loopback_address(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).is_loopback
     except ValueError:
         return False
 

@@ -24,8 +24,10 @@ async def ask(
         return actor
 
     transport = httpx.ASGITransport(app, client=client)
-    async with httpx.AsyncClient(transport=transport, base_url="http://daemon") as http:
-        return await http.request(method, "/change", headers={"Content-Type": "application/json", **headers})
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        return await http.request(
+            method, "/change", headers={"Content-Type": "application/json", "Host": "127.0.0.1:8080", **headers}
+        )
 
 
 @pytest.mark.parametrize("host", [LOOPBACK, ("::1", 40000)])
@@ -54,3 +56,13 @@ async def test_who_asks_is_told_for_the_audit_log_and_cannot_forge_a_line() -> N
     assert (await ask(None, LOOPBACK, {})).json() == "127.0.0.1"
     said = (await ask(None, LOOPBACK, {"X-Replicator-Actor": "ann\t" + "x" * 200})).json()
     assert said == "ann" + "x" * 96 + " (127.0.0.1)"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_without_a_token_a_page_that_calls_this_machine_by_its_own_name_is_refused(method: str) -> None:
+    """A browser takes it for the page's own origin then, and lets it read what comes back."""
+    for name in ("rebound.example", "rebound.example:8080", "", "127.0.0.1.example", "10.1.2.3:8080"):
+        assert (await ask(None, LOOPBACK, {"Host": name}, method)).status_code == 403, name
+    for name in ("localhost:8080", "[::1]:8080", "127.0.0.1"):
+        assert (await ask(None, LOOPBACK, {"Host": name}, method)).status_code == 200, name
+    assert (await ask(TOKEN, ELSEWHERE, {"Host": "replicator", "Authorization": f"Bearer {TOKEN}"})).status_code == 200

@@ -59,7 +59,7 @@ class Refusing:
 async def test_a_daemon_that_may_not_write_answers_a_retry_with_its_reason(error: ReplicatorError) -> None:
     routes = dead_letters.router(Refusing(error), Access(None))
     app = create_app(Refusing(error), CollectorRegistry(), routes)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daemon") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         answer = await client.post("/v1/dead-letters/retry", json={"pipeline": "orders", "keys": ["k"]})
     assert answer.status_code == 409
     assert answer.json() == {"detail": str(error)}
@@ -78,7 +78,7 @@ async def test_the_status_is_spelled_as_ever(moment: datetime | None, spelled: s
     daemon = Refusing(LeaseLostError("none of this"))
     daemon.statuses["orders"] = but(FINE, replicated_through=moment, degraded={"target": "busy"}, problems=["busy"])
     app = create_app(daemon, CollectorRegistry())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daemon") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         answer = await client.get("/v1/status")
     assert answer.text == (
         '{"migration":"shop","phase":"following","pipelines":{"orders":{'
@@ -107,7 +107,7 @@ async def test_readiness_is_what_the_pipelines_say() -> None:
     daemon = Refusing(LeaseLostError("none of this"))
     app = create_app(daemon, CollectorRegistry())
     told: list[tuple[int, str]] = []
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daemon") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         for statuses in ({}, {"orders": FINE}, {"orders": FINE, "customers": but(FINE, problems=["busy"])}):
             daemon.statuses = statuses
             answer = await client.get("/readyz")

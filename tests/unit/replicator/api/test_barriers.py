@@ -36,7 +36,7 @@ class Answering:
 async def client_of(answering: Answering, daemon: Daemon, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
     routes = barriers.router(answering, Access(SecretStr(token) if token else None))
     app = create_app(daemon, daemon.metrics.registry, routes)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daemon") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         yield client
 
 
@@ -111,7 +111,7 @@ async def test_only_who_may_is_answered() -> None:
 async def test_a_daemon_that_has_not_begun_answers_nothing() -> None:
     daemon = Place("orders").daemon()
     transport = httpx.ASGITransport(interface(daemon))
-    async with httpx.AsyncClient(transport=transport, base_url="http://daemon") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         assert (await client.get("/v1/pipelines")).status_code == 503
         assert (await client.post(PATH, json={})).status_code == 503
 
@@ -123,7 +123,7 @@ async def test_a_client_learns_what_it_must_know_of_the_pipelines() -> None:
         tasks.start_soon(daemon.run)
         await daemon.started.wait()
         transport = httpx.ASGITransport(interface(daemon))
-        async with httpx.AsyncClient(transport=transport, base_url="http://daemon") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             (known,) = (await client.get("/v1/pipelines")).json()["pipelines"]
             refused = await client.post(PATH, json={"key": "no key"})
         assert known == {

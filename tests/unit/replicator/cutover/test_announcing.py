@@ -96,7 +96,7 @@ async def test_a_scrape_of_a_daemon_that_has_not_looked_for_a_while_says_not_rea
     assert daemon.cutover().ready
     daemon.take(at=elapsed_s() - 5.1, orders=READY, jobs=HELD)
     app = create_app(daemon, daemon.metrics.registry, cutover.router(daemon))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daemon") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         assert "replicator_cutover_ready 0.0" in (await client.get("/metrics")).text
         answer = await client.get("/v1/cutover")
     assert (answer.status_code, answer.json()["ready"]) == (200, False)
@@ -105,7 +105,7 @@ async def test_a_scrape_of_a_daemon_that_has_not_looked_for_a_while_says_not_rea
 async def test_a_daemon_that_is_starting_answers_that_it_is_not_ready() -> None:
     daemon = Told()
     app = create_app(daemon, daemon.metrics.registry, cutover.router(daemon))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daemon") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         answer = (await client.get("/v1/cutover")).json()
     assert (answer["ready"], answer["phase"], answer["pipelines"]) == (False, "", {})
     assert answer["reasons"] == [f"{name}: starting, nothing is known yet" for name in daemon.config.pipelines]
