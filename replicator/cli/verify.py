@@ -14,7 +14,11 @@ from rich.text import Text
 
 from replicator.cli.client import call
 from replicator.cli.dead_letters import shown
+from replicator.cli.status import fetch
 from replicator.cli.views import duration_text
+from replicator.engine.rounds import Ask
+from replicator.errors import ConfigurationError
+from replicator.model import Phase
 from replicator.wording import counted
 
 LOOK_INTERVAL_S = 1.0
@@ -39,7 +43,7 @@ def verify(url: str, pipeline: str | None, *, repair: bool, sample: int | None, 
     """0 when all are clean, 1 when something differs or is unsettled. Raises ConfigurationError."""
     asked = {"pipeline": pipeline, "repair": repair, "sample": sample, "bytes": contents}
     begun = call(url, "/v1/verification", "rounds", asked)["rounds"]
-    rounds = _watch(url, list(begun))
+    rounds = _watch(url, list(begun), Ask(sample, contents=contents, repair=repair))
     findings = {name: list(_findings(url, name)) for name in rounds}
     if as_json:
         whole = {name: {**found, "findings": findings[name]} for name, found in rounds.items()}
@@ -91,16 +95,34 @@ def _progress(name: str, found: Found) -> str:
     return f"{name}: compared {found['compared']:,} of {total}, then {found['scanned']:,} back{doubted}{differ}{left}"
 
 
-def _watch(url: str, names: Sequence[str]) -> dict[str, Found]:
-    """Until the latest round of each has ended."""
+def _watch(url: str, names: Sequence[str], ask: Ask) -> dict[str, Found]:
+    """Until the latest round of each has ended. Raises ConfigurationError where one never will, or is another one."""
     with _open_progress() as progress:
         while True:
             told: Mapping[str, Found | None] = call(url, "/v1/verification", "rounds")["rounds"]
             rounds = {name: found for name in names if (found := told.get(name))}
+            _require_asked(rounds, ask)
             if len(rounds) == len(names) and not any(found["running"] for found in rounds.values()):
                 return rounds
+            _require_working(url, names)
             progress.show(progress_text(rounds))
             time.sleep(LOOK_INTERVAL_S)
+
+
+def _require_asked(rounds: Mapping[str, Found], ask: Ask) -> None:
+    for name, found in rounds.items():
+        if not Ask(found["sample"], contents=found["bytes"], repair=found["repair"]).covers(ask):
+            raise ConfigurationError(
+                f"pipelines.{name}", "another round has taken its place, which does less", "Verify again after that"
+            )
+
+
+def _require_working(url: str, names: Sequence[str]) -> None:
+    for name, status in fetch(url).pipelines.items():
+        if name in names and status.phase == Phase.FAILED:
+            raise ConfigurationError(
+                f"pipelines.{name}", "has failed, so its round does not go on", "See replicator status"
+            )
 
 
 def _findings(url: str, pipeline: str) -> Iterator[Found]:

@@ -94,7 +94,7 @@ def app_of(daemon: Verifier, token: str | None = None) -> FastAPI:
 @asynccontextmanager
 async def client_of(daemon: Verifier, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app_of(daemon, token))
-    async with httpx.AsyncClient(transport=transport, base_url="http://daemon") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield client
 
 
@@ -212,6 +212,29 @@ def test_what_cannot_be_verified_is_an_error(capsys: pytest.CaptureFixture[str])
     code, output, said = replicator(Verifier(error=error), capsys)
     assert (code, output) == (2, "")
     assert "is not following yet" in said
+
+
+def test_another_round_in_the_place_of_the_one_that_was_asked_for_is_no_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A sample that is clean must not pass for everything."""
+
+    class Replaced(Verifier):
+        async def verify(self, pipelines: Sequence[str], ask: Ask) -> None:
+            await super().verify(pipelines, ask)
+            for note in self.notes.values():
+                note.begin(Round(T0, Ask(sample=1, repair=True)))
+
+    code, output, said = replicator(Replaced(), capsys)
+    assert (code, output) == (2, "")
+    assert "another round has taken its place" in said
+
+
+def test_a_round_of_a_pipeline_that_has_failed_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = {"orders": but(FINE, phase="failed", failure="the position is lost")}
+    code, output, said = replicator(Verifier(looks=1000, statuses=failed), capsys, "--pipeline", "orders")
+    assert (code, output) == (2, "")
+    assert "has failed" in said
 
 
 def replace_key(found: Difference, key: str) -> Difference:
