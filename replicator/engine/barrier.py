@@ -24,8 +24,7 @@ import anyio
 
 from replicator.clocks import elapsed_s
 from replicator.delivery import Delivery
-from replicator.engine.applying import Applier
-from replicator.engine.guards import Guards
+from replicator.engine.mending import Mending
 from replicator.engine.standing import Standing
 from replicator.model import Barriers, Mode, Phase, R
 from replicator.ports import Source, StateStore
@@ -96,8 +95,7 @@ class Barrier(Generic[R]):
         delivery: Delivery,
         store: StateStore,
         standing: Standing,
-        guards: Guards,
-        applier: Applier[R],
+        mending: Mending[R],
         spawn: Callable[[Work | None, str], bool],
         settled_through: Callable[[], datetime | None],
         halted: Callable[[], int],
@@ -108,8 +106,7 @@ class Barrier(Generic[R]):
         self._delivery = delivery
         self._store = store
         self._standing = standing
-        self._guards = guards
-        self._applier = applier
+        self._mending = mending
         self._spawn = spawn
         self._settled_through = settled_through
         self._halted = halted
@@ -197,18 +194,10 @@ class Barrier(Generic[R]):
             turn.done.set()
 
     async def _settle(self, key: str, turn: Turn) -> Answer:
-        through = self._settled_through()
-        self._guards.open([key])
-        try:
-            turn.stage = "writes of this record that are under way"
-            await self._standing.update(guarding=True)
-            await self._applier.inflight.drained([key])
-            turn.stage = "requests of unknown outcome about this record to be over"
-            await self._delivery.suspects.clear([key])
-            turn.stage = "the source to be read, or the target to be written"
-            rejections = await self._applier.reconcile(ORIGIN, {key: through})
-        finally:
-            self._guards.close([key])
+        def tell(stage: str) -> None:
+            turn.stage = stage
+
+        rejections = await self._mending.mend(ORIGIN, {key: self._settled_through()}, tell)
         for rejection in rejections:
             return Answer(Verdict.REFUSED, f"the target refuses the record: {rejection.reason}")
         turn.stage = "the lease to be renewed"
