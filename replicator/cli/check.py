@@ -28,7 +28,8 @@ from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline
 from replicator.errors import ConfigurationError
 from replicator.model import EVERYBODYS, Finding, Severity
-from replicator.state.sqlite import SqliteStore, copy_state
+from replicator.state.copying import copy_state
+from replicator.state.sqlite import SqliteStore
 from replicator.telemetry import configure_logging
 from replicator.wording import counted
 

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
@@ -33,48 +33,12 @@ from replicator.state.rows import (
     state_text,
     text,
 )
+from replicator.state.schema import BUSY_S, migrate, unusable
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 3
-
-UPGRADES = {
-    1: "ALTER TABLE checkpoints ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0",
-    2: "ALTER TABLE dead_letters ADD COLUMN payload TEXT",
-}
-"""What makes a file of each older version one of the next, beside the tables that are new."""
-
-BUSY_S = 10.0
-"""How long another process may hold the file up."""
-
 PRIMARY_CODE = 0xFF
 """The bits of SQLite's error codes that tell the kind; the others tell the cause."""
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS migration (id TEXT PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS pipelines (name TEXT PRIMARY KEY, state TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS checkpoints (
-    pipeline TEXT NOT NULL, partition TEXT NOT NULL, log TEXT NOT NULL, bounded INTEGER NOT NULL, parents TEXT NOT NULL,
-    position TEXT, intent TEXT, finished INTEGER NOT NULL, succeeded INTEGER NOT NULL,
-    replicated_through TEXT, records INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (pipeline, partition));
-CREATE TABLE IF NOT EXISTS dead_letters (
-    pipeline TEXT NOT NULL, partition TEXT NOT NULL, key TEXT NOT NULL, reason TEXT NOT NULL, committed_at TEXT,
-    first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, count INTEGER NOT NULL, payload TEXT,
-    PRIMARY KEY (pipeline, key));
-CREATE INDEX IF NOT EXISTS dead_letters_by_age ON dead_letters (first_seen, pipeline, key);
-CREATE TABLE IF NOT EXISTS discarded (
-    pipeline TEXT NOT NULL, key TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (pipeline, key));
-CREATE TABLE IF NOT EXISTS notes (
-    pipeline TEXT NOT NULL, name TEXT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (pipeline, name));
-CREATE TABLE IF NOT EXISTS actions (
-    place INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, actor TEXT NOT NULL, name TEXT NOT NULL,
-    pipeline TEXT NOT NULL, detail TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS lease (
-    only INTEGER PRIMARY KEY CHECK (only = 1), owner TEXT NOT NULL, boot TEXT NOT NULL, ends_at REAL NOT NULL,
-    duration_s REAL NOT NULL, serial INTEGER NOT NULL);
-"""
-
 
 RESOLVE = "DELETE FROM dead_letters WHERE (pipeline, key, count, first_seen, last_seen) = (?,?,?,?,?)"
 """Closes a dead letter unless it has been counted up since it was read."""
@@ -237,27 +201,13 @@ class SqliteStore:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA secure_delete = ON")  # bodies that have expired are gone from the file too
             with self._transaction() as db:
-                self._migrate(db)
+                migrate(db, self._told_as)
         except ConfigurationError:
             self._close()
             raise
         except (OSError, sqlite3.Error) as error:
             self._close()
             raise unusable(self._told_as, error) from error
-
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise ConfigurationError(
-                "state.path",
-                f"{self._told_as} was written by a newer version",
-                "Run that version, or name another file",
-            )
-        for older in range(version, SCHEMA_VERSION) if version else ():
-            db.execute(UPGRADES[older])
-        for statement in SCHEMA.split(";"):
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -329,32 +279,6 @@ class SqliteStore:
     def _db(self) -> sqlite3.Connection:
         assert self._connection is not None, "the store is open"  # noqa: S101
         return self._connection
-
-
-def copy_state(path: Path, copy: Path) -> None:
-    """Copies a state store as it is now, in use or not, and leaves no trace; nothing where there is none.
-
-    Raises ConfigurationError when it cannot be read.
-    """
-    if not path.exists():
-        return
-    in_use = path.with_name(f"{path.name}-wal").exists()  # or else SQLite would leave such files behind
-    address = f"{path.absolute().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"
-    try:
-        with (
-            closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as source,
-            closing(sqlite3.connect(copy)) as target,
-        ):
-            source.backup(target)
-    except sqlite3.Error as error:
-        raise unusable(path, error) from error
-
-
-def unusable(path: Path, error: Exception) -> ConfigurationError:
-    """What the operator is told of a file that is no state store."""
-    return ConfigurationError(
-        "state.path", f"{path} cannot be used as the state store ({error})", "Name a writable file"
-    )
 
 
 def _seen(letter: DeadLetter) -> tuple[object, ...]:

@@ -15,8 +15,10 @@ from fakes.virtual import in_virtual_time
 from replicator.errors import ConfigurationError
 from replicator.model import Checkpoint, Partition, Rejection
 from replicator.state import sqlite
+from replicator.state.copying import copy_state
 from replicator.state.lease import Lease
-from replicator.state.sqlite import SCHEMA, SCHEMA_VERSION, SqliteStore, copy_state
+from replicator.state.schema import SCHEMA, SCHEMA_VERSION
+from replicator.state.sqlite import SqliteStore
 
 DURATION_S = 30.0
 CHECKPOINTS = [Checkpoint(Partition("a", bounded=True))]
