@@ -6,9 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.cosmos import PartitionKey
-from azure.cosmos.aio import CosmosClient
 
 from connectors.azure.cosmos.ids import encode_id
 from sandbox.aws import AwsServer
@@ -197,10 +195,7 @@ async def test_a_target_that_was_replaced_is_refused(aws: AwsServer, tmp_path: P
 
 
 async def _fill(w: World, documents: list[dict[str, str]]) -> None:
-    transport = AioHttpTransport(use_env_settings=False)
-    async with CosmosClient(
-        w.cosmos.endpoint, w.cosmos.key, transport=transport, enable_endpoint_discovery=False
-    ) as client:
+    async with w.stranger() as client:
         database = await client.create_database(DATABASE)
         container = await database.create_container(CONTAINER, PartitionKey("/customer"), default_ttl=-1)
         for document in documents:

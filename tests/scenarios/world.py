@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.cosmos.aio import CosmosClient
+
 from connectors import registry
 from replicator.cli.looking import look_at
 from replicator.config.loading import load_config
@@ -89,6 +92,15 @@ class World(Migration):
     def documents(self) -> list[dict[str, Any]]:
         """What the target holds, system members included."""
         return [json.loads(item.body) for item in self.cosmos.account.container(DATABASE, CONTAINER).items()]
+
+    @asynccontextmanager
+    async def stranger(self) -> AsyncIterator[CosmosClient]:
+        """Somebody else at the target."""
+        transport = AioHttpTransport(use_env_settings=False)
+        async with CosmosClient(
+            self.cosmos.endpoint, self.cosmos.key, transport=transport, enable_endpoint_discovery=False
+        ) as client:
+            yield client
 
     async def compare(self) -> Comparison:
         """Both sides, every record both ways, past the proxies."""
