@@ -30,7 +30,8 @@ class Change(Generic[R]):
 
     `key` is the canonical text of the record's key; `record` is the whole record, or what identifies it when it is
     deleted. `version` is the source's own, opaque, empty where it has none (a copied row). `expires_at` is the instant
-    from which the record counts as deleted.
+    from which the record counts as deleted. `written_at` is when somebody last wrote it, as far as is told; None for a
+    copied row, and for what the service does by itself, as expiries are.
     """
 
     key: str
@@ -39,6 +40,7 @@ class Change(Generic[R]):
     version: str = ""
     committed_at: datetime | None = None
     expires_at: datetime | None = None
+    written_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,12 +238,23 @@ class Barriers(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where a pipeline stands. A repair is a `copying` too; `copied` is where mode copy ends."""
+    """Where a pipeline stands. A repair is a `copying` too; `copied` is where mode copy ends.
+
+    While `draining` it follows, and nobody is to write the source any more; `sealed` is the end: nothing is written to
+    the target, and what happens at the source is only noticed.
+    """
 
     COPYING = "copying"
     COPIED = "copied"
     FOLLOWING = "following"
+    DRAINING = "draining"
+    SEALED = "sealed"
     FAILED = "failed"
+
+    @property
+    def follows(self) -> bool:
+        """Whether the target is brought up to the source's changes, and only moves forward."""
+        return self in {Phase.FOLLOWING, Phase.DRAINING}
 
 
 class CopyStage(StrEnum):
@@ -278,7 +291,8 @@ class PipelineState:
     are by the source's clock. `copied_records` and `copied_bytes` are of the copy, once it has finished.
     `proven_through`: whatever was committed before it was seen at the target by a walk over everything;
     `relisting_since`: when the walk that is under way began. `generation` is what the target's marker says,
-    `pending_generation` what it is about to say. `paused` and `budgets` are an operator's doing.
+    `pending_generation` what it is about to say. `paused` and `budgets` are an operator's doing. `fence`: when draining
+    began, all that counts had been written; `released`: a queue that is held otherwise is taken from since.
     """
 
     epoch: int
@@ -298,6 +312,8 @@ class PipelineState:
     failure: str = ""
     paused: bool = False
     budgets: Budgets = Budgets()
+    fence: datetime | None = None
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,12 @@ class Source(Protocol[R]):
     def budget(self) -> ReadBudget | None:
         """What reading may take, known once connected; None where reading costs production nothing."""
 
+    async def take(self, taking: bool | None) -> None:
+        """Whether messages are taken from a queue from now on; None is as configured. Elsewhere nothing is taken."""
+
+    async def unfinished(self) -> list[str]:
+        """What is under way there and will be a change later without any sign until then, in words, a line each."""
+
     async def depth(self) -> Depth | None:
         """What waits to be received; None where nothing is received."""
 

@@ -138,13 +138,34 @@ class SyncStatus(Part):
     reason: str
 
 
+class DrainStatus(Part):
+    """How a drain stands, from its `fence` on. Drained since `drained_at`, None while `in_the_way` says what is not.
+
+    `late` counts writes after the fence, the last of them at `late_at`. `released`: a queue that is held otherwise is
+    taken from.
+    """
+
+    fence: Instant
+    released: bool
+    drained_at: Instant | None
+    in_the_way: list[str]
+    late: int
+    late_at: Instant | None
+
+
+class NamedDrain(DrainStatus):
+    """The same for those who may see how records are named: `late_keys` are the first that were written late."""
+
+    late_keys: list[str]
+
+
 class Health(Part):
     """What is under way, and what is wrong.
 
     `unread` counts the followed partitions that could be read and have not been yet, and `lease_left_s` is how long the
     daemon's lease lasts unless it is renewed; None is unknown.
     `throttled_at` is when the target last refused a request as one too many, by the daemon's clock. `verification`,
-    `foreign` and `sync` are None where nothing is known.
+    `foreign` and `sync` are None where nothing is known, `drain` where there is no fence.
     `problems` is why this pipeline needs somebody's attention, in words; empty when it does not. The daemon says it:
     whoever reads the status may not know all that there is to be judged.
     """
@@ -159,6 +180,7 @@ class Health(Part):
     verification: VerificationStatus | None = None
     foreign: ForeignStatus | None = None
     sync: SyncStatus | None = None
+    drain: DrainStatus | None = None
     throttled_at: Instant | None = None
     unread: int | None = None
     lease_left_s: float | None = None

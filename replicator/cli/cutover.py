@@ -1,8 +1,9 @@
-"""`replicator cutover status`: whether traffic may be moved now, once or as soon as it may."""
+"""`replicator cutover`: whether traffic may be moved now, once or as soon as it may; drains, and their end."""
 
 import json
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import typer
 from pydantic import ValidationError
@@ -31,6 +32,59 @@ def show_cutover(url: str, *, as_json: bool, wait: bool, timeout_s: float) -> Ex
     else:
         typer.echo("\n".join(lines(found)))
     return Exit.OK if found.ready else Exit.NOT_OK
+
+
+def drain(url: str, pipeline: str | None, *, release: bool, timeout_s: float, as_json: bool) -> Exit:
+    """Sets the fence and waits. OK when drained, NOT_OK when not in time, with what is in the way.
+
+    Raises ConfigurationError when the daemon does not answer or refuses it.
+    """
+    which = {} if pipeline is None else {"pipeline": pipeline}
+    found = call(url, "/v1/cutover/drain", "pipelines", which)
+    if release:
+        found = call(url, "/v1/cutover/release", "pipelines", which)
+    deadline, told = time.monotonic() + timeout_s, [""]
+    while not _is_drained(found, pipeline) and time.monotonic() < deadline:
+        _tell(in_the_way(found, pipeline), told)
+        time.sleep(min(ASK_INTERVAL_S, max(0.0, deadline - time.monotonic())))
+        found = call(url, "/v1/cutover/drain", "pipelines")
+    drained = _is_drained(found, pipeline)
+    if as_json:
+        typer.echo(json.dumps(found))
+    elif drained:
+        typer.echo("\n".join(["drained", *late_writes(found)]))
+    else:
+        typer.echo("\n".join(["not drained in time:", *in_the_way(found, pipeline), *late_writes(found)]))
+    return Exit.OK if drained else Exit.NOT_OK
+
+
+def abort(url: str, pipeline: str | None, *, as_json: bool) -> None:
+    """Back to following. Raises ConfigurationError when the daemon does not answer or refuses it."""
+    found = call(url, "/v1/cutover/abort", "pipelines", {} if pipeline is None else {"pipeline": pipeline})
+    typer.echo(json.dumps(found) if as_json else "following again")
+
+
+def in_the_way(found: Mapping[str, Any], pipeline: str | None) -> list[str]:
+    """What stands against it, for people."""
+    return [f"{name}: {reason}" for name, told in _fences(found, pipeline).items() for reason in told["in_the_way"]]
+
+
+def late_writes(found: Mapping[str, Any]) -> list[str]:
+    """What was written after the fences, for people."""
+    return [
+        f"{name}: {told['late']} written after the fence, the last at {told['late_at']}: {', '.join(told['late_keys'])}"
+        for name, told in _fences(found, None).items()
+        if told["late"]
+    ]
+
+
+def _is_drained(found: Mapping[str, Any], pipeline: str | None) -> bool:
+    fences = _fences(found, pipeline)
+    return bool(fences) and all(told["drained_at"] is not None for told in fences.values())
+
+
+def _fences(found: Mapping[str, Any], pipeline: str | None) -> dict[str, Any]:
+    return {name: told for name, told in found["pipelines"].items() if told and pipeline in {None, name}}
 
 
 def lines(cutover: Cutover) -> list[str]:

@@ -348,6 +348,47 @@ def cutover_status(
     raise typer.Exit(show_cutover(url, as_json=as_json, wait=wait, timeout_s=timeout))
 
 
+OnePipeline = Annotated[
+    str | None, typer.Option("--pipeline", metavar="PIPELINE", help="Only this one; by default all that follow.")
+]
+
+
+@cutover_app.command("drain", epilog="Example: replicator cutover drain --timeout 600")
+def cutover_drain(
+    pipeline: OnePipeline = None,
+    release: Annotated[bool, typer.Option("--release", help="Take from queues that are held, too.")] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, max=604_800, help="How many seconds to wait at most.")
+    ] = 600,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Set the fence, and wait until everything before it is proven to be on the other side.
+
+    Stop whoever writes the sources first. What is in the way is said on standard error whenever that changes. Later
+    writes are applied, counted and named, and take it back. Nothing else changes when the time is over: go on waiting
+    with another call, which sets the fence anew, or abort.
+
+    Exit codes: 0 drained, 1 not in time, 2 the daemon does not answer or cannot do it.
+    """
+    from replicator.cli.cutover import drain  # noqa: PLC0415
+
+    raise typer.Exit(drain(url, pipeline, release=release, timeout_s=timeout, as_json=as_json))
+
+
+@cutover_app.command("abort", epilog="Example: replicator cutover abort")
+def cutover_abort(pipeline: OnePipeline = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Give a drain up: back to following, and queues are held again.
+
+    Messages that were forwarded meanwhile stay on the other side.
+
+    Exit codes: 0 it is following again, 2 the daemon does not answer or cannot do it.
+    """
+    from replicator.cli.cutover import abort  # noqa: PLC0415
+
+    abort(url, pipeline, as_json=as_json)
+
+
 @app.command(epilog="Example: replicator audit --json")
 def audit(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Show what operators have done, oldest first.

@@ -83,7 +83,8 @@ def watched(e: Evidence) -> Finding:
 def copied(e: Evidence) -> Finding:
     """Everything is copied, the watermark has passed that, and nothing of the copy is left at the target."""
     status = e.status
-    fine = status.phase == Phase.FOLLOWING and status.copy_stage == CopyStage.SWEPT and not status.repairing
+    follows = status.phase in {Phase.FOLLOWING, Phase.DRAINING}
+    fine = follows and status.copy_stage == CopyStage.SWEPT and not status.repairing
     todo = "wait until the copy is finished"
     if status.phase == Phase.FAILED:
         todo = f"the pipeline has failed, see docs/recovery.md: {status.failure}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from replicator.model import Phase
 
-ORDER = (Phase.FAILED, Phase.COPYING, Phase.FOLLOWING, Phase.COPIED)
+ORDER = (Phase.FAILED, Phase.COPYING, Phase.FOLLOWING, Phase.DRAINING, Phase.SEALED, Phase.COPIED)
 """From the least on. `copied` is the end of a pipeline that has nothing else to do."""
 
 

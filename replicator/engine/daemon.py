@@ -29,7 +29,7 @@ from replicator.model import Action, DeadLetter, Discarded, Mode, Phase, Retried
 from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
 from replicator.registry import RecordKind, Registry, SourceContext, TargetContext
-from replicator.status import PipelineStatus
+from replicator.status import NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
 
 OBSERVE_INTERVAL_S = 1.0
@@ -132,6 +132,28 @@ class Daemon:
         closed = await begun.discard(letters)
         unknown = tuple(name for name, key in told.items() if key not in known)
         return Discarded(closed, len(letters) - closed, unknown)
+
+    def drains(self) -> dict[str, NamedDrain | None]:
+        """How the drain of each pipeline stands; None where there is no fence."""
+        return {name: pipeline.draining.named for name, pipeline in self._pipelines.items()}
+
+    async def drain(self, pipelines: Sequence[str]) -> None:
+        """Sets the fence of each. Where one of them cannot be drained, none is. Raises ConfigurationError."""
+        begun = [self._begun(name) for name in pipelines]
+        for pipeline in begun:
+            pipeline.draining.require_following()
+        for pipeline in begun:
+            await pipeline.draining.begin()
+
+    async def release(self, pipelines: Sequence[str]) -> None:
+        """Takes from held queues; see `Draining.release`."""
+        for pipeline in [self._begun(name) for name in pipelines]:
+            await pipeline.draining.release()
+
+    async def follow_again(self, pipelines: Sequence[str]) -> None:
+        """Gives drains up; see `Draining.cancel`."""
+        for pipeline in [self._begun(name) for name in pipelines]:
+            await pipeline.draining.cancel()
 
     async def verify(self, pipelines: Sequence[str], ask: Ask) -> None:
         """Begins or joins a round of each; see `Pipeline.verify`. Where one of them cannot be verified, none is.

@@ -6,7 +6,7 @@ The reader may be cancelled at any moment; the writer then finishes what was rea
 halts it, what was read is dropped instead, and replayed when the partition goes on.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -46,6 +46,7 @@ class PartitionLoop(Generic[R]):
         store: StateStore,
         slots: anyio.Semaphore,
         ledger: Ledger,
+        noticed: Callable[[Sequence[Change[R]]], Awaitable[None]],
         telemetry: PipelineTelemetry,
         advanced: Callable[[Checkpoint], None],
         gate: Gate,
@@ -60,6 +61,7 @@ class PartitionLoop(Generic[R]):
         self._store = store
         self._slots = slots
         self._ledger = ledger
+        self._noticed = noticed
         self._telemetry = telemetry
         self._advanced = advanced
         self._gate = gate
@@ -175,6 +177,7 @@ class PartitionLoop(Generic[R]):
         What has no position is not replayed. A bounded partition needs no intent: its writes never overwrite anything.
         Only what has an intent is halted: in a queue or a listing nothing follows from another's refusal.
         """
+        await self._noticed(batch.changes)
         partition, replayed = self._checkpoint.partition, self._checkpoint.intent is not None
         logged = not partition.bounded and batch.position is not None
         if logged:

@@ -28,7 +28,7 @@ def next_state(state: PipelineState, progress: Progress) -> PipelineState:
     if state.phase is Phase.COPYING and state.copy_stage is not CopyStage.RUNNING:
         passed = _is_later(progress.watermark, state.copy_finished_at) or not progress.copied
         return replace(state, phase=Phase.FOLLOWING, repairing=False) if passed else state
-    if state.phase is Phase.FOLLOWING and state.guarding and not progress.guarded:
+    if state.phase.follows and state.guarding and not progress.guarded:
         return replace(state, guarding=False)
     return state
 

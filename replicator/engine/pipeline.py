@@ -16,6 +16,7 @@ from replicator.engine.applying import NONE_REFUSED, Applier
 from replicator.engine.barrier import Barrier, Work
 from replicator.engine.control import Control
 from replicator.engine.copying import Copying
+from replicator.engine.draining import Draining
 from replicator.engine.following import Following
 from replicator.engine.guards import NEVER, Guards
 from replicator.engine.halting import Halts, Refused
@@ -209,6 +210,18 @@ class Pipeline(Generic[R]):
             telemetry=telemetry,
             gate=self.control.gate,
         )
+        self.draining = Draining(
+            pipeline=name,
+            source=source,
+            delivery=delivery,
+            store=store,
+            standing=self._standing,
+            verifying=self.verifying,
+            through=lambda: self.replicated_through,
+            halted=lambda: len(self.halts.by_partition),
+            naming=naming,
+            telemetry=telemetry,
+        )
 
     @property
     def state(self) -> PipelineState:
@@ -246,7 +259,7 @@ class Pipeline(Generic[R]):
         await self._take_up()
         state = self.state
         self._applier.repairing = state.repairing
-        self._applier.halting = self.syncing is not None and state.phase is Phase.FOLLOWING
+        self._applier.halting = self.syncing is not None and state.phase.follows
         if state.repairing or state.copy_stage is CopyStage.SWEPT or not self._overlaps:
             self._applier.rule = Rule.FOLLOW
         if state.repairing:
@@ -334,6 +347,7 @@ class Pipeline(Generic[R]):
         self._applier.has_dead_letters = (await self._store.dead_letter_summary(self.name)).count > 0
         await self.watching.take_up()
         await self.verifying.load()
+        await self.draining.take_up()
 
     @property
     def _overlaps(self) -> bool:
@@ -353,6 +367,7 @@ class Pipeline(Generic[R]):
             readers.start_soon(self.following.run)
             readers.start_soon(self.watching.run)
             readers.start_soon(self.verifying.run)
+            readers.start_soon(self.draining.run)
             readers.start_soon(self.halts.run)
         readers.start_soon(self._work_through)
         readers.start_soon(self._tick)
@@ -389,6 +404,7 @@ class Pipeline(Generic[R]):
             store=self._store,
             slots=self._copy_slots if bounded else self._follow_slots,
             ledger=self._ledger,
+            noticed=self.draining.notice,
             telemetry=self.telemetry,
             advanced=self._walk.advanced if bounded else self.following.advanced,
             gate=self.control.gate,
@@ -444,7 +460,7 @@ class Pipeline(Generic[R]):
         """The watermark is read before the dead letters, which are durable before it passes them."""
         through = self.replicated_through
         letters = await self._store.dead_letter_summary(self.name)
-        following = self.state.phase is Phase.FOLLOWING
+        following = self.state.phase.follows
         syncing.look(
             Seen(
                 now=self.source.clock.latest(),

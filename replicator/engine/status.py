@@ -139,7 +139,7 @@ class Observer:
     ) -> Times:
         source = self._pipeline.source
         now = source.clock.latest()
-        through = through if state.phase is Phase.FOLLOWING else None
+        through = through if state.phase.follows else None
         return Times(
             replicated_through=through,
             lag_s=_lag_s(now, through),
@@ -176,6 +176,7 @@ class Observer:
             lease_left_s=lease_left_s,
             verification=self._verification(measured.size),
             sync=pipeline.syncing.status if pipeline.syncing else None,
+            drain=pipeline.draining.status,
         )
 
     def _verification(self, size: Size) -> VerificationStatus | None:

@@ -21,7 +21,7 @@ from replicator.engine.rounds import ABSENT, Ask, Difference, Note, Round, read_
 from replicator.engine.standing import Standing
 from replicator.engine.surveying import Surveying
 from replicator.errors import ConfigurationError
-from replicator.model import CopyStage, Mode, Phase, R
+from replicator.model import CopyStage, Mode, R
 from replicator.ports import Source, StateStore, Target
 from replicator.telemetry import PipelineTelemetry
 
@@ -92,14 +92,20 @@ class Verifying(Generic[R]):
         self.note = read_note(await self._store.load_note(self._pipeline, NOTE))
         self._ledger.read(await self._store.load_note(self._pipeline, LEDGER_NOTE))
 
-    async def start(self, ask: Ask) -> Round:
-        """The round under way, if it does what is asked, or else a new one in its place; durable when this returns.
+    def hurry(self, hurries: bool) -> None:
+        """Compares as fast as the source's budget allows, from now on, or as configured."""
+        self._budget.set_rate(None if hurries else self._options.records_per_s)
+
+    async def start(self, ask: Ask, *, after: datetime | None = None) -> Round:
+        """The round under way, if it does what is asked and was begun after that moment of the source's clock, or else
+        a new one in its place; durable when this returns.
 
         Raises ConfigurationError where nothing can be compared now.
         """
         self.require_ready()
         current = self.note.round
-        if current is not None and self.note.is_under_way and current.ask.covers(ask):
+        new_enough = after is None or (current is not None and current.began_at > after)
+        if current is not None and self.note.is_under_way and current.ask.covers(ask) and new_enough:
             return current
         return await self._begin(ask)
 
@@ -130,7 +136,7 @@ class Verifying(Generic[R]):
     @property
     def _is_ready(self) -> bool:
         state = self._standing.state
-        return state.phase is Phase.FOLLOWING and state.copy_stage is CopyStage.SWEPT and not self._gate.is_closed
+        return state.phase.follows and state.copy_stage is CopyStage.SWEPT and not self._gate.is_closed
 
     @property
     def _is_due(self) -> bool:

@@ -10,7 +10,7 @@ import anyio
 
 from replicator.engine.gate import Gate
 from replicator.engine.standing import Standing
-from replicator.model import Foreign, Phase, R
+from replicator.model import Foreign, R
 from replicator.naming import Naming
 from replicator.ports import Source, StateStore, Target
 from replicator.status import ForeignStatus
@@ -98,7 +98,7 @@ class Watching(Generic[R]):
 
     async def run(self) -> None:
         """Scans at intervals until cancelled."""
-        while self._standing.state.phase is not Phase.FOLLOWING:  # noqa: ASYNC110 — it is some minutes at most
+        while not self._standing.state.phase.follows:  # noqa: ASYNC110 — it is some minutes at most
             await anyio.sleep(WAIT_S)
         while True:
             await self._scan()

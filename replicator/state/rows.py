@@ -132,6 +132,7 @@ STATE_READERS: dict[str, Callable[[Any], object]] = {
     "copy_finished_at": instant,
     "proven_through": instant,
     "relisting_since": instant,
+    "fence": instant,
     "budgets": lambda members: Budgets(**members),
 }
 """How members of a pipeline's state are read that JSON does not know."""

@@ -144,7 +144,7 @@ def _version(change: Change[Document]) -> str:
 def _look(message: Message) -> Change[Document]:
     record: Document = {"id": message.name}
     committed = datetime.fromtimestamp(int(message.at), UTC)
-    return Change(key_of(message.name), Operation.LOOK, record, committed_at=committed)
+    return Change(key_of(message.name), Operation.LOOK, record, committed_at=committed, written_at=committed)
 
 
 class BucketRig(Rig):

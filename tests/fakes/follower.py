@@ -11,7 +11,7 @@ from datetime import datetime
 import anyio
 
 from fakes.memory import MemoryService, MemoryTarget
-from fakes.records import PLAINLY
+from fakes.records import PLAINLY, unnoticed
 from fakes.stores import InlineStore
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget, Suspects
 from replicator.documents import Document
@@ -95,6 +95,7 @@ class Follower:
                 store=self.store,
                 slots=slots,
                 ledger=Ledger(),
+                noticed=unnoticed,
                 telemetry=self.telemetry,
                 advanced=following.advanced,
                 gate=Gate(),

@@ -72,12 +72,17 @@ class QueueSource(DeliveringSource[Message]):
         self._queue = queue
         self._mode = mode
         self._held = held
+        self._taking: bool | None = None
         self._pause_s = pause_s
         self._claims = claims
         self.receivers = 2
 
     async def connect(self) -> None:
         self.clock.observe(datetime.fromtimestamp(int(elapsed_s()), UTC), elapsed_s(), elapsed_s())
+
+    @property
+    def _is_held(self) -> bool:
+        return self._held if self._taking is None else not self._taking
 
     async def size(self) -> Size:
         return Size(records=len(self._queue.waiting))
@@ -86,13 +91,18 @@ class QueueSource(DeliveringSource[Message]):
         return self._receivers(bounded=True) if self._mode is Mode.COPY else ()
 
     async def follow_partitions(self) -> tuple[Partition, ...]:
-        return () if self._held else self._receivers(bounded=False)
+        return () if self._is_held else self._receivers(bounded=False)
 
     async def read(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[Message], None]:
         while self._queue.waiting or not partition.bounded:
             await anyio.sleep(0.05)
+            if self._is_held:
+                yield Batch((), pause_s=self._pause_s)
+                continue
             messages = self._queue.receive(self._queue.rng.randint(1, 4))
-            changes = tuple(Change(m.id, Operation.UPSERT, m, committed_at=m.sent_at) for m in messages)
+            changes = tuple(
+                Change(m.id, Operation.UPSERT, m, committed_at=m.sent_at, written_at=m.sent_at) for m in messages
+            )
             ids = tuple(m.id for m in messages)
             through = self._through(ids) if self._claims else None
             yield Batch(changes, None, through, read=len(ids), receipts=ids, pause_s=0.0 if ids else self._pause_s)
@@ -111,10 +121,16 @@ class QueueSource(DeliveringSource[Message]):
                 self._queue.waiting[key].visible_at = 0.0
         return True
 
+    async def take(self, taking: bool | None) -> None:
+        self._taking = taking
+
+    async def unfinished(self) -> list[str]:
+        return []
+
     async def depth(self) -> Depth | None:
         flying = sum(w.visible_at > elapsed_s() for w in self._queue.waiting.values())
         oldest = min((w.message.sent_at.timestamp() for w in self._queue.waiting.values()), default=elapsed_s())
-        return Depth(len(self._queue.waiting) - flying, flying, 0, elapsed_s() - oldest, held=self._held)
+        return Depth(len(self._queue.waiting) - flying, flying, 0, elapsed_s() - oldest, held=self._is_held)
 
     async def sample(self, count: int) -> list[Change[Message]]:
         return []

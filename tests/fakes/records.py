@@ -1,5 +1,6 @@
 """Documents with a number in them: what the fakes and the contract suites replicate."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -32,13 +33,17 @@ def upsert(
 ) -> Change[Document]:
     """The change that brings a record to this state."""
     record = document(name, number)
-    return Change(key_of(name), Operation.UPSERT, record, str(number), committed_at, expires_at)
+    return Change(key_of(name), Operation.UPSERT, record, str(number), committed_at, expires_at, committed_at)
 
 
 def delete(name: str, committed_at: datetime | None = None) -> Change[Document]:
     """The change that removes a record."""
-    return Change(key_of(name), Operation.DELETE, {"id": name}, "", committed_at)
+    return Change(key_of(name), Operation.DELETE, {"id": name}, "", committed_at, written_at=committed_at)
 
 
 PLAINLY: Payloads[Document] = Payloads(RecordKind(), DeadLettersConfig())
 """Keeps of a dead letter what is kept by default."""
+
+
+async def unnoticed(_: Sequence[Change[Document]]) -> None:
+    """What a loop tells nobody."""

@@ -33,12 +33,13 @@ IDLE_MARGIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One change in the log. `at` is the service's true time; no number is a deletion."""
+    """One change in the log. `at` is the service's true time; no number is a deletion, `by_service` or not."""
 
     name: str
     number: int | None
     at: float
     visible_at: float
+    by_service: bool = False
 
 
 @dataclass
@@ -88,6 +89,13 @@ class ScriptedTable:
         """Deletes a record; where there is none, the log says nothing."""
         if self.rows.pop(name, None) is not None:
             self._record(name, None)
+
+    def expire(self, name: str) -> None:
+        """As `delete`, by the service itself."""
+        self.delete(name)
+        for shard in self.open_shards():
+            if shard.entries and shard.entries[-1].name == name:
+                shard.entries[-1] = replace(shard.entries[-1], by_service=True)
 
     def split(self, id_: str, *, listed_after_s: tuple[float, ...] = (0.0, 0.0)) -> list[str]:
         """Closes a shard; its names go to as many children as there are delays before each is listed."""
@@ -167,6 +175,8 @@ class ScriptedSource:
         self.relist_interval: timedelta | None = None
         self.contents = table.contents
         self.budget: ReadBudget | None = None
+        self.taking: bool | None = None
+        self.open_uploads: list[str] = []
         self._table = table
         self._page = page
         self._latency_s = latency_s
@@ -207,6 +217,12 @@ class ScriptedSource:
 
     async def redeliver(self, keys: Collection[str]) -> bool:
         return False
+
+    async def take(self, taking: bool | None) -> None:
+        self.taking = taking
+
+    async def unfinished(self) -> list[str]:
+        return list(self.open_uploads)
 
     async def depth(self) -> Depth | None:
         return None
@@ -323,7 +339,9 @@ class _Idle:
 
 def _change(entry: Entry) -> Change[Document]:
     committed = _stamp(entry.at)
-    return delete(entry.name, committed) if entry.number is None else upsert(entry.name, entry.number, committed)
+    if entry.number is None:
+        return replace(delete(entry.name, committed), written_at=None if entry.by_service else committed)
+    return upsert(entry.name, entry.number, committed)
 
 
 def _stamp(at: float) -> datetime:

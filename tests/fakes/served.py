@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from connectors.aws.budget import YieldingBudget
 from fakes.memory import MemoryService, MemoryTarget
 from fakes.scripted import ScriptedSource, ScriptedTable
-from replicator.api import audit, barriers, control, cutover, dead_letters, verification
+from replicator.api import audit, barriers, control, cutover, dead_letters, draining, verification
 from replicator.api.access import Access
 from replicator.api.app import create_app
 from replicator.api.server import bind, serve, url_of
@@ -39,7 +39,7 @@ from replicator.model import Action, DeadLetter, Discarded, Mode, Rejection, Ret
 from replicator.naming import Naming
 from replicator.ports import StateStore
 from replicator.state.sqlite import SqliteStore
-from replicator.status import PipelineStatus
+from replicator.status import NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
 
 PIPELINES = ("orders", "customers")
@@ -66,6 +66,15 @@ def controlled(pipeline: str, store: StateStore, read_units: float | None = 500.
     return control
 
 
+def fenced(in_the_way: Sequence[str] = (), *, released: bool = False) -> NamedDrain:
+    """A drain, through where nothing is in its way."""
+    now = utc_now()
+    return NamedDrain(
+        fence=now, released=released, drained_at=None if in_the_way else now, in_the_way=list(in_the_way), late=0,
+        late_at=None, late_keys=[],
+    )  # fmt: skip
+
+
 @dataclass
 class LetterDaemon:
     """Refuses the keys for which `refuses` says so again; `asked` holds the keys of each request."""
@@ -81,6 +90,7 @@ class LetterDaemon:
     naming: Naming = field(default_factory=Naming)
     note: Note = field(default_factory=Note)
     answer: Answer = SETTLED
+    fences: dict[str, NamedDrain | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.controls = {name: controlled(name, self.store) for name in PIPELINES}
@@ -132,6 +142,20 @@ class LetterDaemon:
 
     def verifications(self) -> dict[str, tuple[Note, dict[str, int]]]:
         return {name: (self.note, {}) for name in PIPELINES}
+
+    def drains(self) -> dict[str, NamedDrain | None]:
+        return dict(self.fences)
+
+    async def drain(self, pipelines: Sequence[str]) -> None:
+        if self.failed():
+            raise ConfigurationError(f"pipelines.{pipelines[0]}", "has failed", "Adopt")
+        self.fences |= {name: fenced() for name in pipelines}
+
+    async def release(self, pipelines: Sequence[str]) -> None:
+        self.fences |= {name: fenced(released=True) for name in pipelines}
+
+    async def follow_again(self, pipelines: Sequence[str]) -> None:
+        self.fences |= dict.fromkeys(pipelines)
 
     def pipelines(self) -> dict[str, Pipeline[Any]]:
         return {}
@@ -196,7 +220,7 @@ async def _serving(folder: Path, token: str | None) -> AsyncIterator[tuple[Lette
         async with SqliteStore(folder / "state.sqlite") as store, anyio.create_task_group() as tasks:
             daemon = LetterDaemon(store)
             access = Access(SecretStr(token) if token else None)
-            topics: Sequence[Any] = (dead_letters, audit, control, verification, barriers)
+            topics: Sequence[Any] = (dead_letters, audit, control, verification, barriers, draining)
             routers = [topic.router(daemon, access) for topic in topics]
             app = create_app(daemon, CollectorRegistry(), *routers, cutover.router(daemon))
             tasks.start_soon(serve, app, listening)

@@ -13,6 +13,9 @@ from replicator.model import Change, Operation
 EXPIRY_HORIZON = timedelta(days=5 * 365)
 """DynamoDB does not expire items whose time to live lies further back than five years."""
 
+SERVICE = "dynamodb.amazonaws.com"
+"""Who has removed what expired, by the stream."""
+
 LAST_INSTANT_S = 253402300799
 """9999-12-31T23:59:59Z; what lies beyond never comes."""
 
@@ -56,14 +59,21 @@ def stream_change(record: Mapping[str, Any], shape: TableShape, now: datetime) -
     keys = read_item(data["Keys"])
     removed = record["eventName"] == "REMOVE"
     document = keys if removed else read_item(data["NewImage"])
+    committed = committed_at(record)
     return Change(
         key=key_text(keys),
         operation=Operation.DELETE if removed else Operation.UPSERT,
         record=document,
         version=data["SequenceNumber"],
-        committed_at=committed_at(record),
+        committed_at=committed,
         expires_at=None if removed else expiry(document, shape, now),
+        written_at=None if _by_service(record) else committed,
     )
+
+
+def _by_service(record: Mapping[str, Any]) -> bool:
+    """Whether the time to live was over: nobody else's removal comes with the service's name."""
+    return (record.get("userIdentity") or {}).get("principalId") == SERVICE
 
 
 def committed_at(record: Mapping[str, Any]) -> datetime:

@@ -151,6 +151,13 @@ class DynamoDbSource:
     def relist_interval(self) -> timedelta | None:
         return None
 
+    async def take(self, taking: bool | None) -> None:
+        """Whoever reads a stream takes nothing from others."""
+
+    async def unfinished(self) -> list[str]:
+        """A write is whole when it is acknowledged."""
+        return []
+
     async def depth(self) -> Depth | None:
         return None
 

@@ -1,7 +1,8 @@
 """Messages about what happened in a bucket, in all the shapes they come in. Pure.
 
 An event is only a reason to look at its key, whatever kind it is of: creation, removal, expiry, tags, restore,
-transition. So kinds, versions, sizes and sequencers are not read, and may be missing. Keys are encoded as in a form in
+transition. So versions, sizes and sequencers are not read, and may be missing, and kinds tell only whether somebody
+wrote it. Keys are encoded as in a form in
 the classic shape, and stand as they are in that of EventBridge.
 """
 
@@ -20,14 +21,27 @@ TEST_EVENT = "s3:TestEvent"
 MAJOR_VERSION = "2"
 """Of the classic shape: minor versions add members, another major one may mean something else."""
 
+OF_THE_SERVICE = {
+    "LifecycleExpiration", "LifecycleTransition", "IntelligentTiering", "ObjectRestore",
+    "Object Storage Class Changed", "Object Access Tier Changed", "Object Restore Initiated",
+    "Object Restore Completed", "Object Restore Expired",
+}  # fmt: skip
+"""What happens without anybody writing an object: kinds of the classic shape, and of EventBridge's."""
+
+EXPIRED = "Lifecycle Expiration"
+"""Why EventBridge says that an object was deleted, if nobody did."""
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectEvent:
-    """Something happened to an object. `at` is when, by S3's clock; None where the message does not say."""
+    """Something happened to an object. `at` is when, by S3's clock; None where the message does not say. `by_service`:
+    nobody wrote it, its lifecycle did.
+    """
 
     bucket: str
     key: str
     at: datetime | None
+    by_service: bool = False
 
 
 class NoNotificationError(Exception):
@@ -68,19 +82,22 @@ def _classic(record: Mapping[str, Any]) -> ObjectEvent:
         raise NoNotificationError("an event of an unknown version")
     of_s3 = record["s3"]
     key = _text(of_s3["object"]["key"])
-    return _event(of_s3["bucket"]["name"], unquote_plus(key, errors="strict"), record.get("eventTime"))
+    kind = str(record.get("eventName", "")).removeprefix("s3:").partition(":")[0]
+    by_service = kind in OF_THE_SERVICE
+    return _event(of_s3["bucket"]["name"], unquote_plus(key, errors="strict"), record.get("eventTime"), by_service)
 
 
 def _of_eventbridge(event: Mapping[str, Any]) -> ObjectEvent:
     detail = event["detail"]
-    return _event(detail["bucket"]["name"], detail["object"]["key"], event.get("time"))
+    by_service = detail.get("reason") == EXPIRED or event.get("detail-type") in OF_THE_SERVICE
+    return _event(detail["bucket"]["name"], detail["object"]["key"], event.get("time"), by_service)
 
 
-def _event(bucket: str, key: str, at: str | None) -> ObjectEvent:
+def _event(bucket: str, key: str, at: str | None, by_service: bool) -> ObjectEvent:
     """Raises ValueError, TypeError where it names nothing that could be an object."""
     if not 1 <= len(_text(key).encode()) <= LONGEST_KEY_BYTES:
         raise ValueError("a key that none can be")
-    return ObjectEvent(_text(bucket), key, _instant(at))
+    return ObjectEvent(_text(bucket), key, _instant(at), by_service)
 
 
 def _text(value: object) -> str:

@@ -70,20 +70,26 @@ class Notifications:
 
     def _batch(self, messages: Sequence[Received], partition: Partition) -> Batch[StoredObject]:
         happened = [found for message in messages for found in self._events(message)]
-        late = self._time.events([at for _, at in happened])
+        late = self._time.events([at for _, at, _ in happened])
         first: dict[str, datetime] = {}
-        for key, at in happened:
+        written: dict[str, datetime] = {}
+        for key, at, by_service in happened:
             first[key] = min(at, first.get(key, at))
+            if not by_service:
+                written[key] = max(at, written.get(key, at))
         return Batch(
-            changes=tuple(_look(key, at) for key, at in first.items()),
+            changes=tuple(_look(key, at, written.get(key)) for key, at in first.items()),
             replicated_through=self._time.claim(self._receiver.claim(partition.id)),
             read=len(happened),
             late=late,
             receipts=tuple(message.receipt for message in messages),
         )
 
-    def _events(self, message: Received) -> list[tuple[str, datetime]]:
-        """What happened to objects of ours. An event that does not say when happened before it was sent."""
+    def _events(self, message: Received) -> list[tuple[str, datetime, bool]]:
+        """What happened to objects of ours, when, and whether by itself.
+
+        An event that does not say when happened before it was sent.
+        """
         try:
             events = read_notification(message.body)
         except NoNotificationError as error:
@@ -92,7 +98,7 @@ class Notifications:
         ours = [event for event in events if self._is_ours(event)]
         if len(ours) < len(events):
             self._ignore(ELSEWHERE)
-        return [(event.key, event.at or message.receipt.sent_at) for event in ours]
+        return [(event.key, event.at or message.receipt.sent_at, event.by_service) for event in ours]
 
     def _is_ours(self, event: ObjectEvent) -> bool:
         return event.bucket == self._bucket and event.key.startswith(self._prefix)
@@ -107,5 +113,5 @@ class Notifications:
             )
 
 
-def _look(key: str, at: datetime) -> Change[StoredObject]:
-    return Change(key, Operation.LOOK, StoredObject(key), committed_at=at)
+def _look(key: str, at: datetime, written_at: datetime | None) -> Change[StoredObject]:
+    return Change(key, Operation.LOOK, StoredObject(key), committed_at=at, written_at=written_at)

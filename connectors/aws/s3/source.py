@@ -33,6 +33,7 @@ from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
 from replicator.model import Barriers, Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
 from replicator.objects import StoredObject
 from replicator.registry import SourceContext
+from replicator.wording import counted
 
 COUNTING_S = 60.0
 """Who asks for the size waits no longer, whatever does not answer."""
@@ -164,6 +165,18 @@ class S3Source:
     def relist_interval(self) -> timedelta | None:
         seconds = self._config.relist_interval_s
         return None if seconds is None else timedelta(seconds=seconds)
+
+    async def take(self, taking: bool | None) -> None:
+        """Notifications are taken in any case: they are nobody else's."""
+
+    async def unfinished(self) -> list[str]:
+        options = {"Bucket": self._config.bucket, "Prefix": self._config.key_prefix}
+        try:
+            told = await self._caller.counted(self._client.list_multipart_uploads, **options)
+        except (AwsRefusal, ConfigurationError) as error:
+            return [f"it cannot be known whether uploads in parts are open: {error}"]
+        uploads, more = len(told.get("Uploads", ())), "more than " if told.get("IsTruncated") else ""
+        return [f"{more}{counted(uploads, 'upload')} in parts not completed yet: complete or abort it"] * bool(uploads)
 
     async def depth(self) -> Depth | None:
         return await self._following.notifications.depth() if self._following else None

@@ -31,7 +31,7 @@ def batch(
 def change(received: Received, queue: Queue, payload: Payload | None = None) -> Change[Message]:
     """The delivery of one message."""
     message = _message(received, queue, payload)
-    return Change(message.id, Operation.UPSERT, message, message.sequence, message.sent_at)
+    return Change(message.id, Operation.UPSERT, message, message.sequence, message.sent_at, written_at=message.sent_at)
 
 
 def _message(received: Received, queue: Queue, payload: Payload | None) -> Message:

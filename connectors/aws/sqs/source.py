@@ -33,6 +33,9 @@ from replicator.messages import DeliveringSource, Message
 from replicator.model import Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
 from replicator.registry import SourceContext
 
+HELD_LOOK_S = 1.0
+"""How often a receiver looks whether the queue is still held."""
+
 
 class SqsSource(DeliveringSource[Message]):
     """See `replicator.ports.Source`. Usable once connected; `keep` must run meanwhile."""
@@ -55,6 +58,7 @@ class SqsSource(DeliveringSource[Message]):
         self._receiver: Receiver | None = None
         self._oldest: OldestAge | None = None
         self._drain: Drain | None = None
+        self._taking: bool | None = None
 
     @property
     def clock(self) -> ServiceClock:
@@ -85,6 +89,8 @@ class SqsSource(DeliveringSource[Message]):
     @property
     def receives(self) -> bool:
         """Whether messages are taken at all."""
+        if self._taking is not None:
+            return self._taking
         return self._context.mode is Mode.COPY or self._config.consume != "hold"
 
     async def connect(self) -> None:
@@ -117,14 +123,17 @@ class SqsSource(DeliveringSource[Message]):
         return self._partitions(bounded=True) if self._context.mode is Mode.COPY else ()
 
     async def follow_partitions(self) -> tuple[Partition, ...]:
-        held = self._config.consume == "hold" or self._context.mode is Mode.COPY
-        return () if held else self._partitions(bounded=False)
+        follows = self.receives and self._context.mode is not Mode.COPY
+        return self._partitions(bounded=False) if follows else ()
 
     async def read(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[Message], None]:
         """One receive for each batch that is asked for, so that nothing is taken while the target takes nothing."""
         receiver = self._connected
         receiver.time.resume(resume.replicated_through)
         while not (partition.bounded and self._draining.over):
+            if not self.receives:
+                yield Batch((), pause_s=HELD_LOOK_S)
+                continue
             with self._while_it_exists():
                 messages, late = await receiver.receive(partition.id)
                 if partition.bounded and not messages:
@@ -145,6 +154,15 @@ class SqsSource(DeliveringSource[Message]):
         with self._while_it_exists():
             await self._connected.redeliver(keys)
         return True
+
+    async def take(self, taking: bool | None) -> None:
+        if taking and not self.receives:
+            await require_alone(_caller(self._context), self._config, self._queue, self._context.where)
+        self._taking = taking
+
+    async def unfinished(self) -> list[str]:
+        """Nothing but what can be counted: messages that are delayed."""
+        return []
 
     async def depth(self) -> Depth | None:
         with self._while_it_exists():

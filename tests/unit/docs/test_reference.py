@@ -24,7 +24,14 @@ from replicator.cutover.checks import CHECKS
 from replicator.engine.daemon import Daemon
 from replicator.model import Retried
 from replicator.state.sqlite import SqliteStore
-from replicator.status import ForeignStatus, PipelineStatus, QueueDepth, SyncStatus, VerificationStatus
+from replicator.status import (
+    DrainStatus,
+    ForeignStatus,
+    PipelineStatus,
+    QueueDepth,
+    SyncStatus,
+    VerificationStatus,
+)
 from replicator.telemetry import Metrics
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -235,7 +242,7 @@ async def test_every_route_has_its_section_and_no_other_is_there() -> None:
 
 def test_every_member_of_the_status_is_documented() -> None:
     documented = {q for row in rows(sections("docs/http.md")["GET /v1/status"]) for q in quoted(row[0])}
-    parts = (PipelineStatus, QueueDepth, VerificationStatus, ForeignStatus, SyncStatus)
+    parts = (PipelineStatus, QueueDepth, VerificationStatus, ForeignStatus, SyncStatus, DrainStatus)
     assert documented == {name for part in parts for name in part.model_fields}
 
 

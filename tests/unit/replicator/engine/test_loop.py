@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from fakes.memory import MemoryTarget
-from fakes.records import PLAINLY, key_of, number_in, upsert
+from fakes.records import PLAINLY, key_of, number_in, unnoticed, upsert
 from fakes.rig import NAME, Rig
 from fakes.scripted import ScriptedSource, ScriptedTable
 from fakes.virtual import in_virtual_time
@@ -95,6 +95,7 @@ class Recorder(Rig):
             store=self.store,
             slots=self.slots,
             ledger=Ledger(),
+            noticed=unnoticed,
             telemetry=telemetry,
             advanced=self.advances.append,
             gate=Gate(),

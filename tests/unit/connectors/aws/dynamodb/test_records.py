@@ -1,5 +1,6 @@
 """Items and stream records as changes, and when they expire."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -56,9 +57,12 @@ def test_a_delete_carries_its_keys_only() -> None:
     assert change.version == "0099"
 
 
-def test_an_expiry_by_the_service_is_a_delete_like_any_other() -> None:
-    expired = {**record("REMOVE"), "userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"}}
-    assert stream_change(expired, SHAPE, NOW) == stream_change(record("REMOVE"), SHAPE, NOW)
+def test_an_expiry_by_the_service_is_a_delete_that_nobody_wrote() -> None:
+    by_service = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+    expired = stream_change({**record("REMOVE"), "userIdentity": by_service}, SHAPE, NOW)
+    plain = stream_change(record("REMOVE"), SHAPE, NOW)
+    assert plain.written_at == plain.committed_at is not None
+    assert expired == replace(plain, written_at=None)
 
 
 def test_commit_times_are_utc() -> None:

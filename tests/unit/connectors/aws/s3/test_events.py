@@ -87,6 +87,31 @@ def test_what_a_removal_or_another_version_leaves_out_or_adds_does_not_matter() 
     assert events_of(bridged("k", "Object Tags Added", time="soon")) == [ObjectEvent("media", "k", None)]
 
 
+@pytest.mark.parametrize(
+    ("event", "by_service"),
+    [
+        (classic("k", "ObjectCreated:Put"), False),
+        (classic("k", "ObjectRemoved:Delete"), False),
+        (classic("k", "ObjectTagging:Put"), False),
+        (classic("k", "SomethingNew:Done"), False),
+        (classic("k", "s3:LifecycleExpiration:Delete"), True),
+        (classic("k", "LifecycleExpiration:DeleteMarkerCreated"), True),
+        (classic("k", "LifecycleTransition"), True),
+        (classic("k", "ObjectRestore:Completed"), True),
+    ],
+)
+def test_what_nobody_wrote_is_told_apart(event: dict[str, Any], by_service: bool) -> None:
+    """Whatever is not known counts as written."""
+    assert [found.by_service for found in events_of({"Records": [event]})] == [by_service]
+
+
+def test_eventbridge_tells_expiries_apart_by_their_reason() -> None:
+    deleted, expired = bridged("k", "Object Deleted"), bridged("k", "Object Deleted")
+    deleted["detail"]["reason"], expired["detail"]["reason"] = "DeleteObject", "Lifecycle Expiration"
+    kinds = [deleted, expired, bridged("k", "Object Created"), bridged("k", "Object Storage Class Changed")]
+    assert [events_of(kind)[0].by_service for kind in kinds] == [False, True, False, True]
+
+
 def test_a_test_event_says_nothing() -> None:
     told = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": AT, "Bucket": "media", "RequestId": "r"}
     assert events_of(told) == []

@@ -1,0 +1,98 @@
+"""Draining over HTTP: the fence, the release of held queues, and the way back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Protocol
+
+from fastapi import APIRouter, Depends, HTTPException
+from pydantic import BaseModel, ConfigDict, Field
+
+from replicator.api.access import Access
+from replicator.api.answers import refusals, refused
+from replicator.config.models import MigrationConfig
+from replicator.status import NamedDrain
+
+
+class Drains(Protocol):
+    """What is needed of a daemon; see `replicator.engine.daemon.Daemon`."""
+
+    config: MigrationConfig
+
+    def drains(self) -> Mapping[str, NamedDrain | None]: ...
+
+    async def drain(self, pipelines: Sequence[str]) -> None: ...
+
+    async def release(self, pipelines: Sequence[str]) -> None: ...
+
+    async def follow_again(self, pipelines: Sequence[str]) -> None: ...
+
+    async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None: ...
+
+
+class Which(BaseModel):
+    """Which pipelines are meant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pipeline: str | None = Field(
+        default=None, max_length=63, description="Only this one; by default all that follow something."
+    )
+
+
+class Fenced(BaseModel):
+    """How the drain of each pipeline stands, by name; null where there is no fence. `drained`: all of them are."""
+
+    drained: bool
+    pipelines: dict[str, NamedDrain | None]
+
+
+def router(daemon: Drains, access: Access) -> APIRouter:
+    """The routes below /v1/cutover that change something."""
+    routes = APIRouter(prefix="/v1/cutover", responses=refusals(404, 409))
+
+    def named(which: Which) -> list[str]:
+        pipelines = daemon.config.pipelines
+        if which.pipeline is None:
+            return [name for name, config in pipelines.items() if config.mode != "copy"]
+        if which.pipeline not in pipelines:
+            raise HTTPException(404, f"there is no pipeline {which.pipeline}")
+        return [which.pipeline]
+
+    def fenced() -> Fenced:
+        found = dict(daemon.drains())
+        fences = [drain for drain in found.values() if drain is not None]
+        drained = bool(fences) and all(drain.drained_at is not None for drain in fences)
+        return Fenced(drained=drained, pipelines=found)
+
+    @routes.get(
+        "/drain",
+        summary="How the drain of each pipeline stands, and what is in its way",
+        dependencies=[Depends(access)],
+    )
+    async def drains() -> Fenced:
+        return fenced()
+
+    @routes.post("/drain", summary="Set the fence: from now on nobody is to write the sources")
+    async def drain(which: Which, actor: Annotated[str, Depends(access)]) -> Fenced:
+        names = named(which)
+        with refused():
+            await daemon.record(actor, "drain", which.pipeline or "")
+            await daemon.drain(names)
+        return fenced()
+
+    @routes.post("/release", summary="Take from queues that are held, while draining")
+    async def release(which: Which, actor: Annotated[str, Depends(access)]) -> Fenced:
+        names = named(which)
+        with refused():
+            await daemon.record(actor, "release held queues", which.pipeline or "")
+            await daemon.release(names)
+        return fenced()
+
+    @routes.post("/abort", summary="Back to following; queues are held again")
+    async def abort(which: Which, actor: Annotated[str, Depends(access)]) -> Fenced:
+        names = named(which)
+        with refused():
+            await daemon.record(actor, "abort the drain", which.pipeline or "")
+            await daemon.follow_again(names)
+        return fenced()
+
+    return routes

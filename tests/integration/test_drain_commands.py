@@ -1,0 +1,53 @@
+"""Promises of `replicator cutover drain` and `abort`: the exit code tells, and what is in the way is said."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.served import Served, fenced, served
+
+
+@pytest.fixture
+def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Served]:
+    with served(tmp_path, capsys) as up:
+        yield up
+
+
+def test_drained_is_exit_code_0(place: Served) -> None:
+    assert place.replicator("cutover", "drain") == "drained\n"
+    assert place.daemon.recorded == [("drain", "", "")]
+    told = json.loads(place.replicator("cutover", "drain", "--pipeline", "orders", "--release", "--json"))
+    assert told["pipelines"]["orders"]["released"]
+    assert place.daemon.recorded[1:] == [("drain", "orders", ""), ("release held queues", "orders", "")]
+
+
+def test_what_is_in_the_way_is_said_and_the_exit_code_is_1(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakes.served.fenced", lambda **_: fenced(["1 dead letter is open"]))
+    output, error = place.said("cutover", "drain", "--timeout", "0.1", expect=1)
+    assert output == "not drained in time:\norders: 1 dead letter is open\ncustomers: 1 dead letter is open\n"
+    assert "waiting: orders: 1 dead letter is open" in error
+
+
+def test_late_writes_are_named(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = {"late": 2, "late_at": fenced().fence, "late_keys": ["k1", "k2"]}
+    monkeypatch.setattr("fakes.served.fenced", lambda **_: fenced().model_copy(update=late))
+    assert "orders: 2 written after the fence" in place.replicator("cutover", "drain")
+    assert "k1, k2" in place.replicator("cutover", "drain")
+
+
+def test_what_cannot_be_drained_is_exit_code_2(place: Served) -> None:
+    place.daemon.failed = lambda: True
+    assert "has failed" in place.said("cutover", "drain", expect=2)[1]
+    assert "no pipeline nope" in place.said("cutover", "drain", "--pipeline", "nope", expect=2)[1]
+
+
+def test_aborting_leads_back(place: Served) -> None:
+    place.replicator("cutover", "drain")
+    assert place.replicator("cutover", "abort") == "following again\n"
+    assert json.loads(place.replicator("cutover", "abort", "--json"))["pipelines"] == {
+        "orders": None,
+        "customers": None,
+    }
+    assert [name for name, _, _ in place.daemon.recorded] == ["drain", "abort the drain", "abort the drain"]

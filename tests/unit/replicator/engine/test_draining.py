@@ -1,0 +1,280 @@
+"""Promises of draining: it is said to be through only when everything written before the fence is at the target, a
+clean comparison has shown that, and nothing was written since; and whatever is missing for that is said.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes.bucket import BucketRig
+from fakes.memory import FINE, Entry, Fate
+from fakes.queue import QueueRig
+from fakes.records import document, key_of
+from fakes.rig import Crash, Rig, faulty, load, work
+from fakes.virtual import in_virtual_time
+from replicator.clocks import elapsed_s
+from replicator.engine.draining import Evidence, Late, in_the_way, read_note
+from replicator.errors import ConfigurationError
+from replicator.model import Depth, Mode, Phase
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+NOTICED_WITHIN_S = 5.0
+
+LATER = T0 + timedelta(seconds=1)
+DRAINED = Evidence(mark=T0, through=LATER, idle_proves=True, oldest=T0, proven_at=LATER, proof_mark=T0)
+
+
+def is_drained(rig: Rig) -> bool:
+    return rig.pipeline.draining.is_drained
+
+
+def missing(rig: Rig) -> list[str]:
+    """Records whose last write was made a while ago, and is not at the target."""
+    told = elapsed_s() - NOTICED_WITHIN_S
+    last = {name: history[-1] for name, history in rig.table.history.items() if history[-1][0] < told}
+    return [
+        f"{name}: {rig.number(name)} is not {number}"
+        for name, (_, number) in last.items()
+        if rig.number(name) != number
+    ]
+
+
+def late(rig: Rig) -> int:
+    status = rig.pipeline.draining.status
+    assert status is not None
+    return status.late
+
+
+@pytest.mark.parametrize("make", [Rig, BucketRig])
+def test_a_quiet_source_is_drained_and_both_sides_are_equal(make: Callable[[], Rig]) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        rig = make()
+        load(rig, 20)
+        async with rig.store, rig.running() as pipeline:
+            await rig.converged()
+            await pipeline.draining.begin()
+            assert pipeline.state.phase is Phase.DRAINING
+            assert not is_drained(rig)
+            await rig.until(lambda: is_drained(rig))
+            assert rig.service_equals_table()
+            assert late(rig) == 0
+            proof = pipeline.verifying.note.clean_since
+            assert proof is not None
+            assert pipeline.state.fence is not None
+            assert proof > pipeline.state.fence
+
+    run()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_it_is_never_said_to_be_drained_while_a_change_is_missing(seed: int) -> None:
+    """Writers that stop only after the fence, or write while the daemon is down; faults, crashes. Nobody can know at
+    once of a write that comes later.
+    """
+
+    @in_virtual_time
+    async def run() -> None:
+        rig = Rig(seed, shards=2)
+        load(rig)
+        rig.service.fate = faulty(rig.rng)
+        wrong: list[str] = []
+
+        def slowly(kind: str, _key: str) -> Fate:
+            return Fate(rig.rng.uniform(0, 0.9), 0.0) if kind.startswith("write") else FINE
+
+        async def watch() -> None:
+            while True:
+                if is_drained(rig):
+                    wrong.extend(missing(rig))
+                await anyio.sleep(0.1)
+
+        async def script() -> None:
+            async with rig.running() as pipeline:
+                await rig.until(lambda: pipeline.state.phase.follows)
+                if pipeline.state.fence is None:
+                    rig.service.fate = slowly
+                    await work(rig, 20, pause_s=0.1, splits=False)
+                    await pipeline.draining.begin()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(watch)
+                    await work(rig, rig.rng.randint(0, 6), splits=False)
+                    await rig.until(lambda: is_drained(rig), 300)
+                    await anyio.sleep(30)
+                    tasks.cancel_scope.cancel()
+
+        async with rig.store:
+            rig.crash = Crash(rig.rng.randint(50, 1500))
+            with rig.crash.scope:
+                await script()
+            await work(rig, rig.rng.randint(0, 3), splits=False)
+            await anyio.sleep(rig.rng.uniform(20, 60))
+            rig.crash = Crash()
+            rig.service.fate = slowly
+            await script()
+        assert wrong == []
+
+    run()
+
+
+@in_virtual_time
+async def test_a_write_after_the_fence_takes_it_back_and_is_named_and_is_applied() -> None:
+    rig = Rig()
+    load(rig)
+    async with rig.store:
+        async with rig.running() as pipeline:
+            await rig.converged()
+            await pipeline.draining.begin()
+            await rig.until(lambda: is_drained(rig))
+            rig.table.put("late")
+            await rig.until(lambda: not is_drained(rig))
+            status = pipeline.draining.named
+            assert status is not None
+            assert (status.late, status.late_keys) == (1, [key_of("late")])
+            await rig.until(lambda: is_drained(rig))
+            assert rig.number("late") is not None
+        async with rig.running():
+            assert late(rig) == 1, "after a restart too"
+            await rig.until(lambda: is_drained(rig))
+
+
+@in_virtual_time
+async def test_what_the_service_expires_by_itself_is_no_late_write() -> None:
+    rig = Rig()
+    load(rig)
+    rig.table.put("short")
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        await pipeline.draining.begin()
+        await rig.until(lambda: is_drained(rig))
+        rig.table.expire("short")
+        await rig.until(lambda: key_of("short") not in rig.held())
+        await anyio.sleep(5)
+        assert is_drained(rig)
+        assert late(rig) == 0
+
+
+@in_virtual_time
+async def test_what_stands_in_the_way_is_said() -> None:
+    rig = Rig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        rig.service.refuses = lambda change: "too large" if change.key == key_of("poison") else None
+        rig.table.put("poison")
+        await pipeline.draining.begin()
+        await anyio.sleep(30)
+        said = pipeline.draining.status
+        assert said is not None
+        assert "1 dead letter is open" in said.in_the_way
+        rig.service.refuses = lambda _: None
+        await pipeline.retry([key_of("poison")])
+        await rig.until(lambda: is_drained(rig))
+
+
+@in_virtual_time
+async def test_an_upload_that_is_open_stands_in_the_way() -> None:
+    rig = Rig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        pipeline.source.open_uploads = ["1 upload in parts not completed yet"]  # type: ignore[attr-defined]
+        await pipeline.draining.begin()
+        await anyio.sleep(60)
+        assert not is_drained(rig)
+        pipeline.source.open_uploads = []  # type: ignore[attr-defined]
+        await rig.until(lambda: is_drained(rig))
+
+
+@in_virtual_time
+async def test_a_difference_stands_in_the_way_until_it_is_repaired() -> None:
+    """It was not caused by any change, so waiting does not help: nothing is compared over and over."""
+    rig = Rig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        rig.excused.add(key_of("n0"))
+        rig.service.entries[key_of("n0")] = Entry("planted", document("n0", 9999))
+        await pipeline.draining.begin()
+        await anyio.sleep(120)
+        status = pipeline.draining.status
+        assert status is not None
+        assert status.in_the_way == ["1 record differs by the last comparison: repair it"]
+        round_ = pipeline.verifying.note.round
+        await anyio.sleep(120)
+        assert pipeline.verifying.note.round is round_
+
+
+@in_virtual_time
+async def test_giving_it_up_leads_back_to_following() -> None:
+    rig = Rig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        await pipeline.draining.begin()
+        await rig.until(lambda: is_drained(rig))
+        await pipeline.draining.cancel()
+        assert pipeline.state.phase is Phase.FOLLOWING
+        assert pipeline.draining.status is None
+        rig.table.put("n1")
+        await rig.converged()
+
+
+@in_virtual_time
+async def test_only_what_is_followed_can_be_drained() -> None:
+    rig = Rig(slow_rows_s=5)
+    load(rig, 30)
+    async with rig.store, rig.running() as pipeline:
+        with pytest.raises(ConfigurationError, match="is copying"):
+            await pipeline.draining.begin()
+        with pytest.raises(ConfigurationError, match="is not draining"):
+            await pipeline.draining.release()
+
+
+@in_virtual_time
+async def test_a_held_queue_is_forwarded_when_it_is_released_and_drained_when_it_is_empty() -> None:
+    rig = QueueRig(held=True, mode=Mode.ASYNC)
+    sent = [rig.queue.send(group=f"g{n % 3}") for n in range(20)]
+    async with rig.store:
+        pipeline = await rig.start()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pipeline.run)
+            await anyio.sleep(5)
+            await pipeline.draining.begin()
+            await anyio.sleep(20)
+            status = pipeline.draining.status
+            assert status is not None
+            assert status.in_the_way[0] == "20 messages are held: release the queue"
+            assert rig.sink.passed == []
+            await pipeline.draining.release()
+            with anyio.fail_after(120):
+                while rig.queue.waiting:  # noqa: ASYNC110 — time is virtual
+                    await anyio.sleep(0.5)
+            assert {message.id for message in rig.sink.passed} == set(sent)
+            await pipeline.draining.cancel()
+            rig.queue.send()
+            await anyio.sleep(20)
+            assert len(rig.queue.waiting) == 1, "held again"
+            pipeline.drain()
+
+
+def test_nothing_but_all_of_it_is_drained() -> None:
+    """Each single thing that is not as it must be stands in the way."""
+    assert in_the_way(DRAINED) == []
+    for wrong in (
+        {"through": None}, {"through": T0}, {"oldest": LATER + timedelta(seconds=1)},
+        {"proven_at": None}, {"proven_at": T0}, {"differences": 1},
+        {"dead_letters": 1}, {"suspects": 1}, {"halted": 1}, {"paused": True}, {"swept": False},
+        {"unfinished": ["x"]}, {"depth": Depth(0, 0, 0, held=True)},
+    ):  # fmt: skip
+        members = {name: getattr(DRAINED, name) for name in Evidence.__dataclass_fields__} | wrong
+        assert len(in_the_way(Evidence(**members))) == 1, wrong
+
+
+@given(st.builds(Late, st.integers(0), st.datetimes(timezones=st.just(UTC)) | st.none(), st.tuples(st.text())))
+def test_what_is_kept_of_late_writes_comes_back(late: Late) -> None:
+    assert read_note(late.note()) == late
