@@ -18,8 +18,18 @@ import anyio.to_thread
 
 from replicator.clocks import utc_now
 from replicator.errors import ConfigurationError
-from replicator.model import Action, Checkpoint, DeadLetter, DeadLetterSummary, PipelineState, Rejection
+from replicator.model import (
+    Action,
+    Checkpoint,
+    DeadLetter,
+    DeadLetterSummary,
+    LetterCount,
+    Outcome,
+    PipelineState,
+    Rejection,
+)
 from replicator.state.lease import Lease
+from replicator.state.letters import close_all, count, tally
 from replicator.state.rows import (
     action_row,
     checkpoint_row,
@@ -36,11 +46,12 @@ from replicator.state.rows import (
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 UPGRADES = {
     1: "ALTER TABLE checkpoints ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0",
     2: "ALTER TABLE dead_letters ADD COLUMN payload TEXT",
+    3: "",
 }
 """What makes a file of each older version one of the next, beside the tables that are new."""
 
@@ -65,6 +76,9 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 CREATE INDEX IF NOT EXISTS dead_letters_by_age ON dead_letters (first_seen, pipeline, key);
 CREATE TABLE IF NOT EXISTS discarded (
     pipeline TEXT NOT NULL, key TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (pipeline, key));
+CREATE TABLE IF NOT EXISTS closed_letters (
+    pipeline TEXT NOT NULL, reason TEXT NOT NULL, outcome TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, reason, outcome));
 CREATE TABLE IF NOT EXISTS notes (
     pipeline TEXT NOT NULL, name TEXT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (pipeline, name));
 CREATE TABLE IF NOT EXISTS actions (
@@ -118,7 +132,7 @@ class SqliteStore:
     async def begin_epoch(self, pipeline: str, state: PipelineState) -> None:
         def begin(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM checkpoints WHERE pipeline = ?", (pipeline,))
-            db.execute("DELETE FROM dead_letters WHERE pipeline = ?", (pipeline,))
+            close_all(db, pipeline, Outcome.COMPARED)
             db.execute("DELETE FROM discarded WHERE pipeline = ?", (pipeline,))
             db.execute("DELETE FROM notes WHERE pipeline = ?", (pipeline,))
             _save_state(db, pipeline, state)
@@ -190,17 +204,19 @@ class SqliteStore:
         return DeadLetterSummary(row[0], instant(row[1]), bool(row[2])) if row else DeadLetterSummary()
 
     async def resolve_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
-        rows = [_seen(letter) for letter in letters]
-        return await self._save(lambda db: sum(db.execute(RESOLVE, row).rowcount for row in rows))
+        return await self._save(lambda db: len(_close(db, letters, Outcome.RESOLVED)))
 
     async def discard_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
         def discard(db: sqlite3.Connection) -> int:
-            closed = [d for d in letters if db.execute(RESOLVE, _seen(d)).rowcount]
+            closed = _close(db, letters, Outcome.DISCARDED)
             rows = [(d.pipeline, d.key, d.payload.version) for d in closed]
             db.executemany("INSERT OR REPLACE INTO discarded VALUES (?,?,?)", rows)
             return len(closed)
 
         return await self._save(discard)
+
+    async def count_letters(self, pipeline: str) -> list[LetterCount]:
+        return await self._run(lambda: count(self._db(), pipeline))
 
     async def discarded(self, pipeline: str, keys: Sequence[str] | None = None) -> dict[str, str]:
         if keys is None:
@@ -355,6 +371,13 @@ def unusable(path: Path, error: Exception) -> ConfigurationError:
     return ConfigurationError(
         "state.path", f"{path} cannot be used as the state store ({error})", "Name a writable file"
     )
+
+
+def _close(db: sqlite3.Connection, letters: Sequence[DeadLetter], outcome: Outcome) -> list[DeadLetter]:
+    """Those of these that have been closed so."""
+    closed = [letter for letter in letters if db.execute(RESOLVE, _seen(letter)).rowcount]
+    tally(db, closed, outcome)
+    return closed
 
 
 def _seen(letter: DeadLetter) -> tuple[object, ...]:
