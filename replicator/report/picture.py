@@ -24,9 +24,7 @@ def lag_picture(lag: Lag, name: str) -> str:
     drawn = _Scale(began, span, top, lag.step_s)
     ticks = [t for t in TICKS_S if t <= top]
     grid = "".join(f'<path class="grid" d="M0 {drawn.y(t):.1f}H{WIDTH:.0f}"/>' for t in ticks)
-    labels = "".join(
-        f'<span style="top:{drawn.y(t) / HEIGHT * 100:.1f}%">{duration(t) if t else "0"}</span>' for t in ticks
-    )
+    labels = "".join(f'<span style="top:{drawn.y(t) / HEIGHT * 100:.1f}%">{_tick(t)}</span>' for t in ticks)
     shapes = "".join(drawn.unknown(p) for p in lag.points if p.unknown)
     lines = "".join(f'<path class="lag" d="{drawn.line(run)}"/>' for run in _runs(lag))
     end = lag.points[-1].at
@@ -80,6 +78,10 @@ def _runs(lag: Lag) -> Iterator[list[LagPoint]]:
             run.append(point)
     if run:
         yield run
+
+
+def _tick(seconds: float) -> str:
+    return "1 s" if seconds == 1 else duration(seconds) if seconds else "0"
 
 
 def _told(lag: Lag, name: str) -> str:

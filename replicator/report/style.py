@@ -18,16 +18,18 @@ p{margin:.4rem 0}
 .badge{display:inline-block;padding:.1rem .6rem;border-radius:1rem;font-size:.875rem;font-weight:600}
 .good{color:var(--good);background:var(--good-tint)}.bad{color:var(--bad);background:var(--bad-tint)}
 .wait{color:var(--wait);background:var(--wait-tint)}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.75rem;margin:1rem 0}
+dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(12rem,1fr));gap:.75rem;margin:1rem 0}
 dl div{background:var(--tint);border-radius:.5rem;padding:.6rem .8rem}
 dt{color:var(--soft);font-size:.8rem}dd{margin:0;font-weight:600}
 .table{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 th{text-align:left;color:var(--soft);font-weight:600}
-th,td{padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:normal}
+th,td{padding:.35rem .65rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:normal}
 td.long{overflow-wrap:anywhere;min-width:9rem}
-td.figure,th.figure{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-time{white-space:nowrap;font-variant-numeric:tabular-nums}
+td.figure,th.figure{text-align:right;font-variant-numeric:tabular-nums}
+td.figure{white-space:nowrap}
+time{font-variant-numeric:tabular-nums;overflow-wrap:normal}
+time span,.ends time{white-space:nowrap}
 ul{margin:.4rem 0;padding-left:1.2rem}
 figure{margin:.75rem 0}
 .plot{display:flex;height:12rem}
@@ -43,7 +45,8 @@ nav ul{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.25rem 1rem}
 a{color:var(--blue)}
 @media (max-width:34rem){main{padding:1.25rem .9rem 3rem}h1{font-size:1.5rem}
 dl{grid-template-columns:1fr 1fr;gap:.5rem}.scale{flex-basis:3rem}.ends{padding-left:3rem}}
-@media print{body{font-size:10pt}main{max-width:none;padding:0}nav{display:none}.table{overflow:visible}
+@media print{body{font-size:9.5pt}main{max-width:none;padding:0}nav{display:none}th,td{padding-right:.4rem}
+.table{overflow:visible}
 h2,h3{break-after:avoid}figure,tr,dl div{break-inside:avoid}thead{display:table-header-group}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """

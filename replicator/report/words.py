@@ -1,6 +1,5 @@
 """How figures and instants are written for people, and text for HTML. Pure."""
 
-import math
 from datetime import UTC, datetime
 from html import escape
 
@@ -29,24 +28,29 @@ def size(value: float | None) -> str:
     """Bytes in their largest unit."""
     if value is None:
         return UNKNOWN
-    power = min(len(UNITS) - 1, int(math.log(value, KILO))) if value >= 1 else 0
-    return f"{value / KILO**power:,.3g} {UNITS[power]}"
+    shown, power = float(f"{value:.3g}"), 0
+    while shown >= KILO and power < len(UNITS) - 1:
+        shown, power = shown / KILO, power + 1
+    return f"{shown:,.3g} {UNITS[power]}"
 
 
-def rate(value: float | None, of: str = "") -> str:
+def rate(value: float | None) -> str:
     """Per second."""
-    return UNKNOWN if value is None else f"{number(value)}{of}/s"
+    return UNKNOWN if value is None else f"{number(value)}/s"
 
 
 def duration(seconds: float | None) -> str:
     """In the two largest units that matter."""
     if seconds is None:
         return UNKNOWN
-    if seconds < MINUTE_S:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if round(seconds, 1) < 10:
+        return f"{seconds:.1f} s"
+    rounded = round(seconds)
+    if rounded < MINUTE_S:
+        return f"{rounded} s"
     for unit, name, lower, lower_name in ((DAY_S, "d", HOUR_S, "h"), (HOUR_S, "h", 60, "min"), (60, "min", 1, "s")):
-        if seconds >= unit:
-            whole, left = divmod(int(seconds), unit)
+        if rounded >= unit:
+            whole, left = divmod(rounded, unit)
             return f"{whole} {name} {left // lower} {lower_name}" if left // lower else f"{whole} {name}"
     raise AssertionError(seconds)
 
@@ -56,4 +60,4 @@ def instant(at: datetime | None, otherwise: str = UNKNOWN) -> str:
     if at is None:
         return otherwise
     utc = at.astimezone(UTC)
-    return f'<time datetime="{at.isoformat()}">{utc:%Y-%m-%d %H:%M:%S}</time>'
+    return f'<time datetime="{at.isoformat()}"><span>{utc:%Y-%m-%d}</span> <span>{utc:%H:%M:%S}</span></time>'
