@@ -29,7 +29,7 @@ from replicator.report.model import (
     SwitchReport,
     SwitchStep,
 )
-from replicator.report.recording import EVERYWHERE, note_of
+from replicator.report.recording import EVERYWHERE, SAVE_INTERVAL_S, Recorder, load_history, note_of
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 PIPELINE = PipelineConfig(source=SourceConfig(type="scripted"), target=TargetConfig(type="memory"))
@@ -140,6 +140,35 @@ async def test_counts_of_changes_come_from_the_history_also_without_a_daemon(sto
     assert changes is not None
     assert (changes.read, changes.applied) == (9, 7)
     assert report.began_at == T0
+
+
+async def test_a_new_epoch_ends_no_history(store: InlineStore) -> None:
+    """An adoption forgets what is known of the partitions, not what happened."""
+    recorder = Recorder(store)
+    await recorder.begin(CONFIG.pipelines)
+    await recorder.save()
+    await store.begin_epoch("orders", PipelineState(epoch=2))
+    again = Recorder(store)
+    await again.begin(CONFIG.pipelines)
+    assert [m.what for m in again.histories["orders"].moments] == ["daemon started"] * 2
+
+
+@in_virtual_time
+async def test_what_happens_is_saved_at_once_and_the_rest_now_and_then() -> None:
+    async with InlineStore() as store, anyio.create_task_group() as tasks:
+        recorder = Recorder(store)
+        await recorder.begin(CONFIG.pipelines)
+        tasks.start_soon(recorder.keep)
+        await anyio.sleep(1)
+        recorder.see({"orders": but(FINE, applied=3)}, {"orders": None})
+        await anyio.sleep(0.1)
+        assert (await load_history(store, "orders")).phase == "following"
+        recorder.see({"orders": but(FINE, applied=8)}, {"orders": None})
+        await anyio.sleep(0.1)
+        assert (await load_history(store, "orders")).counts.applied == 3
+        await anyio.sleep(SAVE_INTERVAL_S)
+        assert (await load_history(store, "orders")).counts.applied == 8
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(
