@@ -339,6 +339,26 @@ class DeadLetter:
         return f"{self.first_seen.isoformat()} {self.pipeline} {self.key}"
 
 
+class Outcome(StrEnum):
+    """What has become of a dead letter. RESOLVED: the record is at the target as the source has it. DISCARDED: an
+    operator did not want it. COMPARED: an adoption has begun, which compares everything.
+    """
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+    DISCARDED = "discarded"
+    COMPARED = "compared"
+
+
+@dataclass(frozen=True, slots=True)
+class LetterCount:
+    """So many dead letters of one reason, in which no key is named, had this outcome."""
+
+    reason: str
+    outcome: Outcome
+    count: int
+
+
 @dataclass(frozen=True, slots=True)
 class Retried:
     """What came of taking dead letters up again: how many are resolved now, how many are still open, and the keys that

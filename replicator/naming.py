@@ -59,7 +59,7 @@ class Naming:
         if self._secret is None:
             return text
         for key in sorted((k for k in keys if k and k in text), key=len, reverse=True):
-            text = re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", lambda _, key=key: self.key(key), text)  # type: ignore[misc]
+            text = _replaced(text, key, self.key(key))
         return text
 
     def told(self, text: str) -> str:
@@ -73,6 +73,15 @@ class Naming:
     @staticmethod
     def _hashed(secret: bytes, text: str) -> str:
         return hmac.new(secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
+
+
+def without(text: str, key: str) -> str:
+    """A text that may hold this key, as it would be of any other key."""
+    return _replaced(text, key, "(key)") if key and key in text else text
+
+
+def _replaced(text: str, key: str, name: str) -> str:
+    return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", lambda _: name, text)
 
 
 async def load_naming(store: StateStore, *, hashed: bool) -> Naming:

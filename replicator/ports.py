@@ -24,6 +24,7 @@ from replicator.model import (
     Finding,
     Foreign,
     GuardedResult,
+    LetterCount,
     Listed,
     Marker,
     Observed,
@@ -311,6 +312,9 @@ class StateStore(Protocol):
 
     async def discard_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
         """As `resolve_dead_letters`, and remembers of each that this version of its key is not wanted."""
+
+    async def count_letters(self, pipeline: str) -> list[LetterCount]:
+        """All there ever were, by reason and outcome: a bounded number of reasons, none of which names its key."""
 
     async def discarded(self, pipeline: str, keys: Sequence[str] | None = None) -> dict[str, str]:
         """The versions that are not wanted, of these keys; of some key of the pipeline where none are named."""

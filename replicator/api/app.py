@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
-from replicator.api import audit, barriers, control, cutover, dead_letters, draining, verification
+from replicator.api import audit, barriers, control, cutover, dead_letters, draining, report, verification
 from replicator.api.access import Access
 from replicator.api.bounds import Bounds
 from replicator.api.published import publish
@@ -44,6 +44,7 @@ def interface(daemon: Daemon) -> FastAPI:
         cutover.router(daemon),
         draining.router(daemon, access),
         barriers.router(daemon, access),
+        report.router(daemon, access),
     ]
     return create_app(daemon, daemon.metrics.registry, *routers)
 

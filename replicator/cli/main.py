@@ -400,6 +400,25 @@ def audit(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     list_actions(url, as_json=as_json)
 
 
+@app.command(epilog="Example: replicator report --out evidence")
+def report(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="The folder for report.json and report.html.")
+    ] = Path(),
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Write what was done, by whom, and what proves it.
+
+    report.json for machines and report.html for people: a page that needs nothing else. Files of these names are
+    replaced.
+
+    Exit codes: 0 both were written, 2 they cannot be, or the daemon does not answer, or wants another token.
+    """
+    from replicator.cli.report import write_report  # noqa: PLC0415
+
+    write_report(url, out)
+
+
 def main() -> None:
     """The entry point: what an operator can act on ends with one clear message, anything else is a bug."""
     gc.set_threshold(GARBAGE_BEFORE_COLLECTING)

@@ -1,6 +1,6 @@
 """A migration as a process: opens every pipeline, runs them side by side, stops in two stages."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -29,6 +29,9 @@ from replicator.model import Action, DeadLetter, Discarded, Mode, Phase, Retried
 from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
 from replicator.registry import RecordKind, Registry, SourceContext, TargetContext
+from replicator.report import Report
+from replicator.report.gathering import Now, gather
+from replicator.report.recording import Recorder
 from replicator.status import NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
 
@@ -62,6 +65,7 @@ class Daemon:
         self._measured = {name: Measured() for name in config.pipelines}
         self._watch = Watch(config)
         self._announcer = Announcer(metrics)
+        self._recorder = Recorder(store)
         self._writing = False
         self._everything = anyio.CancelScope()
         self._stopping = anyio.Event()
@@ -170,6 +174,11 @@ class Daemon:
         """What is known of each pipeline's rounds, and of its messages by what became of them."""
         return {name: (p.verifying.note, p.verifying.ledger) for name, p in self._pipelines.items()}
 
+    async def report(self) -> Report:
+        """The migration from its beginning until now."""
+        judged = self._watch.judge()
+        return await gather(self.config, self._store, Now(self.statuses, self._recorder.histories, judged))
+
     async def wait(self, pipeline: str, keys: Sequence[str], timeout_s: float) -> Answer:
         """Until what was committed before the call is at the target; see `Barrier.wait`."""
         if pipeline not in self._pipelines:
@@ -216,17 +225,22 @@ class Daemon:
             else:
                 await pipeline.recall()
         self._pipelines = {pipeline.name: pipeline for pipeline in opened}
+        await self._recorder.begin(self._pipelines)
 
     async def _replicate(self) -> None:
         """Works, and looks at that meanwhile."""
+        observers = {name: Observer(p, self.metrics) for name, p in self._pipelines.items()}
         async with anyio.create_task_group() as services:
-            services.start_soon(self._observe)
+            services.start_soon(self._observe, observers)
+            services.start_soon(self._recorder.keep)
             services.start_soon(self._expire)
             for pipeline in self._pipelines.values():
                 services.start_soon(self._measure_size, pipeline)
                 services.start_soon(self._measure_depth, pipeline)
             await self._work()
             services.cancel_scope.cancel()
+        await self._look(observers)
+        await self._recorder.save()
 
     async def _work(self) -> None:
         self.started.set()
@@ -249,20 +263,24 @@ class Daemon:
                 complete = complete and phase is Phase.COPIED and not left_out
         return complete
 
-    async def _observe(self) -> None:
-        """Snapshots, gauges and what they say about readiness, every second."""
-        observers = {name: Observer(p, self.metrics) for name, p in self._pipelines.items()}
+    async def _observe(self, observers: Mapping[str, Observer]) -> None:
+        """Every second."""
         while True:
-            begun_at = elapsed_s()
-            statuses: dict[str, PipelineStatus] = {}
-            for name, observer in observers.items():
-                watermark = observer.watermark
-                letters = await self._store.dead_letter_summary(name)
-                statuses[name] = observer.observe(watermark, letters, self._measured[name], self._fence.left_s)
-            self._watch.take(statuses, begun_at)
-            self.statuses = statuses
-            self.cutover()
+            await self._look(observers)
             await anyio.sleep(OBSERVE_INTERVAL_S)
+
+    async def _look(self, observers: Mapping[str, Observer]) -> None:
+        """Snapshots, gauges, what they say about readiness, and what the report remembers of them."""
+        begun_at = elapsed_s()
+        statuses: dict[str, PipelineStatus] = {}
+        for name, observer in observers.items():
+            watermark = observer.watermark
+            letters = await self._store.dead_letter_summary(name)
+            statuses[name] = observer.observe(watermark, letters, self._measured[name], self._fence.left_s)
+        self._watch.take(statuses, begun_at)
+        self.statuses = statuses
+        self.cutover()
+        self._recorder.see(statuses, {name: p.verifying.note.round for name, p in self._pipelines.items()})
 
     async def _expire(self) -> None:
         """Forgets what records held whose time is over."""

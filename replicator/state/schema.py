@@ -5,11 +5,12 @@ from pathlib import Path
 
 from replicator.errors import ConfigurationError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 UPGRADES = {
     1: "ALTER TABLE checkpoints ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0",
     2: "ALTER TABLE dead_letters ADD COLUMN payload TEXT",
+    3: "",
 }
 """What makes a file of each older version one of the next, beside the tables that are new."""
 
@@ -31,6 +32,9 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 CREATE INDEX IF NOT EXISTS dead_letters_by_age ON dead_letters (first_seen, pipeline, key);
 CREATE TABLE IF NOT EXISTS discarded (
     pipeline TEXT NOT NULL, key TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (pipeline, key));
+CREATE TABLE IF NOT EXISTS closed_letters (
+    pipeline TEXT NOT NULL, reason TEXT NOT NULL, outcome TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, reason, outcome));
 CREATE TABLE IF NOT EXISTS notes (
     pipeline TEXT NOT NULL, name TEXT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (pipeline, name));
 CREATE TABLE IF NOT EXISTS actions (

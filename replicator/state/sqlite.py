@@ -18,8 +18,18 @@ import anyio.to_thread
 
 from replicator.clocks import utc_now
 from replicator.errors import ConfigurationError
-from replicator.model import Action, Checkpoint, DeadLetter, DeadLetterSummary, PipelineState, Rejection
+from replicator.model import (
+    Action,
+    Checkpoint,
+    DeadLetter,
+    DeadLetterSummary,
+    LetterCount,
+    Outcome,
+    PipelineState,
+    Rejection,
+)
 from replicator.state.lease import Lease
+from replicator.state.letters import close_all, count, tally
 from replicator.state.rows import (
     action_row,
     checkpoint_row,
@@ -82,7 +92,7 @@ class SqliteStore:
     async def begin_epoch(self, pipeline: str, state: PipelineState) -> None:
         def begin(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM checkpoints WHERE pipeline = ?", (pipeline,))
-            db.execute("DELETE FROM dead_letters WHERE pipeline = ?", (pipeline,))
+            close_all(db, pipeline, Outcome.COMPARED)
             db.execute("DELETE FROM discarded WHERE pipeline = ?", (pipeline,))
             db.execute("DELETE FROM notes WHERE pipeline = ?", (pipeline,))
             _save_state(db, pipeline, state)
@@ -154,17 +164,19 @@ class SqliteStore:
         return DeadLetterSummary(row[0], instant(row[1]), bool(row[2])) if row else DeadLetterSummary()
 
     async def resolve_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
-        rows = [_seen(letter) for letter in letters]
-        return await self._save(lambda db: sum(db.execute(RESOLVE, row).rowcount for row in rows))
+        return await self._save(lambda db: len(_close(db, letters, Outcome.RESOLVED)))
 
     async def discard_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
         def discard(db: sqlite3.Connection) -> int:
-            closed = [d for d in letters if db.execute(RESOLVE, _seen(d)).rowcount]
+            closed = _close(db, letters, Outcome.DISCARDED)
             rows = [(d.pipeline, d.key, d.payload.version) for d in closed]
             db.executemany("INSERT OR REPLACE INTO discarded VALUES (?,?,?)", rows)
             return len(closed)
 
         return await self._save(discard)
+
+    async def count_letters(self, pipeline: str) -> list[LetterCount]:
+        return await self._run(lambda: count(self._db(), pipeline))
 
     async def discarded(self, pipeline: str, keys: Sequence[str] | None = None) -> dict[str, str]:
         if keys is None:
@@ -279,6 +291,13 @@ class SqliteStore:
     def _db(self) -> sqlite3.Connection:
         assert self._connection is not None, "the store is open"  # noqa: S101
         return self._connection
+
+
+def _close(db: sqlite3.Connection, letters: Sequence[DeadLetter], outcome: Outcome) -> list[DeadLetter]:
+    """Those of these that have been closed so."""
+    closed = [letter for letter in letters if db.execute(RESOLVE, _seen(letter)).rowcount]
+    tally(db, closed, outcome)
+    return closed
 
 
 def _seen(letter: DeadLetter) -> tuple[object, ...]:

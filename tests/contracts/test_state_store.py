@@ -22,6 +22,8 @@ from replicator.model import (
     Checkpoint,
     CopyStage,
     DeadLetterSummary,
+    LetterCount,
+    Outcome,
     Partition,
     Payload,
     Phase,
@@ -284,6 +286,38 @@ async def test_a_dead_letter_that_was_refused_once_more_since_it_was_read_is_not
     await store.add_dead_letters("orders", "p", [Rejection("b", "no", T0)])
     assert await store.resolve_dead_letters(seen) == 0
     assert {d.key: d.count for d in await store.dead_letters("orders")} == {"a": 2, "b": 1}
+
+
+async def test_dead_letters_are_counted_by_reason_and_by_what_became_of_them(store: StateStore) -> None:
+    """Also when they are gone; no reason names its key; another pipeline's are its own."""
+    await store.add_dead_letters("orders", "p", [Rejection(k, f"{k} is too large") for k in ("a", "b", "c", "d")])
+    await store.add_dead_letters("orders", "p", [Rejection("e", "no such tier")])
+    await store.add_dead_letters("customers", "p", [Rejection("a", "no")])
+    found = {letter.key: letter for letter in await store.dead_letters("orders")}
+    await store.resolve_dead_letters([found["a"], found["b"]])
+    await store.resolve_dead_letters([found["a"]])
+    await store.discard_dead_letters([found["c"]])
+    large = "(key) is too large"
+    assert set(await store.count_letters("orders")) == {
+        LetterCount(large, Outcome.RESOLVED, 2),
+        LetterCount(large, Outcome.DISCARDED, 1),
+        LetterCount(large, Outcome.OPEN, 1),
+        LetterCount("no such tier", Outcome.OPEN, 1),
+    }
+    await store.begin_epoch("orders", PipelineState(epoch=2))
+    compared = {c.reason: c.count for c in await store.count_letters("orders") if c.outcome is Outcome.COMPARED}
+    assert compared == {large: 1, "no such tier": 1}
+    assert await store.count_letters("customers") == [LetterCount("no", Outcome.OPEN, 1)]
+
+
+async def test_the_reasons_that_are_counted_are_bounded(store: StateStore) -> None:
+    """Nothing is left out of the sum."""
+    await store.add_dead_letters("orders", "p", [Rejection(f"k{n}", f"reason {n}") for n in range(250)])
+    counted = await store.count_letters("orders")
+    assert (len(counted), sum(c.count for c in counted)) == (101, 250)
+    await store.resolve_dead_letters(await store.dead_letters("orders"))
+    counted = await store.count_letters("orders")
+    assert (len(counted), sum(c.count for c in counted)) == (101, 250)
 
 
 async def test_a_lease_is_exclusive(opened: Open, store: StateStore) -> None:

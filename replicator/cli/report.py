@@ -1,0 +1,45 @@
+"""`replicator report`: writes what a daemon reports into two files."""
+
+import json
+from pathlib import Path
+
+import typer
+from pydantic import ValidationError
+
+from replicator.cli.client import call
+from replicator.errors import ConfigurationError
+from replicator.report import Report
+from replicator.report.page import page
+
+
+def write_report(url: str, out: Path) -> None:
+    """report.json as the daemon gives it and report.html, in a folder that is made where it is missing.
+
+    Raises ConfigurationError where there is no such answer, or no such folder can be written.
+    """
+    answer = call(url, "/v1/report", "migration")
+    report = _read(url, answer)
+    written = {"report.json": json.dumps(answer, indent=2) + "\n", "report.html": page(report)}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in written.items():
+            (out / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            "--out", f"{out} cannot be written: {error.strerror}", "Name another folder"
+        ) from error
+    for name in written:
+        typer.echo(out / name)
+
+
+def _read(url: str, answer: object) -> Report:
+    try:
+        return Report.model_validate(answer)
+    except ValidationError as error:
+        first = error.errors()[0]
+        member = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(
+            "--url",
+            f"the answer of {url} cannot be read ({member}: {first['msg']})",
+            "Use the replicator command of the daemon's own version",
+        ) from error

@@ -1,0 +1,276 @@
+"""Makes the report of a migration from what the state store holds, and from what its daemon sees now."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import ValidationError
+
+from replicator.clocks import utc_now
+from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
+from replicator.cutover import Cutover, PipelineCutover
+from replicator.cutover.phases import least_phase
+from replicator.engine.rounds import Note, read_note
+from replicator.engine.verifying import NOTE as VERIFICATION_NOTE
+from replicator.model import Mode, Outcome, PipelineState
+from replicator.ports import StateStore
+from replicator.report.history import History
+from replicator.report.model import (
+    ESTIMATE_NOTE,
+    SWITCH_NOTE,
+    Changes,
+    Comparison,
+    Copied,
+    DeadLetters,
+    Estimates,
+    Lag,
+    LagPoint,
+    LettersOf,
+    Moment,
+    OperatorAction,
+    PipelineReport,
+    Reality,
+    Report,
+    Side,
+    SwitchReport,
+    Verified,
+)
+from replicator.report.recording import EVERYWHERE, load_history
+from replicator.status import Part, PipelineStatus
+
+MOST_ACTIONS = 10_000
+"""Lines of the audit log that are told, the first ones."""
+
+PAGE = 1000
+
+STRATEGIES = {
+    Mode.COPY: "planned downtime",
+    Mode.ASYNC: "minimized downtime",
+    Mode.SYNC: "zero downtime",
+}
+
+N = TypeVar("N", bound=Part)
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What the daemon sees, by pipeline where it is known; all of it is unknown while it is starting."""
+
+    statuses: Mapping[str, PipelineStatus]
+    histories: Mapping[str, History]
+    cutover: Cutover | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is known of one pipeline, from wherever it is."""
+
+    name: str
+    config: PipelineConfig
+    state: PipelineState
+    status: PipelineStatus | None
+    history: History
+    verification: Note
+    letters: DeadLetters
+    judged: PipelineCutover | None
+
+
+async def gather(config: MigrationConfig, store: StateStore, now: Now) -> Report:
+    """The report as of this moment."""
+    switch = await _load(store, SWITCH_NOTE, SwitchReport)
+    estimates = await _load(store, ESTIMATE_NOTE, Estimates)
+    stored = [await _stored(name, pipeline, store, now) for name, pipeline in config.pipelines.items()]
+    actions, more = await _actions(store)
+    return Report(
+        migration=config.migration,
+        migration_id=await store.migration_id(),
+        written_at=utc_now(),
+        began_at=min((at for s in stored for at in _beginnings(s)), default=None),
+        strategy=strategy(Mode(pipeline.mode) for pipeline in config.pipelines.values()),
+        phase=least_phase(s.state.phase.value for s in stored),
+        ready=now.cutover.ready if now.cutover and now.statuses else None,
+        keys=config.keys,
+        pipelines={s.name: pipeline_report(s, switch, estimates) for s in stored},
+        actions=actions,
+        actions_left_out=more,
+        switch=switch,
+        estimated_at=estimates.made_at if estimates else None,
+    )
+
+
+def strategy(modes: Iterable[Mode]) -> str:
+    """In the words of the documentation."""
+    told = {STRATEGIES[mode] for mode in modes}
+    return told.pop() if len(told) == 1 else "mixed"
+
+
+def pipeline_report(s: Stored, switch: SwitchReport | None, estimates: Estimates | None) -> PipelineReport:
+    """One pipeline."""
+    judged, status, history = s.judged, s.status, s.history
+    is_over = switch is not None and switch.sealed_at is not None
+    return PipelineReport(
+        source=side(s.config.source),
+        target=side(s.config.target),
+        mode=s.config.mode,
+        phase=s.state.phase.value,
+        epoch=s.state.epoch,
+        failure=s.state.failure,
+        replicated_through=status.replicated_through if status else None,
+        lag_s=status.lag_s if status else None,
+        ready=judged.ready if judged else None,
+        stands_against=_stands_against(judged),
+        problems=status.problems if status else None,
+        moments=[Moment(**asdict(moment)) for moment in history.moments],
+        moments_left_out=history.moments_left_out,
+        copied=_copied(s),
+        changes=_changes(history) if history.moments else None,
+        lag=_lag(history),
+        verified=_verified(s.verification, history),
+        dead_letters=s.letters,
+        estimates=_realities(s, estimates),
+        way_back=switch.way_back.get(s.name) if switch else None,
+        late_writes=switch.late_writes.get(s.name) if switch and is_over else None,
+    )
+
+
+def side(config: SourceConfig | TargetConfig) -> Side:
+    """What must be named of a source or a target says what it is; secrets are no plain texts."""
+    fields = type(config).model_fields
+    names = {name: getattr(config, name) for name, field in fields.items() if field.is_required() or name == "region"}
+    told = {name: _plain(value) for name, value in names.items() if isinstance(value, str) and name != "type"}
+    return Side(type=config.type, names=told)
+
+
+def _plain(text: str) -> str:
+    """Without what an address may hold beside the place: a user, a password, a signature."""
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+async def _stored(name: str, config: PipelineConfig, store: StateStore, now: Now) -> Stored:
+    counts = await store.count_letters(name)
+    letters = [LettersOf(reason=c.reason, outcome=c.outcome.value, count=c.count) for c in counts]
+    history = now.histories.get(name)
+    return Stored(
+        name=name,
+        config=config,
+        state=await store.load_pipeline(name) or PipelineState(epoch=0),
+        status=now.statuses.get(name),
+        history=await load_history(store, name) if history is None else history,
+        verification=read_note(await store.load_note(name, VERIFICATION_NOTE)),
+        letters=DeadLetters(open=sum(c.count for c in counts if c.outcome is Outcome.OPEN), letters=letters),
+        judged=now.cutover.pipelines.get(name) if now.cutover else None,
+    )
+
+
+async def _load(store: StateStore, name: str, model: type[N]) -> N | None:
+    """A note that another part writes; one that cannot be read, as of another release, is not there."""
+    text = await store.load_note(EVERYWHERE, name)
+    try:
+        return None if text is None else model.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+async def _actions(store: StateStore) -> tuple[list[OperatorAction], bool]:
+    """The audit log from its beginning, and whether there is more."""
+    told: list[OperatorAction] = []
+    after = 0
+    while page := await store.actions(PAGE, after):
+        room = MOST_ACTIONS - len(told)
+        told += [
+            OperatorAction(at=a.at, actor=a.actor, name=a.name, pipeline=a.pipeline, detail=a.detail)
+            for a in page[:room]
+        ]
+        if len(page) > room:
+            return told, True
+        after = page[-1].place
+    return told, False
+
+
+def _beginnings(s: Stored) -> list[datetime]:
+    return [at for at in (s.state.copy_started_at, *(m.at for m in s.history.moments[:1])) if at is not None]
+
+
+def _stands_against(judged: PipelineCutover | None) -> list[str]:
+    checks = judged.checks if judged else []
+    return [f"{c.name}: {c.todo or c.outcome.value}" for c in checks if not c.counts_as_passed]
+
+
+def _copied(s: Stored) -> Copied:
+    state, status = s.state, s.status
+    seconds = _between(state.copy_started_at, state.copy_finished_at)
+    is_over = state.copy_finished_at is not None
+    records = state.copied_records if is_over or status is None else status.copied
+    bytes_ = (state.copied_bytes if is_over or status is None else status.copied_bytes) or None
+    return Copied(
+        began_at=state.copy_started_at,
+        ended_at=state.copy_finished_at,
+        seconds=seconds,
+        records=records,
+        bytes=bytes_,
+        mean_per_s=records / seconds if seconds else None,
+        mean_bytes_per_s=bytes_ / seconds if bytes_ and seconds else None,
+        best_per_s=s.history.best_copied_per_s,
+    )
+
+
+def _changes(history: History) -> Changes:
+    counts = history.counts
+    return Changes(
+        read=counts.read,
+        applied=counts.applied,
+        coalesced=counts.coalesced,
+        refused=counts.rejected,
+        late=counts.late,
+        best_per_s=history.best_applied_per_s,
+    )
+
+
+def _lag(history: History) -> Lag:
+    lags = history.lags
+    points = [
+        LagPoint(at=datetime.fromtimestamp(s.index * lags.step_s, UTC), worst_s=s.worst_s, unknown=s.unknown)
+        for s in lags.stretches
+    ]
+    return Lag(step_s=lags.step_s, worst_s=lags.worst_s, points=points)
+
+
+def _verified(note: Note, history: History) -> Verified:
+    rounds = [Comparison(**asdict(round_)) for round_ in history.rounds]
+    return Verified(
+        clean_since=note.clean_since, running=note.is_under_way, rounds=rounds, left_out=history.rounds_left_out
+    )
+
+
+def _realities(s: Stored, estimates: Estimates | None) -> list[Reality]:
+    """Each step with what is known of it."""
+    estimated = estimates.pipelines.get(s.name, {}) if estimates else {}
+    actual = {
+        "copy": _between(s.state.copy_started_at, s.state.copy_finished_at),
+        "catch-up": _catch_up_s(s),
+        "verification": _verification_s(s.history),
+    }
+    steps = [*actual, *(step for step in estimated if step not in actual)]
+    return [Reality(step=step, estimated_s=estimated.get(step), actual_s=actual.get(step)) for step in steps]
+
+
+def _catch_up_s(s: Stored) -> float | None:
+    """From the end of the copy to the first `following` after it."""
+    following = [m.at for m in s.history.moments if m.what == "following"]
+    after = [at for at in following if s.state.copy_finished_at and at >= s.state.copy_finished_at]
+    return _between(s.state.copy_finished_at, min(after, default=None))
+
+
+def _verification_s(history: History) -> float | None:
+    """The latest round over everything."""
+    whole = [round_ for round_ in history.rounds if round_.sample is None]
+    return _between(whole[-1].began_at, whole[-1].ended_at) if whole else None
+
+
+def _between(began_at: datetime | None, ended_at: datetime | None) -> float | None:
+    return None if began_at is None or ended_at is None else max(0.0, (ended_at - began_at).total_seconds())
