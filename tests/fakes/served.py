@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from connectors.aws.budget import YieldingBudget
 from fakes.memory import MemoryService, MemoryTarget
 from fakes.scripted import ScriptedSource, ScriptedTable
-from replicator.api import audit, barriers, control, cutover, dead_letters, draining, verification
+from replicator.api import audit, barriers, control, cutover, dead_letters, draining, report, verification
 from replicator.api.access import Access
 from replicator.api.app import create_app
 from replicator.api.server import bind, serve, url_of
@@ -38,6 +38,8 @@ from replicator.errors import ConfigurationError
 from replicator.model import Action, DeadLetter, Discarded, Mode, Rejection, Retried
 from replicator.naming import Naming
 from replicator.ports import StateStore
+from replicator.report import Report
+from replicator.report.gathering import Now, gather
 from replicator.state.sqlite import SqliteStore
 from replicator.status import NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
@@ -127,6 +129,9 @@ class LetterDaemon:
         closed = await self.store.discard_dead_letters(letters)
         known = {letter.key for letter in letters}
         return Discarded(closed, len(letters) - closed, tuple(n for n, key in told.items() if key not in known))
+
+    async def report(self) -> Report:
+        return await gather(self.config, self.store, Now(self.statuses, {}, None))
 
     async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:
         self.recorded.append((name, pipeline, detail))
@@ -218,9 +223,10 @@ def run_command(*arguments: str) -> int:
 async def _serving(folder: Path, token: str | None) -> AsyncIterator[tuple[LetterDaemon, str]]:
     with bind("127.0.0.1:0") as listening:
         async with SqliteStore(folder / "state.sqlite") as store, anyio.create_task_group() as tasks:
+            await store.migration_id()  # minted by the time a daemon has begun
             daemon = LetterDaemon(store)
             access = Access(SecretStr(token) if token else None)
-            topics: Sequence[Any] = (dead_letters, audit, control, verification, barriers, draining)
+            topics: Sequence[Any] = (dead_letters, audit, control, verification, barriers, draining, report)
             routers = [topic.router(daemon, access) for topic in topics]
             app = create_app(daemon, CollectorRegistry(), *routers, cutover.router(daemon))
             tasks.start_soon(serve, app, listening)
