@@ -292,7 +292,8 @@ class PipelineState:
     `proven_through`: whatever was committed before it was seen at the target by a walk over everything;
     `relisting_since`: when the walk that is under way began. `generation` is what the target's marker says,
     `pending_generation` what it is about to say. `paused` and `budgets` are an operator's doing. `fence`: when draining
-    began, all that counts had been written; `released`: a queue that is held otherwise is taken from since.
+    began, all that counts had been written; `released`: a queue that is held otherwise is taken from since;
+    `drained_at`, of what is sealed: since when that was proven, None where it was forced.
     """
 
     epoch: int
@@ -314,6 +315,7 @@ class PipelineState:
     budgets: Budgets = Budgets()
     fence: datetime | None = None
     released: bool = False
+    drained_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

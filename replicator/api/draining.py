@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, HTTPException
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from replicator.api.access import Access
 from replicator.api.answers import refusals, refused
@@ -23,6 +23,8 @@ class Drains(Protocol):
 
     async def release(self, pipelines: Sequence[str]) -> None: ...
 
+    async def seal(self, pipelines: Sequence[str], *, force: bool) -> None: ...
+
     async def follow_again(self, pipelines: Sequence[str]) -> None: ...
 
     async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None: ...
@@ -36,6 +38,23 @@ class Which(BaseModel):
     pipeline: str | None = Field(
         default=None, max_length=63, description="Only this one; by default all that follow something."
     )
+
+
+class Seal(BaseModel):
+    """That the replication is to end, and why that is right although it is not proven."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    force: bool = Field(default=False, description="Also what is not drained.")
+    reason: str = Field(
+        default="", max_length=500, description="For the audit log and the report; required where it is forced."
+    )
+
+    @model_validator(mode="after")
+    def _forced_for_a_reason(self) -> "Seal":
+        if self.force and not self.reason.strip():
+            raise ValueError("say why: reason is required with force")
+        return self
 
 
 class Fenced(BaseModel):
@@ -85,6 +104,14 @@ def router(daemon: Drains, access: Access) -> APIRouter:
         with refused():
             await daemon.record(actor, "release held queues", which.pipeline or "")
             await daemon.release(names)
+        return fenced()
+
+    @routes.post("/seal", summary="End the replication for good; what is written at the sources is only noticed then")
+    async def seal(request: Seal, actor: Annotated[str, Depends(access)]) -> Fenced:
+        names = named(Which())
+        with refused():
+            await daemon.record(actor, "seal by force" if request.force else "seal", "", request.reason)
+            await daemon.seal(names, force=request.force)
         return fenced()
 
     @routes.post("/abort", summary="Back to following; queues are held again")

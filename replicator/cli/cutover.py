@@ -58,6 +58,14 @@ def drain(url: str, pipeline: str | None, *, release: bool, timeout_s: float, as
     return Exit.OK if drained else Exit.NOT_OK
 
 
+def seal(url: str, *, force: bool, reason: str, as_json: bool) -> None:
+    """Ends the replication. Raises ConfigurationError when the daemon does not answer or refuses it."""
+    if force and not reason.strip():
+        raise ConfigurationError("--reason", "is missing", "Say why it is right to seal what is not proven")
+    found = call(url, "/v1/cutover/seal", "pipelines", {"force": force, "reason": reason})
+    typer.echo(json.dumps(found) if as_json else "sealed: nothing is written to the targets any more")
+
+
 def abort(url: str, pipeline: str | None, *, as_json: bool) -> None:
     """Back to following. Raises ConfigurationError when the daemon does not answer or refuses it."""
     found = call(url, "/v1/cutover/abort", "pipelines", {} if pipeline is None else {"pipeline": pipeline})

@@ -376,6 +376,25 @@ def cutover_drain(
     raise typer.Exit(drain(url, pipeline, release=release, timeout_s=timeout, as_json=as_json))
 
 
+@cutover_app.command("seal", epilog="Example: replicator cutover seal")
+def cutover_seal(
+    force: Annotated[bool, typer.Option("--force", help="Also what is not drained; --reason is required.")] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, for the audit log and the report.")] = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """End the replication for good, when everything is drained.
+
+    Nothing is written to the targets from then on. Whatever is still written at the sources is counted, named and
+    reported as a problem, also after a restart.
+
+    Exit codes: 0 sealed, 2 something is not drained, or the daemon does not answer or cannot do it.
+    """
+    from replicator.cli.cutover import seal  # noqa: PLC0415
+
+    seal(url, force=force, reason=reason or "", as_json=as_json)
+
+
 @cutover_app.command("abort", epilog="Example: replicator cutover abort")
 def cutover_abort(pipeline: OnePipeline = None, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Give a drain up: back to following, and queues are held again.

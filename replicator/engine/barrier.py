@@ -26,7 +26,7 @@ from replicator.clocks import elapsed_s
 from replicator.delivery import Delivery
 from replicator.engine.mending import Mending
 from replicator.engine.standing import Standing
-from replicator.model import Barriers, Mode, R
+from replicator.model import Barriers, Mode, Phase, R
 from replicator.ports import Source, StateStore
 from replicator.wording import counted
 
@@ -149,7 +149,8 @@ class Barrier(Generic[R]):
         if state.paused:
             return Answer(Verdict.REFUSED, "the pipeline is paused: resume it first")
         if not state.phase.follows:
-            return Answer(Verdict.REFUSED, "the copy is not through")
+            sealed = state.phase is Phase.SEALED
+            return Answer(Verdict.REFUSED, "the pipeline is sealed" if sealed else "the copy is not through")
         return None
 
     # --- records

@@ -154,6 +154,14 @@ class Daemon:
         for pipeline in [self._begun(name) for name in pipelines]:
             await pipeline.draining.release()
 
+    async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
+        """Ends the replication of all of these; see `Draining.seal`. Where one of them may not be, none is."""
+        begun = [self._begun(name) for name in pipelines]
+        for pipeline in begun:
+            pipeline.draining.require_drained(force=force)
+        for pipeline in begun:
+            await pipeline.seal(force=force)
+
     async def follow_again(self, pipelines: Sequence[str]) -> None:
         """Gives drains up; see `Draining.cancel`."""
         for pipeline in [self._begun(name) for name in pipelines]:

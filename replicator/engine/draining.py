@@ -171,17 +171,24 @@ class Draining(Generic[R]):
     @property
     def status(self) -> DrainStatus | None:
         """What is known; None where there is no fence."""
-        fence = self._standing.state.fence
-        if fence is None:
+        state = self._standing.state
+        if state.fence is None:
             return None
+        sealed = state.phase is Phase.SEALED
         return DrainStatus(
-            fence=fence,
-            released=self._standing.state.released,
-            drained_at=self._way.drained_at,
-            in_the_way=self._way.reasons,
-            late=self._late.count,
+            fence=state.fence,
+            released=state.released,
+            drained_at=state.drained_at if sealed else self._way.drained_at,
+            in_the_way=[] if sealed else self._way.reasons,
+            late=max(self._late.count, self._waiting),
             late_at=self._late.last_at,
         )
+
+    @property
+    def _waiting(self) -> int:
+        """Messages that were sent to a queue after the seal, which nobody takes any more."""
+        sealed = self._standing.state.phase is Phase.SEALED
+        return self._depth.messages if sealed and self._depth is not None else 0
 
     @property
     def named(self) -> NamedDrain | None:
@@ -246,15 +253,43 @@ class Draining(Generic[R]):
         self._verifying.hurry(False)
         self._telemetry.log.info("draining was given up: following again")
 
-    async def notice(self, changes: Sequence[Change[R]]) -> None:
-        """Told of changes before they are applied: those after the fence are durable as such when this returns."""
-        fence = self._standing.state.fence
-        if fence is None:
-            return
-        late = [c for c in changes if c.written_at is not None and c.written_at > fence]
-        if late:
-            async with self._lock:
-                await self._note(late)
+    def require_drained(self, *, force: bool) -> None:
+        """Raises ConfigurationError where it may not be sealed; one that is sealed may."""
+        where, asked = f"pipelines.{self._pipeline}", "Drain it first: replicator cutover drain"
+        phase = self._standing.state.phase
+        if phase not in {Phase.DRAINING, Phase.SEALED}:
+            raise ConfigurationError(where, f"is {phase}", asked)
+        if phase is Phase.DRAINING and not (self.is_drained or force):
+            raise ConfigurationError(where, f"is not drained: {'; '.join(self._way.reasons)}", asked)
+
+    async def seal(self, *, force: bool) -> None:
+        """From now on nothing is written to the target, and nothing is taken from a queue. Idempotent.
+
+        Raises ConfigurationError where it is not drained, unless forced, or no drain was begun.
+        """
+        async with self._lock:
+            self.require_drained(force=force)
+            if self._standing.state.phase is Phase.SEALED:
+                return
+            mark = self._mark()
+            await self._standing.update(phase=Phase.SEALED, fence=mark, drained_at=self._way.drained_at)
+            await self._save(Late())
+        await self._source.take(False)
+        self._telemetry.log.info("sealed", fence=mark, drained_at=self._standing.state.drained_at)
+
+    async def notice(self, changes: Sequence[Change[R]]) -> bool:
+        """Told of changes before they are applied; whether they still are to be. Those after the fence are durable as
+        such when this returns, and so is whatever anybody writes after the seal.
+        """
+        if self._standing.state.fence is None:
+            return True
+        async with self._lock:
+            fence, is_sealed = self._standing.state.fence, self._standing.state.phase is Phase.SEALED
+            written = [c for c in changes if c.written_at is not None]
+            late = [c for c in written if is_sealed or (fence and c.written_at and c.written_at > fence)]
+            if late:
+                await self._note(late, is_sealed=is_sealed)
+        return not is_sealed
 
     async def run(self) -> None:
         """Looks at what stands in the way, while draining, and has both sides compared when nothing else does."""
@@ -271,7 +306,7 @@ class Draining(Generic[R]):
         while True:
             state = self._standing.state
             is_due = state.fence != self._asked_past or elapsed_s() - asked_at >= UNFINISHED_INTERVAL_S
-            if state.phase is Phase.DRAINING and is_due:
+            if state.phase in {Phase.DRAINING, Phase.SEALED} and is_due:
                 asked_at = elapsed_s()
                 self._depth = await self._source.depth() if self._source.barriers is Barriers.NOTHING else None
                 self._unfinished = await self._source.unfinished()
@@ -317,16 +352,16 @@ class Draining(Generic[R]):
         assert fence is not None, "only asked while draining"  # noqa: S101
         return fence if self._late.last_at is None else max(fence, self._late.last_at)
 
-    async def _note(self, late: Sequence[Change[R]]) -> None:
+    async def _note(self, late: Sequence[Change[R]], *, is_sealed: bool) -> None:
         known = self._late
         times = [c.written_at for c in late if c.written_at is not None]
         last = max([*times, known.last_at] if known.last_at else times)
         keys = tuple(dict.fromkeys([*known.keys, *(c.key for c in late)]))[:MOST_NAMED]
         await self._save(Late(known.count + len(late), last, keys))
-        if self._way.drained_at is not None:
+        if self.is_drained:
             self._way = Way(["something was written after it had been drained"])
-        self._telemetry.log.warning(
-            "written after the fence",
+        self._telemetry.log.error(
+            "written after the seal, and lost to the target" if is_sealed else "written after the fence",
             changes=len(late),
             last_at=last,
             first=[self._naming.key(change.key) for change in late[:3]],

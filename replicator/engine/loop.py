@@ -46,7 +46,7 @@ class PartitionLoop(Generic[R]):
         store: StateStore,
         slots: anyio.Semaphore,
         ledger: Ledger,
-        noticed: Callable[[Sequence[Change[R]]], Awaitable[None]],
+        noticed: Callable[[Sequence[Change[R]]], Awaitable[bool]],
         telemetry: PipelineTelemetry,
         advanced: Callable[[Checkpoint], None],
         gate: Gate,
@@ -175,9 +175,13 @@ class PartitionLoop(Generic[R]):
         """Intent, then the target, then the source's receipts; what halts the partition, if anything.
 
         What has no position is not replayed. A bounded partition needs no intent: its writes never overwrite anything.
-        Only what has an intent is halted: in a queue or a listing nothing follows from another's refusal.
+        Only what has an intent is halted: in a queue or a listing nothing follows from another's refusal. What is not
+        to be applied any more is not settled as if it had been.
         """
-        await self._noticed(batch.changes)
+        if not await self._noticed(batch.changes):
+            if batch.receipts:
+                await self._source.settle(batch, {change.key for change in batch.changes})
+            return ()
         partition, replayed = self._checkpoint.partition, self._checkpoint.intent is not None
         logged = not partition.bounded and batch.position is not None
         if logged:

@@ -139,6 +139,7 @@ class Pipeline(Generic[R]):
             telemetry=telemetry,
         )
         self._readers: TaskGroup | None = None
+        self._work: anyio.CancelScope | None = None
         self._writers: TaskGroup | None = None
         self._walk = Walk(
             pipeline=name,
@@ -324,6 +325,14 @@ class Pipeline(Generic[R]):
         self._require_running()
         return await self.verifying.start(ask)
 
+    async def seal(self, *, force: bool) -> None:
+        """Ends the replication for good; see `Draining.seal`. What happens at the source is noticed from now on."""
+        if self.state.phase is not Phase.SEALED:
+            self._require_running()
+        await self.draining.seal(force=force)
+        if self._work is not None:
+            self._work.cancel()
+
     @contextmanager
     def _at_work(self) -> Iterator[None]:
         """Around something that is asked for and is finished before the pipeline ends. Raises ConfigurationError."""
@@ -337,6 +346,8 @@ class Pipeline(Generic[R]):
             raise ConfigurationError(where, "has failed", "Adopt its target first, with run --adopt")
         if self._reading.cancel_called:
             raise ConfigurationError(where, "is being stopped", "Try again when it has been started again")
+        if self.state.phase is Phase.SEALED:
+            raise ConfigurationError(where, "is sealed: its target is written by others", "It has ended for good")
 
     async def _take_up(self) -> None:
         self.control.take_up()
@@ -365,12 +376,21 @@ class Pipeline(Generic[R]):
             await self._standing.update(copy_started_at=self.source.clock.earliest())
         if follows:
             readers.start_soon(self.following.run)
-            readers.start_soon(self.watching.run)
-            readers.start_soon(self.verifying.run)
             readers.start_soon(self.draining.run)
             readers.start_soon(self.halts.run)
-        readers.start_soon(self._work_through)
+        readers.start_soon(self._work_until_sealed)
         readers.start_soon(self._tick)
+
+    async def _work_until_sealed(self) -> None:
+        """Whatever writes the target, or compares it, but for what is followed."""
+        if self.state.phase is Phase.SEALED:
+            return
+        async with anyio.create_task_group() as tasks:
+            self._work = tasks.cancel_scope
+            if self._options.mode is not Mode.COPY:
+                tasks.start_soon(self.watching.run)
+                tasks.start_soon(self.verifying.run)
+            tasks.start_soon(self._work_through)
 
     async def _wait_for_others(self) -> None:
         """Before a repair looks at anything: nothing of a daemon with another state store may land after that.

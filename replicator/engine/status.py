@@ -154,7 +154,7 @@ class Observer:
     def _health(
         self, state: PipelineState, dead_letters: DeadLetterSummary, measured: Measured, lease_left_s: float
     ) -> Health:
-        pipeline, foreign = self._pipeline, self._pipeline.watching.status
+        pipeline, foreign, drain = self._pipeline, self._pipeline.watching.status, self._pipeline.draining.status
         degraded = {name: side.message for name, side in pipeline.telemetry.sides.items() if side.degraded}
         return Health(
             partitions=count_partitions(pipeline.partitions, pipeline.halts.by_partition),
@@ -168,6 +168,7 @@ class Observer:
                 dead_letters.count,
                 foreign=foreign.found if foreign else 0,
                 stopped=len(pipeline.halts.by_partition),
+                late=drain.late if drain else 0,
             ),
             queue=_queue(measured),
             foreign=foreign,
@@ -176,7 +177,7 @@ class Observer:
             lease_left_s=lease_left_s,
             verification=self._verification(measured.size),
             sync=pipeline.syncing.status if pipeline.syncing else None,
-            drain=pipeline.draining.status,
+            drain=drain,
         )
 
     def _verification(self, size: Size) -> VerificationStatus | None:
@@ -229,6 +230,9 @@ class Observer:
         self._publish_verification(name, status.verification)
         if status.sync is not None:
             self._publish_sync(name, status.sync)
+        drain = status.drain
+        metrics.drained.labels(name).set(math.nan if drain is None else drain.drained_at is not None)
+        metrics.late_writes.labels(name).set(math.nan if drain is None else drain.late)
         metrics.dead_letters.labels(name).set(status.dead_letters)
         metrics.suspect_keys.labels(name).set(status.suspect_keys)
         metrics.target_concurrency.labels(name).set(status.concurrency)
@@ -266,7 +270,13 @@ class Observer:
 
 
 def problems(
-    state: PipelineState, degraded: Mapping[str, str], dead_letters: int, *, foreign: int = 0, stopped: int = 0
+    state: PipelineState,
+    degraded: Mapping[str, str],
+    dead_letters: int,
+    *,
+    foreign: int = 0,
+    stopped: int = 0,
+    late: int = 0,
 ) -> list[str]:
     """Why a pipeline needs somebody's attention; empty when it does not. Pure."""
     found = [f"{side} is failing: {reason}" for side, reason in degraded.items()]
@@ -278,6 +288,8 @@ def problems(
         found.append(counted(foreign, "record at the target is not ours", "records at the target are not ours"))
     if stopped:
         found.append(counted(stopped, "partition has", "partitions have") + " stopped until dead letters are resolved")
+    if late and state.phase is Phase.SEALED:
+        found.append(counted(late, "write was", "writes were") + " made at the source after the seal")
     return found
 
 

@@ -102,6 +102,13 @@ class Metrics:
         self.queue_held = self._gauge(
             "replicator_queue_held", "1 while a queue is only watched, so that its messages count to no lag."
         )
+        self.drained = self._gauge(
+            "replicator_drained",
+            "1 while a drain is proven to be through, 0 while one is under way. NaN without a fence.",
+        )
+        self.late_writes = self._gauge(
+            "replicator_late_writes", "Writes at the source after the fence, or after the seal. NaN without a fence."
+        )
         self.in_sync = self._gauge("replicator_in_sync", "1 while a pipeline in mode sync is in sync, 0 while not.")
         self.in_sync_since = self._gauge(
             "replicator_in_sync_since_timestamp_seconds",

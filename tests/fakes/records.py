@@ -45,5 +45,6 @@ PLAINLY: Payloads[Document] = Payloads(RecordKind(), DeadLettersConfig())
 """Keeps of a dead letter what is kept by default."""
 
 
-async def unnoticed(_: Sequence[Change[Document]]) -> None:
-    """What a loop tells nobody."""
+async def unnoticed(_: Sequence[Change[Document]]) -> bool:
+    """What a loop tells nobody, and goes on with."""
+    return True

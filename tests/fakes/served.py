@@ -159,6 +159,11 @@ class LetterDaemon:
     async def release(self, pipelines: Sequence[str]) -> None:
         self.fences |= {name: fenced(released=True) for name in pipelines}
 
+    async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
+        if not (force or self.fences):
+            raise ConfigurationError(f"pipelines.{pipelines[0]}", "is not drained", "Drain it first")
+        self.fences |= {name: fenced() for name in pipelines}
+
     async def follow_again(self, pipelines: Sequence[str]) -> None:
         self.fences |= dict.fromkeys(pipelines)
 

@@ -51,3 +51,10 @@ def test_aborting_leads_back(place: Served) -> None:
         "customers": None,
     }
     assert [name for name, _, _ in place.daemon.recorded] == ["drain", "abort the drain", "abort the drain"]
+
+
+def test_sealing_is_refused_or_forced_for_a_reason(place: Served) -> None:
+    assert "is not drained" in place.said("cutover", "seal", expect=2)[1]
+    assert "--reason" in place.said("cutover", "seal", "--force", expect=2)[1]
+    place.replicator("cutover", "seal", "--force", "--reason", "the source is gone")
+    assert place.daemon.recorded[-1] == ("seal by force", "", "the source is gone")

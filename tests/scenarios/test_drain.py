@@ -55,6 +55,31 @@ async def test_a_writer_that_has_not_stopped_is_named_and_one_that_has_is_proven
             await daemon.until(lambda s: s["phase"] == "following" and s["drain"] is None)
 
 
+async def test_what_is_written_after_the_seal_is_named_and_alarmed(aws: AwsServer, tmp_path: Path) -> None:
+    """Also what was written while the daemon was down. The target is the application's from then on."""
+    async with world(aws, tmp_path) as w:
+        item = {"customer": {"S": "c"}, "order_id": {"S": "o1"}, "version": {"N": "1"}}
+        await w.dynamodb.put_item(TableName=w.table, Item=item)
+        async with running(w.daemon()) as daemon:
+            await daemon.until(lambda s: s["phase"] == "following" and s["copy_stage"] == "swept")
+            status, _ = await daemon.post("/v1/cutover/seal", {})
+            assert status == 409
+            await drain(w, daemon, 0, "--timeout", "60")
+            assert (await daemon.post("/v1/cutover/seal", {}))[0] == 200
+            held = w.documents()
+            await w.dynamodb.put_item(TableName=w.table, Item={**item, "version": {"N": "2"}})
+            await daemon.until(lambda s: s["phase"] == "sealed" and s["drain"]["late"] == 1)
+            assert (await daemon.get("/readyz"))[0] == 503
+            await daemon.kill()
+            await w.dynamodb.put_item(TableName=w.table, Item={**item, "order_id": {"S": "o2"}})
+            await daemon.start()
+            await daemon.until(lambda s: s["drain"]["late"] >= 2)
+            _, told = await daemon.get("/v1/cutover/drain")
+            assert [key for key in told["pipelines"]["orders"]["late_keys"] if "o2" in key]
+            assert await daemon.metric("replicator_late_writes", pipeline="orders") >= 2
+            assert w.documents() == held
+
+
 async def test_an_upload_in_parts_that_is_open_is_in_the_way(aws: AwsServer, tmp_path: Path) -> None:
     """Not so long as the comparison takes, and not for the minutes by which notifications may be late."""
     async with bucket_world(aws, tmp_path, source={"relist_interval_s": 1}) as w:

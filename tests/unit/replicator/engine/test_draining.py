@@ -278,3 +278,109 @@ def test_nothing_but_all_of_it_is_drained() -> None:
 @given(st.builds(Late, st.integers(0), st.datetimes(timezones=st.just(UTC)) | st.none(), st.tuples(st.text())))
 def test_what_is_kept_of_late_writes_comes_back(late: Late) -> None:
     assert read_note(late.note()) == late
+
+
+async def sealed(rig: Rig) -> None:
+    await rig.converged()
+    await rig.pipeline.draining.begin()
+    await rig.until(lambda: is_drained(rig))
+    await rig.pipeline.seal(force=False)
+
+
+@pytest.mark.parametrize("make", [Rig, BucketRig])
+def test_what_is_written_after_the_seal_is_counted_named_and_never_applied(make: Callable[[], Rig]) -> None:
+    """After a restart too, and while nobody looked."""
+
+    @in_virtual_time
+    async def run() -> None:
+        rig = make()
+        load(rig)
+        async with rig.store:
+            async with rig.running() as pipeline:
+                await sealed(rig)
+                held = rig.held()
+                rig.table.put("n0")
+                await rig.until(lambda: late(rig) == 1)
+                with pytest.raises(ConfigurationError, match="is sealed"):
+                    await pipeline.retry([key_of("n0")])
+            rig.table.put("n1")
+            async with rig.running() as pipeline:
+                assert pipeline.state.phase is Phase.SEALED
+                await rig.until(lambda: late(rig) == 2)
+                status = pipeline.draining.status
+                assert status is not None
+                assert (status.drained_at is not None, status.in_the_way) == (True, [])
+                await anyio.sleep(600)
+                named = pipeline.draining.named
+                assert named is not None
+                assert named.late_keys == [key_of("n0"), key_of("n1")]
+            assert rig.held() == held
+
+    run()
+
+
+@in_virtual_time
+async def test_only_what_is_drained_is_sealed_unless_forced() -> None:
+    rig = Rig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        with pytest.raises(ConfigurationError, match="is following"):
+            await pipeline.seal(force=True)
+        rig.service.refuses = lambda change: "too large" if change.key == key_of("poison") else None
+        rig.table.put("poison")
+        await pipeline.draining.begin()
+        await anyio.sleep(20)
+        with pytest.raises(ConfigurationError, match=r"not drained: .*1 dead letter"):
+            await pipeline.seal(force=False)
+        await pipeline.seal(force=True)
+        assert pipeline.state.phase is Phase.SEALED
+        await pipeline.seal(force=False)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_of_writes_around_the_seal_none_is_neither_applied_nor_counted(seed: int) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        rig = Rig(seed, shards=2)
+        load(rig)
+        async with rig.store, rig.running() as pipeline:
+            await rig.converged()
+            await pipeline.draining.begin()
+            await rig.until(lambda: is_drained(rig))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(work, rig, 10, 10, 0.2, False)
+                while pipeline.state.phase is not Phase.SEALED:
+                    await anyio.sleep(rig.rng.uniform(0, 2))
+                    try:
+                        await pipeline.seal(force=False)
+                    except ConfigurationError:
+                        continue
+            await anyio.sleep(60)
+            lost = {name for name, history in rig.table.history.items() if rig.number(name) != history[-1][1]}
+            named = pipeline.draining.named
+            assert named is not None
+            assert {key_of(name) for name in lost} <= set(named.late_keys), (lost, named)
+
+    run()
+
+
+@in_virtual_time
+async def test_messages_that_come_after_the_seal_stay_in_their_queue_and_are_counted() -> None:
+    rig = QueueRig(mode=Mode.ASYNC)
+    rig.queue.send()
+    async with rig.store:
+        pipeline = await rig.start()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pipeline.run)
+            await anyio.sleep(5)
+            await pipeline.draining.begin()
+            await anyio.sleep(20)
+            await pipeline.seal(force=True)
+            rig.queue.send()
+            await anyio.sleep(60)
+            assert len(rig.queue.waiting) == 1
+            status = pipeline.draining.status
+            assert status is not None
+            assert status.late == 1
+            pipeline.drain()
