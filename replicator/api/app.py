@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
-from replicator.api import audit, barriers, control, cutover, dead_letters, verification
+from replicator.api import audit, barriers, control, cutover, dead_letters, triggers, verification
 from replicator.api.access import Access
 from replicator.api.bounds import Bounds
 from replicator.api.published import publish
@@ -43,6 +43,7 @@ def interface(daemon: Daemon) -> FastAPI:
         audit.router(daemon, access),
         cutover.router(daemon),
         barriers.router(daemon, access),
+        triggers.router(daemon, access),
     ]
     return create_app(daemon, daemon.metrics.registry, *routers)
 

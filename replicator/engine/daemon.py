@@ -29,8 +29,11 @@ from replicator.model import Action, DeadLetter, Discarded, Mode, Phase, Retried
 from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
 from replicator.registry import RecordKind, Registry, SourceContext, TargetContext
-from replicator.status import PipelineStatus
+from replicator.status import AzureTriggers, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
+from replicator.triggers.opening import open_triggers
+from replicator.triggers.triggers import Triggers
+from replicator.triggers.watching import azure_triggers
 
 OBSERVE_INTERVAL_S = 1.0
 
@@ -62,6 +65,7 @@ class Daemon:
         self._measured = {name: Measured() for name in config.pipelines}
         self._watch = Watch(config)
         self._announcer = Announcer(metrics)
+        self._triggers: Triggers | None = None
         self._writing = False
         self._everything = anyio.CancelScope()
         self._stopping = anyio.Event()
@@ -167,6 +171,25 @@ class Daemon:
         """The audit log; see `StateStore.actions`."""
         return await self._store.actions(limit, after)
 
+    def triggers(self) -> Triggers:
+        """What switches the functions at both sides. Raises ConfigurationError before it has begun."""
+        if self._triggers is None:
+            raise ConfigurationError("triggers", "have not begun yet", "Wait until the status shows the pipelines")
+        return self._triggers
+
+    def told(self) -> dict[str, object]:
+        """What hooks are told."""
+        judged = self.cutover()
+        step = self._triggers.step if self._triggers else None
+        return {
+            "migration": self.config.migration,
+            "step": step,
+            "phase": judged.phase,
+            "ready": judged.ready,
+            "reasons": judged.reasons,
+            "report": None,
+        }
+
     def _begun(self, pipeline: str) -> Pipeline[Any]:
         if pipeline not in self._pipelines:
             raise ConfigurationError(f"pipelines.{pipeline}", "has not begun yet", "Wait until the status shows it")
@@ -193,6 +216,8 @@ class Daemon:
                 await pipeline.take(claims[pipeline.name])
             else:
                 await pipeline.recall()
+        switches = await stack.enter_async_context(open_triggers(self.config, self._shared.registry, self.told))
+        self._triggers = Triggers(switches, self._store, self.record)
         self._pipelines = {pipeline.name: pipeline for pipeline in opened}
 
     async def _replicate(self) -> None:
@@ -200,6 +225,7 @@ class Daemon:
         async with anyio.create_task_group() as services:
             services.start_soon(self._observe)
             services.start_soon(self._expire)
+            services.start_soon(self.triggers().watch)
             for pipeline in self._pipelines.values():
                 services.start_soon(self._measure_size, pipeline)
                 services.start_soon(self._measure_depth, pipeline)
@@ -236,11 +262,17 @@ class Daemon:
             for name, observer in observers.items():
                 watermark = observer.watermark
                 letters = await self._store.dead_letter_summary(name)
-                statuses[name] = observer.observe(watermark, letters, self._measured[name], self._fence.left_s)
+                status = observer.observe(watermark, letters, self._measured[name], self._fence.left_s)
+                statuses[name] = status.model_copy(update={"azure_triggers": self._azure_triggers(name)})
             self._watch.take(statuses, begun_at)
             self.statuses = statuses
             self.cutover()
             await anyio.sleep(OBSERVE_INTERVAL_S)
+
+    def _azure_triggers(self, pipeline: str) -> AzureTriggers | None:
+        twins = self.config.triggers.items()
+        names = tuple(name for name, t in twins if t.pipeline == pipeline and t.azure is not None)
+        return azure_triggers(self.triggers().seen, names, elapsed_s())
 
     async def _expire(self) -> None:
         """Forgets what records held whose time is over."""

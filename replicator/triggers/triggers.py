@@ -174,6 +174,9 @@ class Triggers:
             known = note.change(place)
             if known is None or known.stage in {Stage.UNDONE, Stage.ALREADY, Stage.PLANNED}:
                 state = await self._look(place, note)
+                if not state.settled:
+                    problem = f"is being changed by somebody else ({state.detail})"
+                    raise ConfigurationError(f"triggers.{place}", problem, "Wait until that has ended")
                 found.append(Change(place, to, state.enabled, state.saved, state.detail, utc_now()))
         fresh = {change.place for change in found}
         note.changes[:] = [*(change for change in note.changes if change.place not in fresh), *found]
