@@ -19,7 +19,8 @@ from pydantic import SecretStr
 from connectors.aws.budget import YieldingBudget
 from fakes.memory import MemoryService, MemoryTarget
 from fakes.scripted import ScriptedSource, ScriptedTable
-from replicator.api import audit, barriers, control, cutover, dead_letters, verification
+from fakes.triggers import ScriptedTrigger, Thing
+from replicator.api import audit, barriers, control, cutover, dead_letters, triggers, verification
 from replicator.api.access import Access
 from replicator.api.app import create_app
 from replicator.api.server import bind, serve, url_of
@@ -41,6 +42,8 @@ from replicator.ports import StateStore
 from replicator.state.sqlite import SqliteStore
 from replicator.status import PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
+from replicator.triggers.model import Place, Side
+from replicator.triggers.triggers import Opened, Triggers
 
 PIPELINES = ("orders", "customers")
 
@@ -81,9 +84,26 @@ class LetterDaemon:
     naming: Naming = field(default_factory=Naming)
     note: Note = field(default_factory=Note)
     answer: Answer = SETTLED
+    things: dict[Place, Thing] = field(
+        default_factory=lambda: {
+            Place("stream", Side.AWS): Thing(None),
+            Place("dns", Side.AWS): Thing("on", visible=False, text="Turn DNS"),
+            Place("stream", Side.AZURE): Thing("off"),
+        }
+    )
 
     def __post_init__(self) -> None:
         self.controls = {name: controlled(name, self.store) for name in PIPELINES}
+        opened = {
+            place: Opened(ScriptedTrigger(place, thing, lambda _: None), "orders")
+            for place, thing in self.things.items()
+        }
+        self._triggers = Triggers(opened, self.store, self.record)
+
+    def triggers(self) -> Triggers:
+        if self.failed():
+            raise ConfigurationError("triggers", "have not begun yet", "Wait")
+        return self._triggers
 
     @property
     def letters(self) -> Letters:
@@ -196,7 +216,7 @@ async def _serving(folder: Path, token: str | None) -> AsyncIterator[tuple[Lette
         async with SqliteStore(folder / "state.sqlite") as store, anyio.create_task_group() as tasks:
             daemon = LetterDaemon(store)
             access = Access(SecretStr(token) if token else None)
-            topics: Sequence[Any] = (dead_letters, audit, control, verification, barriers)
+            topics: Sequence[Any] = (dead_letters, audit, control, verification, barriers, triggers)
             routers = [topic.router(daemon, access) for topic in topics]
             app = create_app(daemon, CollectorRegistry(), *routers, cutover.router(daemon))
             tasks.start_soon(serve, app, listening)
