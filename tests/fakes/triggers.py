@@ -22,6 +22,7 @@ class Thing:
 
     setting: str | None = None
     visible: bool = True
+    settled: bool = True
     text: str = ""
     calls: list[str] = field(default_factory=list)
     fails: str = ""
@@ -45,7 +46,7 @@ class ScriptedTrigger:
             raise ConfigurationError(f"triggers.{self.place}", "cannot be looked at", "Mend it")
         if not self.thing.visible:
             return TriggerState(None)
-        return TriggerState(self.thing.enabled, saved=repr(self.thing.setting))
+        return TriggerState(self.thing.enabled, self.thing.settled, repr(self.thing.setting))
 
     async def set_enabled(self, enabled: bool) -> None:
         assert not self.thing.text, "a person does that"

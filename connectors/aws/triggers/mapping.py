@@ -59,14 +59,14 @@ class Mapping:
 
     async def set_enabled(self, enabled: bool) -> None:
         """Asks for it until it is taken up, and waits until it is in force."""
-        asked = state = ""
+        asked, state = False, ""
         with anyio.move_on_after(self._config.settle_s):
             while True:
                 state = str((await self._get()).get("State"))
                 if state == STATES[enabled]:
                     return
-                if state in SETTLED and asked != state:
-                    asked = state if await self._ask(enabled=enabled) else ""
+                if state in SETTLED and not asked:
+                    asked = await self._ask(enabled=enabled)
                 await anyio.sleep(POLL_S)
         raise ConfigurationError(
             self._calls.where,

@@ -205,6 +205,21 @@ async def test_where_one_cannot_be_looked_at_nothing_is_changed() -> None:
 
 
 @in_virtual_time
+async def test_one_that_somebody_is_changing_just_now_stands_against_a_step_and_an_activation() -> None:
+    """How it was before is not known then, and off is not yet off."""
+    world = mixed()
+    world.things[Place("nightly", Side.AWS)].settled = False
+    async with world.store:
+        with pytest.raises(ConfigurationError, match=r"nightly\.aws: is being changed by somebody else"):
+            await world.process().cordon(WHO)
+        assert not any(thing.calls for thing in world.things.values())
+        for thing in world.things.values():
+            thing.setting, thing.visible = "off", True
+        with pytest.raises(ConfigurationError, match=r"nightly\.aws: is not known to be off"):
+            await world.process().activate(WHO)
+
+
+@in_virtual_time
 async def test_a_plan_says_what_would_change_and_changes_nothing() -> None:
     world = mixed()
     async with world.store:
