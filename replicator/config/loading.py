@@ -149,6 +149,9 @@ class _Loader(yaml.SafeLoader):
 
 BOOLEAN = "tag:yaml.org,2002:bool"
 
+WORDS = {True: "on", False: "off"}
+"""Names of fields that tools of YAML 1.1 take for truths, and write again as such."""
+
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, form) for tag, form in forms if tag != BOOLEAN]
     for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -194,7 +197,8 @@ def _resolve(
 ) -> object:
     """With references replaced; what cannot be goes to `unset`."""
     if isinstance(node, dict):
-        return {key: _resolve(value, environment, (*path, str(key)), unset) for key, value in node.items()}
+        named = {WORDS.get(key, key) if isinstance(key, bool) else key: value for key, value in node.items()}
+        return {key: _resolve(value, environment, (*path, str(key)), unset) for key, value in named.items()}
     if isinstance(node, list):
         return [_resolve(value, environment, (*path, str(i)), unset) for i, value in enumerate(node)]
     if not isinstance(node, str):

@@ -33,6 +33,14 @@ def test_they_keep_their_order_and_on_and_off_are_names() -> None:
     assert manual.model_dump() == {"type": "manual", "off": "o", "on": "n"}
 
 
+def test_what_a_tool_has_made_of_on_and_off_is_understood() -> None:
+    written = yaml.safe_dump(yaml.safe_load(f"{BASE}\ntriggers: {{x: {{aws: {{type: manual, off: o, on: n}}}}}}"))
+    assert "false: o" in written
+    side = parse_config(written, registry(), {}).triggers["x"].aws
+    assert side is not None
+    assert side.model_dump() == {"type": "manual", "off": "o", "on": "n"}
+
+
 @pytest.mark.parametrize("word", ["true", "yes", "on"])
 def test_a_truth_may_still_be_written_in_words(word: str) -> None:
     tree = yaml.safe_load(BASE)
