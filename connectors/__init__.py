@@ -6,20 +6,37 @@ use two of them. A config alone needs none.
 
 # ruff: noqa: PLC0415 -- see above
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
+from importlib import import_module
+from typing import Any
 
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
 from connectors.aws.s3.config import S3SourceConfig
 from connectors.aws.sqs.config import SqsSourceConfig
+from connectors.aws.triggers.config import EventSourceMappingConfig, NotificationConfig, RuleConfig, ScheduleConfig
 from connectors.azure.blob.config import BlobTargetConfig
 from connectors.azure.cosmos.config import CosmosTargetConfig
+from connectors.azure.functions.config import FunctionConfig
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
 from replicator import documents, messages, objects
 from replicator.documents import Document
 from replicator.messages import Message
 from replicator.objects import StoredObject
-from replicator.ports import Source, Target
-from replicator.registry import RecordKind, Registry, SourceContext, SourceKind, TargetContext, TargetKind
+from replicator.ports import Source, Target, Trigger
+from replicator.registry import (
+    RecordKind,
+    Registry,
+    SourceContext,
+    SourceKind,
+    TargetContext,
+    TargetKind,
+    TriggerContext,
+    TriggerKind,
+)
+from replicator.triggers.hooks import CommandConfig, ManualConfig, WebhookConfig
+from replicator.triggers.model import Side
 
 Opened = AbstractAsyncContextManager
 
@@ -46,7 +63,37 @@ def registry() -> Registry:
             OBJECT: RecordKind(objects.reference, objects.body_text),
             MESSAGE: RecordKind(messages.reference, messages.body_text),
         },
+        triggers={
+            "event_source_mapping": TriggerKind(AWS, EventSourceMappingConfig, _trigger("mapping")),
+            "rule": TriggerKind(AWS, RuleConfig, _trigger("rule")),
+            "schedule": TriggerKind(AWS, ScheduleConfig, _trigger("schedule")),
+            "s3_notification": TriggerKind(AWS, NotificationConfig, _trigger("notification")),
+            "function": TriggerKind(
+                AZURE, FunctionConfig, partial(_open, "connectors.azure.functions.trigger:function")
+            ),
+            "command": TriggerKind(AWS | AZURE, CommandConfig, _hook("command")),
+            "webhook": TriggerKind(AWS | AZURE, WebhookConfig, _hook("webhook")),
+            "manual": TriggerKind(AWS | AZURE, ManualConfig, _hook("manual")),
+        },
     )
+
+
+AWS, AZURE = frozenset({Side.AWS}), frozenset({Side.AZURE})
+
+
+def _trigger(kind: str) -> Callable[[Any, TriggerContext], Opened[Trigger]]:
+    return partial(_open, f"connectors.aws.triggers.{kind}:{kind}")
+
+
+def _hook(kind: str) -> Callable[[Any, TriggerContext], Opened[Trigger]]:
+    return partial(_open, f"replicator.triggers.hooking:{kind}")
+
+
+def _open(place: str, config: Any, context: TriggerContext) -> Opened[Trigger]:
+    """By `open_<kind>` of the module that is named before the colon."""
+    module, _, kind = place.partition(":")
+    opened: Opened[Trigger] = getattr(import_module(module), f"open_{kind}")(config, context)
+    return opened
 
 
 def _open_table(config: DynamoDbSourceConfig, context: SourceContext) -> Opened[Source[Document]]:

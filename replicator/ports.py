@@ -36,6 +36,7 @@ from replicator.model import (
     Size,
     Watched,
 )
+from replicator.triggers.model import TriggerState
 
 R = TypeVar("R")
 
@@ -333,6 +334,31 @@ class StateStore(Protocol):
 
     async def lease_owner(self) -> str | None:
         """Who holds or last held the lease."""
+
+
+class Trigger(Protocol):
+    """What lets functions run at one side of an entry point: a mapping, a rule, a setting, or a person.
+
+    Unlike sources and targets it repeats a failing call only a few times, bounded in time: whoever switches waits.
+    Every method raises ConfigurationError then, which names what failed and what to do.
+    """
+
+    async def observe(self) -> TriggerState:
+        """As it is now. Changes nothing."""
+
+    async def set_enabled(self, enabled: bool) -> None:
+        """Turns it on or off; idempotent. Returns when that is in force. Not called while `manual` says something."""
+
+    async def restore(self, saved: str) -> None:
+        """Puts exactly what was observed back, and nothing else; idempotent. `saved` is that of a state whose `enabled`
+        was known.
+        """
+
+    def manual(self, *, enabled: bool) -> str:
+        """What a person has to do to turn it on or off; empty where `set_enabled` does it. Pure."""
+
+    async def check(self) -> list[Finding]:
+        """Findings for the operator: existence and permissions, each looked at without changing anything."""
 
 
 Connected = AbstractAsyncContextManager

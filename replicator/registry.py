@@ -5,12 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-from replicator.config.models import SourceConfig, TargetConfig
+from replicator.config.models import SourceConfig, TargetConfig, TriggerSideConfig
 from replicator.delivery import Delivery
 from replicator.errors import ConfigurationError
 from replicator.model import Mode, R
-from replicator.ports import Source, Target
+from replicator.ports import Source, Target, Trigger
 from replicator.telemetry import PipelineTelemetry
+from replicator.triggers.model import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,26 @@ class TargetKind(Generic[R]):
     open: Callable[[Any, TargetContext], AbstractAsyncContextManager[Target[R]]]
 
 
+@dataclass(frozen=True, slots=True)
+class TriggerContext:
+    """What a trigger is given beside its config. `where` is its path in the config, for error messages; `told` is what
+    is known of the migration, for hooks; `sources` are the places of what the pipelines receive from.
+    """
+
+    where: str
+    told: Callable[[], Mapping[str, object]] = dict
+    sources: frozenset[tuple[str, ...]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerKind:
+    """A kind of trigger: the sides on which it may be, its config, and how to open one, which calls nobody yet."""
+
+    sides: frozenset[Side]
+    config: type[TriggerSideConfig]
+    open: Callable[[Any, TriggerContext], AbstractAsyncContextManager[Trigger]]
+
+
 @dataclass(slots=True)
 class Registry:
     """Kinds by the name that `type` has in a config, and of records by the name that these give them."""
@@ -69,6 +90,11 @@ class Registry:
     sources: dict[str, SourceKind[Any]] = field(default_factory=dict)
     targets: dict[str, TargetKind[Any]] = field(default_factory=dict)
     records: dict[str, RecordKind[Any]] = field(default_factory=dict)
+    triggers: dict[str, TriggerKind] = field(default_factory=dict)
+
+    def triggers_of(self, side: Side) -> dict[str, TriggerKind]:
+        """The kinds that may be on this side."""
+        return {name: kind for name, kind in self.triggers.items() if side in kind.sides}
 
     def pair(self, pipeline: str, source: str, target: str) -> tuple[SourceKind[Any], TargetKind[Any]]:
         """The kinds of a pipeline. Raises ConfigurationError where they do not carry the same records."""

@@ -159,13 +159,24 @@ class NamedDrain(DrainStatus):
     late_keys: list[str]
 
 
+class AzureTriggers(Part):
+    """The Azure triggers that read the pipeline's target, by the names of their entry points, as they were `age_s` ago:
+    those that are `on`, or may be in a moment, and those of which nothing is known.
+    """
+
+    on: list[str]
+    unknown: list[str]
+    age_s: float | None
+
+
 class Health(Part):
     """What is under way, and what is wrong.
 
     `unread` counts the followed partitions that could be read and have not been yet, and `lease_left_s` is how long the
     daemon's lease lasts unless it is renewed; None is unknown.
     `throttled_at` is when the target last refused a request as one too many, by the daemon's clock. `verification`,
-    `foreign` and `sync` are None where nothing is known, `drain` where there is no fence.
+    `foreign` and `sync` are None where nothing is known, `azure_triggers` also where there are none, `drain` where
+    there is no fence.
     `problems` is why this pipeline needs somebody's attention, in words; empty when it does not. The daemon says it:
     whoever reads the status may not know all that there is to be judged.
     """
@@ -184,6 +195,7 @@ class Health(Part):
     throttled_at: Instant | None = None
     unread: int | None = None
     lease_left_s: float | None = None
+    azure_triggers: AzureTriggers | None = None
 
 
 class PipelineStatus(Health, Times, Progress, Stage):

@@ -12,7 +12,7 @@ from aiobotocore.session import AioSession
 from botocore import exceptions
 from botocore.loaders import Loader, create_loader
 
-from connectors.aws.config import AwsSourceConfig
+from connectors.aws.config import AwsAccess
 from connectors.aws.damage import refuse_damaged
 from connectors.aws.errors import configuration_error
 from replicator.errors import ConfigurationError
@@ -29,7 +29,7 @@ PROFILE_FIX = "Name one of ~/.aws/config, or none"
 @asynccontextmanager
 async def open_client(
     service: str,
-    config: AwsSourceConfig,
+    config: AwsAccess,
     where: str,
     endpoint: str | None = None,
     *,
@@ -58,7 +58,7 @@ async def open_client(
         yield client
 
 
-def _create(service: str, config: AwsSourceConfig, endpoint: str | None, settings: Mapping[str, object]) -> Any:
+def _create(service: str, config: AwsAccess, endpoint: str | None, settings: Mapping[str, object]) -> Any:
     return _session(config.profile).create_client(
         service,
         region_name=config.region,

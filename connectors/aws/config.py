@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from replicator.config import SourceConfig, Url
+from replicator.config import EndpointConfig, SourceConfig, Url
 
 
-class AwsSourceConfig(SourceConfig):
+class AwsAccess(EndpointConfig):
     """Credentials come from the ordinary chain: environment, profile, web identity, container or instance role."""
 
     region: str | None = Field(
@@ -15,3 +15,7 @@ class AwsSourceConfig(SourceConfig):
         default=None, min_length=1, description="Named profile of the shared config files. Default: none."
     )
     endpoint: Url | None = Field(default=None, description="URL of the service, for private endpoints. Default: AWS.")
+
+
+class AwsSourceConfig(AwsAccess, SourceConfig):
+    """Base of every source at AWS."""

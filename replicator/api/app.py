@@ -6,7 +6,17 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
-from replicator.api import audit, barriers, control, cutover, dead_letters, draining, report, verification
+from replicator.api import (
+    audit,
+    barriers,
+    control,
+    cutover,
+    dead_letters,
+    draining,
+    report,
+    triggers,
+    verification,
+)
 from replicator.api.access import Access
 from replicator.api.bounds import Bounds
 from replicator.api.published import publish
@@ -45,6 +55,7 @@ def interface(daemon: Daemon) -> FastAPI:
         draining.router(daemon, access),
         barriers.router(daemon, access),
         report.router(daemon, access),
+        triggers.router(daemon, access),
     ]
     return create_app(daemon, daemon.metrics.registry, *routers)
 

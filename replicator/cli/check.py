@@ -31,6 +31,7 @@ from replicator.model import EVERYBODYS, Finding, Severity
 from replicator.state.copying import copy_state
 from replicator.state.sqlite import SqliteStore
 from replicator.telemetry import configure_logging
+from replicator.triggers.opening import open_triggers
 from replicator.wording import counted
 
 SAMPLE = 100
@@ -106,6 +107,18 @@ async def _check_all(config: MigrationConfig, store: SqliteStore) -> list[Findin
     findings = [running] if running else [_check_state(config.state.path), _check_address(config.http.listen)]
     for name, pipeline in config.pipelines.items():
         findings += await _check_pipeline(name, pipeline, config, None if running else store)
+    return [*findings, *await _check_triggers(config)]
+
+
+async def _check_triggers(config: MigrationConfig) -> list[Finding]:
+    """Each by itself; one that is missing stands against a run too, since nobody would know whether it is off."""
+    findings: list[Finding] = []
+    try:
+        async with open_triggers(config, registry()) as opened:
+            for switch in opened.values():
+                findings += await _findings(switch.trigger.check)
+    except ConfigurationError as error:
+        findings += _errors(error)
     return findings
 
 

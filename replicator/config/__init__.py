@@ -12,6 +12,7 @@ from replicator.config.models import (
     SourceConfig,
     StateConfig,
     TargetConfig,
+    TriggerSideConfig,
     Url,
     mistake,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "SourceConfig",
     "StateConfig",
     "TargetConfig",
+    "TriggerSideConfig",
     "Url",
     "mistake",
 ]

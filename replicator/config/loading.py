@@ -12,9 +12,17 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from replicator.config.mistakes import Mistakes
-from replicator.config.models import EndpointConfig, MigrationConfig, Name, PipelineConfig
+from replicator.config.models import (
+    EndpointConfig,
+    MigrationConfig,
+    Name,
+    PipelineConfig,
+    TriggerConfig,
+    TriggerSideConfig,
+)
 from replicator.errors import ConfigurationError
 from replicator.registry import Registry
+from replicator.triggers.model import Side
 
 REFERENCE = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 """`${NAME}` or `${NAME:-default}`; `$${` stands for a literal `${`."""
@@ -38,12 +46,19 @@ def _beside(folder: Path, config: MigrationConfig) -> MigrationConfig:
     def endpoint(side: EndpointConfig) -> EndpointConfig:
         return side.model_copy(update={"ca_bundle": folder / side.ca_bundle}) if side.ca_bundle else side
 
+    def side(trigger: TriggerSideConfig | None) -> object:
+        return endpoint(trigger) if isinstance(trigger, EndpointConfig) else trigger
+
     pipelines = {
         name: pipeline.model_copy(update={"source": endpoint(pipeline.source), "target": endpoint(pipeline.target)})
         for name, pipeline in config.pipelines.items()
     }
+    triggers = {
+        name: trigger.model_copy(update={"aws": side(trigger.aws), "azure": side(trigger.azure)})
+        for name, trigger in config.triggers.items()
+    }
     state = config.state.model_copy(update={"path": folder / config.state.path})
-    return config.model_copy(update={"state": state, "pipelines": pipelines})
+    return config.model_copy(update={"state": state, "pipelines": pipelines, "triggers": triggers})
 
 
 def parse_config(
@@ -81,7 +96,19 @@ def _model(registry: Registry) -> type[MigrationConfig]:
         target=(_either([k.config for k in registry.targets.values()]), Field(description="Where changes go.")),
     )
     pipelines = (dict[Name, pipeline], Field(min_length=1, description="The pipelines by name."))
-    return create_model("MigrationConfig", __base__=MigrationConfig, pipelines=pipelines)
+    return create_model("MigrationConfig", __base__=MigrationConfig, pipelines=pipelines, **_triggers(registry))
+
+
+def _triggers(registry: Registry) -> dict[str, Any]:
+    """The field of triggers with the kinds' own models in the places of `aws` and `azure`; none without any kind."""
+    if not registry.triggers:
+        return {}
+    sides: dict[str, Any] = {}
+    for side in Side:
+        either = _either([kind.config for kind in registry.triggers_of(side).values()])
+        sides[side] = (either | None, TriggerConfig.model_fields[side])
+    trigger = create_model("TriggerConfig", __base__=TriggerConfig, **sides)
+    return {"triggers": (dict[Name, trigger], MigrationConfig.model_fields["triggers"])}
 
 
 def _either(models: Sequence[type[BaseModel]]) -> Any:
@@ -98,7 +125,9 @@ ECHO = re.compile(r""" (?:'(?!<|\\.')[^']*\w[^']*'|"[^"]*\w[^"]*")""")
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what YAML leaves open: a field that is there twice, of which only the last one would count."""
+    """Refuses what YAML leaves open: a field that is there twice, of which only the last one would count. `on`, `off`,
+    `yes` and `no` are texts, as in YAML 1.2: triggers have fields of these names.
+    """
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -116,6 +145,18 @@ class _Loader(yaml.SafeLoader):
                 raise DuplicateFieldError(problem=key.value, problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+BOOLEAN = "tag:yaml.org,2002:bool"
+
+WORDS = {True: "on", False: "off"}
+"""Names of fields that tools of YAML 1.1 take for truths, and write again as such."""
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if tag != BOOLEAN]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 class DuplicateFieldError(yaml.MarkedYAMLError):
@@ -156,7 +197,8 @@ def _resolve(
 ) -> object:
     """With references replaced; what cannot be goes to `unset`."""
     if isinstance(node, dict):
-        return {key: _resolve(value, environment, (*path, str(key)), unset) for key, value in node.items()}
+        named = {WORDS.get(key, key) if isinstance(key, bool) else key: value for key, value in node.items()}
+        return {key: _resolve(value, environment, (*path, str(key)), unset) for key, value in named.items()}
     if isinstance(node, list):
         return [_resolve(value, environment, (*path, str(i)), unset) for i, value in enumerate(node)]
     if not isinstance(node, str):

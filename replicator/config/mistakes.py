@@ -1,7 +1,7 @@
 """What pydantic finds wrong with a config, in the words of a config file. Values never appear: they may be secrets."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from replicator.config import models
 from replicator.errors import ConfigurationError
 from replicator.registry import Registry
+from replicator.triggers.model import Side
 from replicator.wording import counted
 
 ALLOWED = "See docs/configuration.md for what is allowed"
@@ -74,9 +75,9 @@ class Mistakes:
             case "missing":
                 return ConfigurationError(where, "is missing", "Add it; see docs/configuration.md")
             case "union_tag_invalid" | "union_tag_not_found":
-                kinds = self._registry.sources if path[-1] == "source" else self._registry.targets
+                kinds = self._kinds()[path[-1]]
                 known = f"Use one of {', '.join(map(repr, kinds))}"
-                return ConfigurationError(f"{where}.type", "names no connector there is", known)
+                return ConfigurationError(f"{where}.type", "names no kind there is", known)
             case models.MISTAKE:
                 return ConfigurationError(where, details["ctx"]["problem"], details["ctx"]["fix"])
         return ConfigurationError(where, _problem(details["type"], details.get("ctx", {}), details["msg"]), ALLOWED)
@@ -85,9 +86,14 @@ class Mistakes:
         """Without the connector's name, which pydantic puts behind `source` and `target` where there are several, and
         without the mark behind a name that is itself the mistake.
         """
-        kinds = {"source": set(self._registry.sources), "target": set(self._registry.targets)}
+        kinds = self._kinds()
         parts = [str(part) for part in location if part != "[key]"]
-        return [part for before, part in zip(["", *parts], parts, strict=False) if part not in kinds.get(before, set())]
+        return [part for before, part in zip(["", *parts], parts, strict=False) if part not in kinds.get(before, ())]
+
+    def _kinds(self) -> dict[str, Collection[str]]:
+        """By the field whose `type` names one."""
+        sides = {str(side): list(self._registry.triggers_of(side)) for side in Side}
+        return {"source": list(self._registry.sources), "target": list(self._registry.targets), **sides}
 
     def _suggestion(self, location: Sequence[int | str]) -> str:
         *place, unknown = map(str, location)
@@ -98,6 +104,7 @@ class Mistakes:
         """Those that may stand at a place, of the connector that is named there."""
         here: Mapping[str, Any] = self._schema
         for part in place:
+            here = next((either for either in here.get("anyOf", ()) if "discriminator" in either), here)
             kinds = here.get("discriminator", {}).get("mapping", {})
             named = {"$ref": kinds[part]} if part in kinds else here.get("properties", {}).get(part)
             here = named or _any_field(here)

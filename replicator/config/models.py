@@ -339,6 +339,34 @@ class PipelineConfig(Frozen):
     target: TargetConfig = Field(description="Where changes go.")
 
 
+class TriggerSideConfig(Frozen):
+    """Base of what the config says of one side of an entry point."""
+
+    type: str = Field(description="Names the kind of trigger.")
+
+
+class TriggerConfig(Frozen):
+    """An entry point: what triggers a function at AWS, and what triggers its twin at Azure."""
+
+    pipeline: Name | None = Field(
+        default=None,
+        description="The pipeline whose target the Azure twin reads: while that is on, the pipeline is not ready. "
+        "Default: none.",
+    )
+    aws: TriggerSideConfig | None = Field(default=None, description="What is turned off by a cordon. Default: nothing.")
+    azure: TriggerSideConfig | None = Field(
+        default=None, description="What is turned on when the other side is off. Default: nothing."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_side(self) -> Self:
+        if self.aws is None and self.azure is None:
+            raise mistake("has neither side", "Give it aws, azure, or both")
+        if self.pipeline is not None and self.azure is None:
+            raise mistake("names a pipeline and has no Azure side that could read its target", "Leave pipeline out")
+        return self
+
+
 class MigrationConfig(Frozen):
     """The whole file: the pipelines that are cut over together."""
 
@@ -356,7 +384,17 @@ class MigrationConfig(Frozen):
     cutover: CutoverConfig = Field(
         default=CutoverConfig(), description="What is demanded before the migration counts as ready."
     )
+    triggers: dict[Name, TriggerConfig] = Field(
+        default={}, description="Entry points by name, in the order in which they are switched. Default: none."
+    )
     pipelines: dict[Name, PipelineConfig] = Field(min_length=1, description="The pipelines by name.")
+
+    @model_validator(mode="after")
+    def _pipelines_of_triggers(self) -> Self:
+        for name, trigger in self.triggers.items():
+            if trigger.pipeline is not None and trigger.pipeline not in self.pipelines:
+                raise ValueError(f"trigger {name} names a pipeline that does not exist")
+        return self
 
     @model_validator(mode="after")
     def _targets_apart(self) -> Self:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from replicator.cutover.demands import DEPTH_MAX_AGE_S, Demands
+from replicator.cutover.demands import DEPTH_MAX_AGE_S, TRIGGERS_MAX_AGE_S, Demands
 from replicator.cutover.steady import Steady
 from replicator.model import CopyStage, Phase
 from replicator.status import PipelineStatus
@@ -225,11 +225,26 @@ def sync(e: Evidence) -> Finding | None:
     return Finding(found.state == "in_sync", measured, "in_sync", "wait until it has caught up", at=found.since)
 
 
+def azure_triggers_off(e: Evidence) -> Finding | None:
+    """What is replicated fires nothing: each Azure trigger that reads the target is off."""
+    found = e.status.azure_triggers
+    if not e.demands.azure_triggers and found is None:
+        return None
+    todo = "turn it off, or sign it off: replicator triggers status says what is known, and why not"
+    if found is None or found.age_s is None:
+        return Finding(None, None, "off", todo)
+    age_s = found.age_s + e.age_s
+    named = [f"{name} on" for name in found.on] + [f"{name} unknown" for name in found.unknown]
+    fine = True if age_s <= TRIGGERS_MAX_AGE_S and not found.unknown else None
+    return Finding(False if found.on else fine, f"{', '.join(named) or 'off'}, {age_s:.0f} s ago", "off", todo)
+
+
 CHECKS: Mapping[str, Callable[[Evidence], Finding | None]] = {
     rule.__name__: rule
     for rule in (
         watched, copied, partitions, lease, queue, lag, steady, dead_letters, suspect_keys, late_records, throttling,
         retention, paused, health, verification, foreign, sync,
+        azure_triggers_off,
     )
 }  # fmt: skip
 """By name, in the order in which they are told. None is said by one that does not apply to the pipeline."""

@@ -9,6 +9,9 @@ from replicator.model import Mode
 DEPTH_MAX_AGE_S = 60.0
 """How old the depth of a queue may be; it is asked for every few seconds."""
 
+TRIGGERS_MAX_AGE_S = 120.0
+"""How old what is known of triggers may be; they are looked at every half minute."""
+
 
 @dataclass(frozen=True, slots=True)
 class Demands:
@@ -21,15 +24,19 @@ class Demands:
     foreign_max_age_s: float
     min_retention_headroom_s: float
     sync: bool = False
+    azure_triggers: bool = False
     waived: Mapping[str, str] = field(default_factory=dict)
 
 
 def demands_of(config: MigrationConfig) -> dict[str, Demands]:
     """Of every pipeline, by its name."""
-    return {name: _demands(config, pipeline) for name, pipeline in config.pipelines.items()}
+    twins = {trigger.pipeline for trigger in config.triggers.values() if trigger.azure is not None}
+    return {
+        name: _demands(config, pipeline, azure_triggers=name in twins) for name, pipeline in config.pipelines.items()
+    }
 
 
-def _demands(config: MigrationConfig, pipeline: PipelineConfig) -> Demands:
+def _demands(config: MigrationConfig, pipeline: PipelineConfig, *, azure_triggers: bool) -> Demands:
     cutover, own = config.cutover, pipeline.cutover
     return Demands(
         max_lag_s=cutover.max_lag_s if own.max_lag_s is None else own.max_lag_s,
@@ -39,5 +46,6 @@ def _demands(config: MigrationConfig, pipeline: PipelineConfig) -> Demands:
         foreign_max_age_s=cutover.foreign_max_age_s,
         min_retention_headroom_s=cutover.min_retention_headroom_s,
         sync=Mode(pipeline.mode) is Mode.SYNC,
+        azure_triggers=azure_triggers,
         waived={str(check): reason for check, reason in own.waive.items()},
     )

@@ -32,8 +32,11 @@ from replicator.registry import RecordKind, Registry, SourceContext, TargetConte
 from replicator.report import Report
 from replicator.report.gathering import Now, gather
 from replicator.report.recording import Recorder
-from replicator.status import NamedDrain, PipelineStatus
+from replicator.status import AzureTriggers, NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
+from replicator.triggers.opening import open_triggers
+from replicator.triggers.triggers import Triggers
+from replicator.triggers.watching import azure_triggers
 
 OBSERVE_INTERVAL_S = 1.0
 
@@ -66,6 +69,7 @@ class Daemon:
         self._watch = Watch(config)
         self._announcer = Announcer(metrics)
         self._recorder = Recorder(store)
+        self._triggers: Triggers | None = None
         self._writing = False
         self._everything = anyio.CancelScope()
         self._stopping = anyio.Event()
@@ -206,6 +210,25 @@ class Daemon:
         """The audit log; see `StateStore.actions`."""
         return await self._store.actions(limit, after)
 
+    def triggers(self) -> Triggers:
+        """What switches the functions at both sides. Raises ConfigurationError before it has begun."""
+        if self._triggers is None:
+            raise ConfigurationError("triggers", "have not begun yet", "Wait until the status shows the pipelines")
+        return self._triggers
+
+    def told(self) -> dict[str, object]:
+        """What hooks are told."""
+        judged = self.cutover()
+        step = self._triggers.step if self._triggers else None
+        return {
+            "migration": self.config.migration,
+            "step": step,
+            "phase": judged.phase,
+            "ready": judged.ready,
+            "reasons": judged.reasons,
+            "report": None,
+        }
+
     def _begun(self, pipeline: str) -> Pipeline[Any]:
         if pipeline not in self._pipelines:
             raise ConfigurationError(f"pipelines.{pipeline}", "has not begun yet", "Wait until the status shows it")
@@ -232,6 +255,8 @@ class Daemon:
                 await pipeline.take(claims[pipeline.name])
             else:
                 await pipeline.recall()
+        switches = await stack.enter_async_context(open_triggers(self.config, self._shared.registry, self.told))
+        self._triggers = Triggers(switches, self._store, self.record)
         self._pipelines = {pipeline.name: pipeline for pipeline in opened}
         await self._recorder.begin(self._pipelines)
 
@@ -242,6 +267,7 @@ class Daemon:
             services.start_soon(self._observe, observers)
             services.start_soon(self._recorder.keep)
             services.start_soon(self._expire)
+            services.start_soon(self.triggers().watch)
             for pipeline in self._pipelines.values():
                 services.start_soon(self._measure_size, pipeline)
                 services.start_soon(self._measure_depth, pipeline)
@@ -284,11 +310,17 @@ class Daemon:
         for name, observer in observers.items():
             watermark = observer.watermark
             letters = await self._store.dead_letter_summary(name)
-            statuses[name] = observer.observe(watermark, letters, self._measured[name], self._fence.left_s)
+            status = observer.observe(watermark, letters, self._measured[name], self._fence.left_s)
+            statuses[name] = status.model_copy(update={"azure_triggers": self._azure_triggers(name)})
         self._watch.take(statuses, begun_at)
         self.statuses = statuses
         self.cutover()
         self._recorder.see(statuses, {name: p.verifying.note.round for name, p in self._pipelines.items()})
+
+    def _azure_triggers(self, pipeline: str) -> AzureTriggers | None:
+        twins = self.config.triggers.items()
+        names = tuple(name for name, t in twins if t.pipeline == pipeline and t.azure is not None)
+        return azure_triggers(self.triggers().seen, names, elapsed_s())
 
     async def _expire(self) -> None:
         """Forgets what records held whose time is over."""

@@ -19,7 +19,18 @@ from pydantic import SecretStr
 from connectors.aws.budget import YieldingBudget
 from fakes.memory import MemoryService, MemoryTarget
 from fakes.scripted import ScriptedSource, ScriptedTable
-from replicator.api import audit, barriers, control, cutover, dead_letters, draining, report, verification
+from fakes.triggers import ScriptedTrigger, Thing
+from replicator.api import (
+    audit,
+    barriers,
+    control,
+    cutover,
+    dead_letters,
+    draining,
+    report,
+    triggers,
+    verification,
+)
 from replicator.api.access import Access
 from replicator.api.app import create_app
 from replicator.api.server import bind, serve, url_of
@@ -43,6 +54,8 @@ from replicator.report.gathering import Now, gather
 from replicator.state.sqlite import SqliteStore
 from replicator.status import NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
+from replicator.triggers.model import Place, Side
+from replicator.triggers.triggers import Opened, Triggers
 
 PIPELINES = ("orders", "customers")
 
@@ -93,9 +106,26 @@ class LetterDaemon:
     note: Note = field(default_factory=Note)
     answer: Answer = SETTLED
     fences: dict[str, NamedDrain | None] = field(default_factory=dict)
+    things: dict[Place, Thing] = field(
+        default_factory=lambda: {
+            Place("stream", Side.AWS): Thing(None),
+            Place("dns", Side.AWS): Thing("on", visible=False, text="Turn DNS"),
+            Place("stream", Side.AZURE): Thing("off"),
+        }
+    )
 
     def __post_init__(self) -> None:
         self.controls = {name: controlled(name, self.store) for name in PIPELINES}
+        opened = {
+            place: Opened(ScriptedTrigger(place, thing, lambda _: None), "orders")
+            for place, thing in self.things.items()
+        }
+        self._triggers = Triggers(opened, self.store, self.record)
+
+    def triggers(self) -> Triggers:
+        if self.failed():
+            raise ConfigurationError("triggers", "have not begun yet", "Wait")
+        return self._triggers
 
     @property
     def letters(self) -> Letters:
@@ -231,7 +261,9 @@ async def _serving(folder: Path, token: str | None) -> AsyncIterator[tuple[Lette
             await store.migration_id()  # minted by the time a daemon has begun
             daemon = LetterDaemon(store)
             access = Access(SecretStr(token) if token else None)
-            topics: Sequence[Any] = (dead_letters, audit, control, verification, barriers, draining, report)
+            topics: Sequence[Any] = (
+                dead_letters, audit, control, verification, barriers, draining, report, triggers,
+            )  # fmt: skip
             routers = [topic.router(daemon, access) for topic in topics]
             app = create_app(daemon, CollectorRegistry(), *routers, cutover.router(daemon))
             tasks.start_soon(serve, app, listening)

@@ -224,6 +224,35 @@ def test_the_policy_of_a_bucket_permits_exactly_what_is_called() -> None:
     assert permitted == called
 
 
+TRIGGER_ACTIONS = {
+    "lambda": {"list_event_source_mappings", "get_event_source_mapping", "update_event_source_mapping"},
+    "events": {"describe_rule", "enable_rule", "disable_rule", "put_rule"},
+    "scheduler": {"get_schedule", "update_schedule"},
+    "s3": {"get_bucket_notification_configuration", "put_bucket_notification_configuration"},
+}
+"""By service; the names of S3's permissions leave `Configuration` out."""
+
+
+def test_the_policy_of_triggers_permits_exactly_what_is_called() -> None:
+    """A schedule's role is passed on with its definition."""
+    nodes = [n for n in ast.walk(ast.parse(sources("connectors/aws/triggers"))) if isinstance(n, ast.Attribute)]
+    called = {n.attr for n in nodes if ast.unparse(n.value) == "self._client"}
+    assert called == set.union(*TRIGGER_ACTIONS.values())
+    policies = [json.loads(block) for block in blocks("docs/triggers.md", "json")]
+    (policy,) = (block for block in policies if "Statement" in block)
+    permitted = {
+        action
+        for statement in policy["Statement"]
+        for action in (statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]])
+    }
+    wanted = {
+        f"{service}:{name.title().replace('_', '').removesuffix('Configuration')}"
+        for service, operations in TRIGGER_ACTIONS.items()
+        for name in operations
+    }
+    assert permitted == wanted | {"iam:PassRole"}
+
+
 def test_the_notifications_that_are_shown_lack_nothing() -> None:
     shown = [json.loads(block) for block in blocks("docs/connectors/s3-to-blob.md", "json")]
     (arn,) = {entry["QueueArn"] for block in shown for entry in block.get("QueueConfigurations", ())}

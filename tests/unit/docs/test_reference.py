@@ -25,6 +25,7 @@ from replicator.engine.daemon import Daemon
 from replicator.model import Retried
 from replicator.state.sqlite import SqliteStore
 from replicator.status import (
+    AzureTriggers,
     DrainStatus,
     ForeignStatus,
     PipelineStatus,
@@ -105,6 +106,7 @@ CONFIGURATION = "docs/configuration.md"
 TABLES = "docs/connectors/dynamodb-to-cosmos.md"
 BUCKETS = "docs/connectors/s3-to-blob.md"
 QUEUES = "docs/connectors/sqs-to-servicebus.md"
+TRIGGERS = "docs/triggers.md"
 
 PLACES = {
     (CONFIGURATION, "Top level"): SCHEMA,
@@ -118,6 +120,15 @@ PLACES = {
     (CONFIGURATION, "`pipelines.<name>.cutover`"): SCHEMA["$defs"]["PipelineCutoverConfig"],
     (CONFIGURATION, "`pipelines.<name>.verification`"): SCHEMA["$defs"]["VerificationConfig"],
     (CONFIGURATION, "`pipelines.<name>.sync`"): SCHEMA["$defs"]["SyncConfig"],
+    (CONFIGURATION, "`triggers.<name>`"): SCHEMA["$defs"]["TriggerConfig"],
+    (TRIGGERS, "Event source mapping: `type: event_source_mapping`"): SCHEMA["$defs"]["EventSourceMappingConfig"],
+    (TRIGGERS, "Rule: `type: rule`"): SCHEMA["$defs"]["RuleConfig"],
+    (TRIGGERS, "Schedule: `type: schedule`"): SCHEMA["$defs"]["ScheduleConfig"],
+    (TRIGGERS, "Notification: `type: s3_notification`"): SCHEMA["$defs"]["NotificationConfig"],
+    (TRIGGERS, "Function: `type: function`"): SCHEMA["$defs"]["FunctionConfig"],
+    (TRIGGERS, "Command: `type: command`"): SCHEMA["$defs"]["CommandConfig"],
+    (TRIGGERS, "Webhook: `type: webhook`"): SCHEMA["$defs"]["WebhookConfig"],
+    (TRIGGERS, "Manual step: `type: manual`"): SCHEMA["$defs"]["ManualConfig"],
     (TABLES, "Source: `type: dynamodb`"): SCHEMA["$defs"]["DynamoDbSourceConfig"],
     (TABLES, "Target: `type: cosmos`"): SCHEMA["$defs"]["CosmosTargetConfig"],
     (BUCKETS, "Source: `type: s3`"): SCHEMA["$defs"]["S3SourceConfig"],
@@ -242,7 +253,7 @@ async def test_every_route_has_its_section_and_no_other_is_there() -> None:
 
 def test_every_member_of_the_status_is_documented() -> None:
     documented = {q for row in rows(sections("docs/http.md")["GET /v1/status"]) for q in quoted(row[0])}
-    parts = (PipelineStatus, QueueDepth, VerificationStatus, ForeignStatus, SyncStatus, DrainStatus)
+    parts = (PipelineStatus, QueueDepth, VerificationStatus, ForeignStatus, SyncStatus, DrainStatus, AzureTriggers)
     assert documented == {name for part in parts for name in part.model_fields}
 
 

@@ -14,7 +14,7 @@ from replicator.cutover.checks import CHECKS, Evidence
 from replicator.cutover.phases import least_phase
 from replicator.cutover.readiness import judge, judge_pipeline
 from replicator.cutover.report import Cutover, Outcome
-from replicator.status import ForeignStatus, PipelineStatus, QueueDepth, SyncStatus
+from replicator.status import AzureTriggers, ForeignStatus, PipelineStatus, QueueDepth, SyncStatus
 
 
 def told(e: Evidence) -> dict[str, Outcome]:
@@ -30,14 +30,14 @@ def test_what_is_known_recent_and_met_is_ready() -> None:
     assert answer.ready
     assert not answer.reasons
     assert set(told(evidence()).values()) == {Outcome.PASS}
-    assert set(told(evidence())) == set(CHECKS) - {"queue", "sync"}
+    assert set(told(evidence())) == set(CHECKS) - {"queue", "sync", "azure_triggers_off"}
     assert answer.pipelines["orders"].replicated_through == READY.replicated_through
 
 
 def test_a_queue_that_is_held_is_ready_to_be_drained_and_in_no_lag() -> None:
     pipeline = judge_pipeline(evidence(HELD), SOURCE_TIME)
     assert (pipeline.ready, pipeline.held) == (True, True)
-    assert set(told(evidence(HELD))) == set(CHECKS) - {"lag", "steady", "sync"}
+    assert set(told(evidence(HELD))) == set(CHECKS) - {"lag", "steady", "sync", "azure_triggers_off"}
     assert next(c.measured for c in pipeline.checks if c.name == "queue") == "8 held, 3 s ago"
 
 
@@ -136,7 +136,7 @@ def test_nothing_bad_makes_up_for_something_else_that_is_bad(spoilers: list[str]
 
 def test_every_condition_is_spoilt_by_something() -> None:
     """Those that are not named above have tests of their own."""
-    others = {"watched", "steady", "queue", "throttling", "late_records"}
+    others = {"watched", "steady", "queue", "throttling", "late_records", "azure_triggers_off"}
     assert {name.split()[0] for name in SPOILERS} | others == set(CHECKS)
 
 
@@ -229,3 +229,22 @@ def test_the_phase_of_a_migration_is_the_least_of_its_pipelines(phases: list[str
     assert least_phase(phases) == order[min(map(order.index, phases))]
     assert least_phase([*phases, "unheard of"]) == "unheard of"
     assert least_phase([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "age_s", "outcome"),
+    [
+        (AzureTriggers(on=[], unknown=[], age_s=30.0), 0, Outcome.PASS),
+        (AzureTriggers(on=[], unknown=[], age_s=118.0), 3, Outcome.UNKNOWN),
+        (AzureTriggers(on=[], unknown=["b"], age_s=1.0), 0, Outcome.UNKNOWN),
+        (AzureTriggers(on=["a"], unknown=["b"], age_s=500.0), 0, Outcome.FAIL),
+        (AzureTriggers(on=[], unknown=[], age_s=None), 0, Outcome.UNKNOWN),
+        (None, 0, Outcome.UNKNOWN),
+    ],
+)
+def test_an_azure_trigger_on_the_target_must_be_known_to_be_off(
+    found: AzureTriggers | None, age_s: float, outcome: Outcome
+) -> None:
+    """What is replicated must fire nothing."""
+    status = but(READY, azure_triggers=found)
+    assert told(evidence(status, age_s=age_s, demands=demanding(azure_triggers=True)))["azure_triggers_off"] is outcome
