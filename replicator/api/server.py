@@ -15,6 +15,9 @@ from replicator.errors import ConfigurationError
 
 STOP_TIMEOUT_S = 2
 
+LOOPBACK = ["127.0.0.1", "::1"]
+"""Whose word is taken for whom a request comes from, whatever uvicorn's own variable says."""
+
 
 def bind(listen: str) -> socket.socket:
     """A listening socket for `host:port`. Raises ConfigurationError where there is none to be had."""
@@ -79,6 +82,7 @@ async def serve(app: FastAPI, bound: socket.socket) -> None:
         ws="none",
         h11_max_incomplete_event_size=MOST_HEADER_BYTES,
         limit_concurrency=MOST_CONNECTIONS,
+        forwarded_allow_ips=LOOPBACK,
         server_header=False,
     )
     server = _Server(config)

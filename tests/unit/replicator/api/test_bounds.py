@@ -98,3 +98,15 @@ def test_every_refusal_is_published(place: Served, path: str) -> None:
     operation = published["paths"][path]["post"]
     assert operation["security"] == [{"token": []}]
     assert {"401", "403", "404", "408", "409", "413", "415", "422"} <= set(operation["responses"])
+
+
+def test_who_asks_through_a_local_proxy_is_the_one_it_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So what is only for this machine is not for whoever the proxy serves. No variable of the environment changes whom
+    that is believed of.
+    """
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.9.9.9")
+    with served(tmp_path, capsys) as up, httpx.Client(base_url=up.url, trust_env=False) as client:
+        assert client.get("/v1/dead-letters").status_code == 200
+        assert client.get("/v1/dead-letters", headers={"X-Forwarded-For": "192.0.2.1"}).status_code == 403
