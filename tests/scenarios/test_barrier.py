@@ -224,7 +224,10 @@ async def test_a_write_that_cannot_be_waited_for_raises_or_is_counted(aws: AwsSe
                 async with install(dynamodb, daemon.url, timeout_s=0.5):
                     await dynamodb.put_item(TableName=w.table, Item=item("n0", 1))
                     w.target_proxy.refuse()
-                    with pytest.raises(NotReplicatedError, match="waiting for the source to be read, or the target"):
+                    with pytest.raises(
+                        NotReplicatedError,
+                        match="the source to be read, or the target",
+                    ):
                         await dynamodb.put_item(TableName=w.table, Item=item("n0", 2))
                     await anyio.to_thread.run_sync(lambda: client.put_item(TableName=w.table, Item=item("n0", 3)))
                     assert (counting.exceeded, counting.waited) == (1, 0)

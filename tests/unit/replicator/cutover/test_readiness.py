@@ -62,7 +62,7 @@ SPOILERS: dict[str, tuple[Outcome, st.SearchStrategy[Changes]]] = {
     "copied": (
         Outcome.FAIL,
         st.one_of(
-            st.sampled_from(["copying", "copied", "failed", "draining", ""]).map(lambda p: {"phase": p}),
+            st.sampled_from(["copying", "copied", "failed", "sealed", ""]).map(lambda p: {"phase": p}),
             st.sampled_from(["running", "finished", ""]).map(lambda s: {"copy_stage": s}),
             st.just({"repairing": True}),
         ),
@@ -223,9 +223,9 @@ def test_the_steady_period_is_what_was_seen_and_not_what_is_claimed() -> None:
     assert told(replace(short, now=NOW + 1))["steady"] is Outcome.PASS
 
 
-@given(st.lists(st.sampled_from(["failed", "copying", "following", "copied"]), min_size=1))
+@given(st.lists(st.sampled_from(["failed", "copying", "following", "draining", "sealed", "copied"]), min_size=1))
 def test_the_phase_of_a_migration_is_the_least_of_its_pipelines(phases: list[str]) -> None:
-    order = ["failed", "copying", "following", "copied"]
+    order = ["failed", "copying", "following", "draining", "sealed", "copied"]
     assert least_phase(phases) == order[min(map(order.index, phases))]
     assert least_phase([*phases, "unheard of"]) == "unheard of"
     assert least_phase([]) == ""
