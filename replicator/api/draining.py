@@ -1,6 +1,6 @@
 """Draining over HTTP: the fence, the release of held queues, and the way back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, HTTPException
@@ -68,58 +68,55 @@ def router(daemon: Drains, access: Access) -> APIRouter:
     """The routes below /v1/cutover that change something."""
     routes = APIRouter(prefix="/v1/cutover", responses=refusals(404, 409))
 
-    def named(which: Which) -> list[str]:
-        pipelines = daemon.config.pipelines
-        if which.pipeline is None:
-            return [name for name, config in pipelines.items() if config.mode != "copy"]
-        if which.pipeline not in pipelines:
-            raise HTTPException(404, f"there is no pipeline {which.pipeline}")
-        return [which.pipeline]
-
-    def fenced() -> Fenced:
-        found = dict(daemon.drains())
-        fences = [drain for drain in found.values() if drain is not None]
-        drained = bool(fences) and all(drain.drained_at is not None for drain in fences)
-        return Fenced(drained=drained, pipelines=found)
-
     @routes.get(
         "/drain",
         summary="How the drain of each pipeline stands, and what is in its way",
         dependencies=[Depends(access)],
     )
     async def drains() -> Fenced:
-        return fenced()
+        return _fenced(daemon)
+
+    async def act(which: Which, actor: str, name: str, do: Callable[[Sequence[str]], Awaitable[None]]) -> Fenced:
+        names = _named(daemon, which)
+        with refused():
+            await daemon.record(actor, name, which.pipeline or "")
+            await do(names)
+        return _fenced(daemon)
 
     @routes.post("/drain", summary="Set the fence: from now on nobody is to write the sources")
     async def drain(which: Which, actor: Annotated[str, Depends(access)]) -> Fenced:
-        names = named(which)
-        with refused():
-            await daemon.record(actor, "drain", which.pipeline or "")
-            await daemon.drain(names)
-        return fenced()
+        return await act(which, actor, "drain", daemon.drain)
 
     @routes.post("/release", summary="Take from queues that are held, while draining")
     async def release(which: Which, actor: Annotated[str, Depends(access)]) -> Fenced:
-        names = named(which)
-        with refused():
-            await daemon.record(actor, "release held queues", which.pipeline or "")
-            await daemon.release(names)
-        return fenced()
-
-    @routes.post("/seal", summary="End the replication for good; what is written at the sources is only noticed then")
-    async def seal(request: Seal, actor: Annotated[str, Depends(access)]) -> Fenced:
-        names = named(Which())
-        with refused():
-            await daemon.record(actor, "seal by force" if request.force else "seal", "", request.reason)
-            await daemon.seal(names, force=request.force)
-        return fenced()
+        return await act(which, actor, "release held queues", daemon.release)
 
     @routes.post("/abort", summary="Back to following; queues are held again")
     async def abort(which: Which, actor: Annotated[str, Depends(access)]) -> Fenced:
-        names = named(which)
+        return await act(which, actor, "abort the drain", daemon.follow_again)
+
+    @routes.post("/seal", summary="End the replication for good; what is written at the sources is only noticed then")
+    async def seal(request: Seal, actor: Annotated[str, Depends(access)]) -> Fenced:
+        names = _named(daemon, Which())
         with refused():
-            await daemon.record(actor, "abort the drain", which.pipeline or "")
-            await daemon.follow_again(names)
-        return fenced()
+            await daemon.record(actor, "seal by force" if request.force else "seal", "", request.reason)
+            await daemon.seal(names, force=request.force)
+        return _fenced(daemon)
 
     return routes
+
+
+def _named(daemon: Drains, which: Which) -> list[str]:
+    pipelines = daemon.config.pipelines
+    if which.pipeline is None:
+        return [name for name, config in pipelines.items() if config.mode != "copy"]
+    if which.pipeline not in pipelines:
+        raise HTTPException(404, f"there is no pipeline {which.pipeline}")
+    return [which.pipeline]
+
+
+def _fenced(daemon: Drains) -> Fenced:
+    found = dict(daemon.drains())
+    fences = [drain for drain in found.values() if drain is not None]
+    drained = bool(fences) and all(drain.drained_at is not None for drain in fences)
+    return Fenced(drained=drained, pipelines=found)

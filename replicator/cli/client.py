@@ -6,13 +6,17 @@ import json
 import os
 import re
 from http.client import HTTPException
-from typing import Any
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
+from pydantic import BaseModel, ValidationError
+
 from replicator.api import ACTOR_HEADER
 from replicator.errors import ConfigurationError
+
+M = TypeVar("M", bound=BaseModel)
 
 ADDRESS = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+)(:\d+)?(/\S*)?$")
 
@@ -37,6 +41,20 @@ def call(url: str, path: str, member: str, body: object = None, timeout_s: float
             "--url", f"what answers at {url} is not replicator", "Give the address that the daemon logs when it starts"
         )
     return answer
+
+
+def read(kind: type[M], url: str, answer: object) -> M:
+    """An answer as what it is. Raises ConfigurationError for one of another version that cannot be read."""
+    try:
+        return kind.model_validate(answer)
+    except ValidationError as error:
+        first = error.errors()[0]
+        member = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(
+            "--url",
+            f"the answer of {url} cannot be read ({member}: {first['msg']})",
+            "Use the replicator command of the daemon's own version",
+        ) from error
 
 
 def _headers() -> dict[str, str]:

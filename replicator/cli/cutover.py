@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
-from pydantic import ValidationError
 
-from replicator.cli.client import call
+from replicator.cli.client import call, read
 from replicator.cli.ending import Exit
 from replicator.cli.views import duration_text
 from replicator.cutover import Check, Cutover, PipelineCutover
@@ -23,10 +22,10 @@ Answer = Mapping[str, object]
 def show_cutover(url: str, *, as_json: bool, wait: bool, timeout_s: float) -> Exit:
     """OK when ready, NOT_OK otherwise. Raises ConfigurationError when the daemon does not answer."""
     answer = _ask(url)
-    found = _read(url, answer)
+    found = read(Cutover, url, answer)
     if wait and not found.ready:
         answer = _wait(url, found, timeout_s)
-        found = _read(url, answer)
+        found = read(Cutover, url, answer)
     if as_json:
         typer.echo(json.dumps(answer))  # members that only the daemon knows included
     else:
@@ -143,7 +142,7 @@ def _wait(url: str, found: Cutover, timeout_s: float) -> Answer:
                 raise
             _tell([error.problem], told)
             continue
-        found = _read(url, answer)
+        found = read(Cutover, url, answer)
         if found.ready or left_s <= ASK_INTERVAL_S:
             return answer
 
@@ -157,16 +156,3 @@ def _tell(reasons: list[str], told: list[str]) -> None:
 
 def _ask(url: str) -> Answer:
     return call(url, "/v1/cutover", "ready")
-
-
-def _read(url: str, answer: Answer) -> Cutover:
-    try:
-        return Cutover.model_validate(answer)
-    except ValidationError as error:
-        first = error.errors()[0]
-        member = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(
-            "--url",
-            f"the answer of {url} cannot be read ({member}: {first['msg']})",
-            "Use the replicator command of the daemon's own version",
-        ) from error

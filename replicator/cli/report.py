@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import typer
-from pydantic import ValidationError
 
-from replicator.cli.client import call
+from replicator.cli.client import call, read
 from replicator.errors import ConfigurationError
 from replicator.report import Report
 from replicator.report.page import page
@@ -18,7 +17,7 @@ def write_report(url: str, out: Path) -> None:
     Raises ConfigurationError where there is no such answer, or no such folder can be written.
     """
     answer = call(url, "/v1/report", "migration")
-    report = _read(url, answer)
+    report = read(Report, url, answer)
     written = {"report.json": json.dumps(answer, indent=2) + "\n", "report.html": page(report)}
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -30,16 +29,3 @@ def write_report(url: str, out: Path) -> None:
         ) from error
     for name in written:
         typer.echo(out / name)
-
-
-def _read(url: str, answer: object) -> Report:
-    try:
-        return Report.model_validate(answer)
-    except ValidationError as error:
-        first = error.errors()[0]
-        member = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(
-            "--url",
-            f"the answer of {url} cannot be read ({member}: {first['msg']})",
-            "Use the replicator command of the daemon's own version",
-        ) from error
