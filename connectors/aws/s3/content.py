@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -11,7 +12,7 @@ from connectors.aws.calls import Response
 from connectors.aws.errors import CONNECTION_ERRORS, AwsRefusal
 from connectors.aws.s3.bucket import Bucket
 from connectors.aws.s3.errors import ABSENT, translate_s3
-from connectors.aws.s3.objects import unquoted
+from connectors.aws.s3.objects import in_seconds, unquoted
 from replicator.errors import TransientError
 from replicator.objects import ContentChangedError, ContentRefusedError
 
@@ -30,11 +31,15 @@ BROKEN = (aiohttp.ClientError, exceptions.BotoCoreError, *CONNECTION_ERRORS)
 class S3Content:
     """See `replicator.objects.Content`. Reads by key and ETag, not by version id: that needs no further permission, and
     bytes of a version that was replaced are not worth moving.
+
+    The time of the last change is compared as well, in whole seconds: an object that was another one in between has its
+    ETag again, and what was fetched by `url` meanwhile may be of the other one.
     """
 
     bucket: Bucket
     key: str
     etag: str
+    modified_at: datetime
     size: int
     source_version: str
 
@@ -55,7 +60,7 @@ class S3Content:
 
     async def url(self, lifetime_s: float) -> str | None:
         """Names the version where the bucket keeps versions, which needs s3:GetObjectVersion; elsewhere the key alone,
-        so that whoever reads it must compare what came with ETag and size.
+        so that whoever uses it must `read` a byte afterwards, which tells whether it was this version all the while.
         """
         named = {"Bucket": self.bucket.name, "Key": self.key}
         if self.source_version:
@@ -81,7 +86,7 @@ class S3Content:
 
     def _check(self, answer: Response, start: int, length: int) -> None:
         """Something on the way may ignore the condition or the range."""
-        if unquoted(answer["ETag"]) != self.etag:
+        if (unquoted(answer["ETag"]), in_seconds(answer["LastModified"])) != (self.etag, in_seconds(self.modified_at)):
             raise ContentChangedError("get_object: another version was sent")
         told = str(answer.get("ContentRange") or "").partition("/")[0]
         if told != f"bytes {start}-{start + length - 1}" or answer.get("ContentLength") != length:

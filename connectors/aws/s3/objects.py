@@ -125,7 +125,7 @@ def absent(key: str) -> Change[StoredObject]:
 
 def _shown(key: str, answer: Mapping[str, Any], size: int) -> StoredObject:
     etag = unquoted(answer["ETag"])
-    modified_at = answer["LastModified"].astimezone(UTC).replace(microsecond=0)
+    modified_at = in_seconds(answer["LastModified"])
     storage_class = answer.get("StorageClass") or STANDARD
     return StoredObject(
         key=key,
@@ -135,6 +135,11 @@ def _shown(key: str, answer: Mapping[str, Any], size: int) -> StoredObject:
         etag=etag,
         storage_class=storage_class,
     )
+
+
+def in_seconds(moment: datetime) -> datetime:
+    """As it is compared: HEAD and GET tell no fractions, a listing may."""
+    return moment.astimezone(UTC).replace(microsecond=0)
 
 
 def unquoted(etag: str) -> str:

@@ -73,6 +73,17 @@ async def test_a_replaced_or_deleted_object_has_changed() -> None:
         await read(content, 0, 3)
 
 
+@in_virtual_time
+async def test_an_object_that_was_another_one_in_between_has_changed() -> None:
+    """Its ETag is the same again. What was fetched by a URL, which names no version, may be of the one in between."""
+    bench = bench_of()
+    content = await content_of(bench)
+    bench.client.put("k", CONTENT[::-1])
+    bench.client.put("k", CONTENT)
+    with pytest.raises(ContentChangedError):
+        await read(content, 0, 1)
+
+
 @pytest.mark.parametrize(
     ("code", "status", "told"),
     [
