@@ -33,7 +33,7 @@ class Content(Protocol):
         """A URL that lets whoever has it read this version for so long; None where there is none. A secret.
 
         Where it can name no version, it shows the newest: who has used it must `read` a byte afterwards, which raises
-        ContentChangedError unless it was this version all the while.
+        ContentChangedError unless it was this version all the while. Raises TransientError.
         """
 
 

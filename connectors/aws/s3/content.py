@@ -9,11 +9,11 @@ import aiohttp
 from botocore import exceptions
 
 from connectors.aws.calls import Response
-from connectors.aws.errors import CONNECTION_ERRORS, AwsRefusal
+from connectors.aws.errors import CONNECTION_ERRORS, CREDENTIAL_ERRORS, AwsRefusal
 from connectors.aws.s3.bucket import Bucket
 from connectors.aws.s3.errors import ABSENT, translate_s3
 from connectors.aws.s3.objects import in_seconds, unquoted
-from replicator.errors import TransientError
+from replicator.errors import AccessError, TransientError
 from replicator.objects import ContentChangedError, ContentRefusedError
 
 PIECE_BYTES = 256 * 1024
@@ -23,6 +23,11 @@ CHANGED = ABSENT | {"PreconditionFailed", "InvalidRange", "NoSuchBucket", "Metho
 
 LONGEST_URL_S = 7 * 24 * 3600.0
 """What a signature may be valid for; one made with temporary credentials ends with them."""
+
+SIGN = "generate_presigned_url"
+
+UNSIGNED = (exceptions.ClientError, *CREDENTIAL_ERRORS, *CONNECTION_ERRORS)
+"""Nothing is sent to sign a URL, but credentials may have to be renewed for it."""
 
 BROKEN = (aiohttp.ClientError, exceptions.BotoCoreError, *CONNECTION_ERRORS)
 
@@ -66,7 +71,11 @@ class S3Content:
         if self.source_version:
             named["VersionId"] = self.source_version
         seconds = max(1, int(min(lifetime_s, LONGEST_URL_S)))
-        url: str = await self.bucket.client.generate_presigned_url("get_object", named, ExpiresIn=seconds)
+        try:
+            url: str = await self.bucket.client.generate_presigned_url("get_object", named, ExpiresIn=seconds)
+        except UNSIGNED as error:
+            translated = translate_s3(SIGN, error)
+            raise translated if isinstance(translated, TransientError) else AccessError(str(translated)) from error
         return url
 
     async def _opened(self, start: int, length: int) -> Response:
