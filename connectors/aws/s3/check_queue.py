@@ -4,8 +4,10 @@ Nothing is changed, and nothing is received.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 from connectors.aws.calls import Caller
@@ -35,6 +37,11 @@ SENDERS = frozenset({"s3.amazonaws.com", "events.amazonaws.com", "sns.amazonaws.
 """Who brings notifications to a queue."""
 
 SENDING = frozenset({"sqs:sendmessage", "sqs:*", "*"})
+
+SOURCE = "aws:sourcearn"
+"""The condition that names who has sent it, in lower case."""
+
+OF_A_BUCKET = re.compile(r"arn:[^:]+:s3:::(.+)")
 
 FEW_RECEIVES = 10
 
@@ -105,29 +112,40 @@ async def _policy(following: Following, config: S3SourceConfig) -> Finding:
         )
     except (ConfigurationError, AwsRefusal) as error:
         return Finding(Severity.NOTE, where, f"the queue's policy cannot be read ({error})", POLICY)
-    if permits_senders(answer["Attributes"].get("Policy", "")):
+    if permits_senders(answer["Attributes"].get("Policy", ""), config.bucket):
         return Finding(Severity.OK, where, "the queue's policy lets notifications in")
     return Finding(
         Severity.WARNING,
         where,
-        "the queue's policy lets neither S3 nor EventBridge nor SNS send to it",
+        "the queue's policy lets neither S3 nor EventBridge nor SNS send to it what happens in this bucket",
         f"Add this statement, see {PAGE}: {sender_statement(queue.arn, config.bucket)}",
     )
 
 
-def permits_senders(policy: str) -> bool:
-    """Whether any of a queue's statements names one of those who bring notifications, or everybody."""
+def permits_senders(policy: str, bucket: str) -> bool:
+    """Whether any of a queue's statements names one of those who bring notifications, or everybody, and is not meant
+    for other buckets alone.
+    """
     if not policy:
         return False
     statements = json.loads(policy).get("Statement", [])
-    return any(_permits(one) for one in (statements if isinstance(statements, list) else [statements]))
+    return any(_permits(one, bucket) for one in (statements if isinstance(statements, list) else [statements]))
 
 
-def _permits(statement: Mapping[str, Any]) -> bool:
+def _permits(statement: Mapping[str, Any], bucket: str) -> bool:
     principal = statement.get("Principal", {})
     named = principal.get("Service", principal.get("AWS")) if isinstance(principal, dict) else principal
     sends = {action.lower() for action in _several(statement.get("Action"))} & SENDING
-    return statement.get("Effect") == "Allow" and bool(sends) and bool({*_several(named)} & SENDERS)
+    if statement.get("Effect") != "Allow" or not sends or not {*_several(named)} & SENDERS:
+        return False
+    buckets = [OF_A_BUCKET.match(arn) for arn in _sources(statement)]
+    return not buckets or any(found is None or fnmatchcase(bucket, found[1]) for found in buckets)
+
+
+def _sources(statement: Mapping[str, Any]) -> list[str]:
+    """The ARNs on whose account alone a statement permits anything; none where it does not say."""
+    tests = [test for operator, test in statement.get("Condition", {}).items() if "Not" not in operator]
+    return [arn for test in tests for name, arns in test.items() if name.lower() == SOURCE for arn in _several(arns)]
 
 
 def _several(value: Any) -> list[str]:

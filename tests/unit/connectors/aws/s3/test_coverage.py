@@ -155,11 +155,26 @@ def policy(*statements: object) -> str:
 
 def test_a_policy_lets_notifications_in() -> None:
     ours = json.loads(sender_statement(ARN, "media"))
-    assert permits_senders(policy(ours))
-    assert permits_senders(json.dumps({"Statement": ours}))
-    assert permits_senders(policy({**ours, "Principal": "*", "Action": ["SQS:SendMessage", "sqs:ReceiveMessage"]}))
-    assert permits_senders(policy({**ours, "Principal": {"Service": ["events.amazonaws.com"]}}))
-    assert not permits_senders("")
-    assert not permits_senders(policy({**ours, "Effect": "Deny"}))
-    assert not permits_senders(policy({**ours, "Action": "sqs:ReceiveMessage"}))
-    assert not permits_senders(policy({**ours, "Principal": {"AWS": "arn:aws:iam::1:root"}}))
+    assert permits_senders(policy(ours), "media")
+    assert permits_senders(json.dumps({"Statement": ours}), "media")
+    everybody = {**ours, "Principal": "*", "Action": ["SQS:SendMessage", "sqs:ReceiveMessage"]}
+    assert permits_senders(policy(everybody), "media")
+    assert permits_senders(policy({**ours, "Principal": {"Service": ["events.amazonaws.com"]}}), "media")
+    assert not permits_senders("", "media")
+    assert not permits_senders(policy({**ours, "Effect": "Deny"}), "media")
+    assert not permits_senders(policy({**ours, "Action": "sqs:ReceiveMessage"}), "media")
+    assert not permits_senders(policy({**ours, "Principal": {"AWS": "arn:aws:iam::1:root"}}), "media")
+
+
+@pytest.mark.parametrize("operator", ["ArnEquals", "ArnLike", "StringLike", "ForAnyValue:StringEquals"])
+def test_a_policy_for_another_bucket_lets_none_in(operator: str) -> None:
+    """S3 would be refused, and nobody told. Of a rule or a topic it cannot be known what it sends."""
+
+    def on(*sources: str) -> str:
+        ours = json.loads(sender_statement(ARN, "media"))
+        return policy({**ours, "Condition": {operator: {"AWS:SourceArn": list(sources)}}})
+
+    assert permits_senders(on("arn:aws:s3:::other", "arn:aws:s3:::media"), "media")
+    assert permits_senders(on("arn:aws:s3:::med*"), "media")
+    assert permits_senders(on("arn:aws:events:eu-central-1:1:rule/media"), "media")
+    assert not permits_senders(on("arn:aws:s3:::other"), "media")
