@@ -154,14 +154,15 @@ def _several(value: Any) -> list[str]:
 
 
 def sender_statement(queue_arn: str, bucket: str) -> str:
-    """What lets S3 send to the queue, as JSON."""
+    """What lets S3 send to the queue, as JSON. Both are in one partition, such as that of China."""
+    partition = queue_arn.split(":")[1] if queue_arn.startswith("arn:") else "aws"
     return json.dumps(
         {
             "Effect": "Allow",
             "Principal": {"Service": "s3.amazonaws.com"},
             "Action": "sqs:SendMessage",
             "Resource": queue_arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{bucket}"}},
+            "Condition": {"ArnEquals": {"aws:SourceArn": f"arn:{partition}:s3:::{bucket}"}},
         }
     )
 

@@ -178,3 +178,8 @@ def test_a_policy_for_another_bucket_lets_none_in(operator: str) -> None:
     assert permits_senders(on("arn:aws:s3:::med*"), "media")
     assert permits_senders(on("arn:aws:events:eu-central-1:1:rule/media"), "media")
     assert not permits_senders(on("arn:aws:s3:::other"), "media")
+
+
+def test_what_is_to_be_added_to_a_policy_is_of_the_partition_of_the_queue() -> None:
+    there = json.loads(sender_statement("arn:aws-cn:sqs:cn-north-1:1:q", "media"))
+    assert there["Condition"]["ArnEquals"]["aws:SourceArn"] == "arn:aws-cn:s3:::media"
