@@ -45,7 +45,6 @@ class S3Content:
     key: str
     etag: str
     modified_at: datetime
-    size: int
     source_version: str
 
     async def read(self, start: int, length: int) -> AsyncGenerator[bytes, None]:

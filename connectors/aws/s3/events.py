@@ -2,8 +2,7 @@
 
 An event is only a reason to look at its key, whatever kind it is of: creation, removal, expiry, tags, restore,
 transition. So versions, sizes and sequencers are not read, and may be missing, and kinds tell only whether somebody
-wrote it. Keys are encoded as in a form in
-the classic shape, and stand as they are in that of EventBridge.
+wrote it. Keys are encoded as in a form in the classic shape, and stand as they are in that of EventBridge.
 """
 
 import json

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.aws.s3.ranges import LONGEST_KEY_BYTES
 from replicator.model import Change, Operation
 from replicator.objects import Content, Headers, StoredObject
 
@@ -46,13 +47,10 @@ HEADERS = {
 }
 
 
-MOST_KEY_BYTES = 1024
-
-
 def is_object_key(text: str) -> bool:
     """Whether an object may have this key."""
     try:
-        return 1 <= len(text.encode()) <= MOST_KEY_BYTES
+        return 1 <= len(text.encode()) <= LONGEST_KEY_BYTES
     except UnicodeEncodeError:  # half a character
         return False
 
