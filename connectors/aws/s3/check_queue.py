@@ -43,6 +43,9 @@ SOURCE = "aws:sourcearn"
 
 OF_A_BUCKET = re.compile(r"arn:[^:]+:s3:::(.+)")
 
+KEY_OF_AWS = "alias/aws/sqs"
+"""The key that AWS keeps for queues; nobody can change its policy."""
+
 FEW_RECEIVES = 10
 
 SHORT_RETENTION = timedelta(days=1)
@@ -64,16 +67,7 @@ async def check_queue(
 ) -> list[Finding]:
     """Called once the queue is known to exist."""
     queue, where = following.queue, following.where
-    findings = [_retention(queue, where), *_redrive(queue, where)]
-    if queue.key is not None:
-        findings.append(
-            Finding(
-                Severity.NOTE,
-                where,
-                f"the queue is encrypted with key {queue.key}",
-                "Permit kms:Decrypt on it, and kms:GenerateDataKey to S3 in the key's own policy",
-            )
-        )
+    findings = [_retention(queue, where), *_redrive(queue, where), *encryption(queue, where)]
     return [
         *findings,
         await _policy(following, config),
@@ -102,6 +96,24 @@ def _redrive(queue: Queue, where: str) -> list[Finding]:
             "Take the redrive policy away, or raise maxReceiveCount",
         )
     ]
+
+
+def encryption(queue: Queue, where: str) -> list[Finding]:
+    """Findings about the key of a queue, none where it has none. Pure."""
+    if queue.key is None:
+        return []
+    message = f"the queue is encrypted with key {queue.key}"
+    if queue.key.endswith(KEY_OF_AWS):
+        return [
+            Finding(
+                Severity.ERROR,
+                where,
+                f"{message}, which S3, EventBridge and SNS may not use: nothing they send arrives",
+                "Encrypt it with SSE-SQS, or with your own key whose policy permits them kms:GenerateDataKey",
+            )
+        ]
+    fix = "Permit kms:Decrypt on it, and kms:GenerateDataKey to S3 in the key's own policy"
+    return [Finding(Severity.NOTE, where, message, fix)]
 
 
 async def _policy(following: Following, config: S3SourceConfig) -> Finding:

@@ -1,12 +1,13 @@
 """What reaches the queue is judged by all of a notification configuration, and what to put is the whole of it."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from connectors.aws.s3.check_queue import judged, permits_senders, sender_statement
+from connectors.aws.s3.check_queue import encryption, judged, permits_senders, sender_statement
 from connectors.aws.s3.config import S3SourceConfig
 from connectors.aws.s3.coverage import KINDS, NOT_NEEDED, missing_kinds, taken_elsewhere, with_kinds
 from connectors.aws.sqs.queue import Queue
@@ -147,6 +148,24 @@ def test_what_comes_by_another_way_cannot_be_judged(way: dict[str, Any]) -> None
     found = finding(to_queue(**way))
     assert found.severity is Severity.NOTE
     assert "EventBridge or a topic" in found.message
+
+
+@pytest.mark.parametrize(
+    ("key", "severities"),
+    [
+        (None, []),
+        ("alias/ours", [Severity.NOTE]),
+        ("alias/aws/sqs", [Severity.ERROR]),
+        ("arn:aws:kms:eu-west-1:111122223333:alias/aws/sqs", [Severity.ERROR]),
+    ],
+)
+def test_a_queue_under_the_key_that_is_awss_own_gets_no_notifications(
+    key: str | None, severities: list[Severity]
+) -> None:
+    """No service may use that one, and its policy cannot be changed."""
+    found = encryption(replace(QUEUE, key=key), "where")
+    assert [finding.severity for finding in found] == severities
+    assert all("kms:" in finding.fix or "your own key" in finding.fix for finding in found)
 
 
 def policy(*statements: object) -> str:
