@@ -30,7 +30,11 @@ class Content(Protocol):
         """
 
     async def url(self, lifetime_s: float) -> str | None:
-        """A URL that lets whoever has it read this version for so long; None where there is none. A secret."""
+        """A URL that lets whoever has it read this version for so long; None where there is none. A secret.
+
+        Where it can name no version, it shows the newest: who has used it must `read` a byte afterwards, which raises
+        ContentChangedError unless it was this version all the while. Raises TransientError.
+        """
 
 
 @dataclass(frozen=True, slots=True)

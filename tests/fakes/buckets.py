@@ -85,6 +85,7 @@ class BucketClient:
         self.bodies: list[Body] = []
         self.conditions: list[str] = []
         self.breaks: tuple[int, Exception | None] | None = None
+        self.unsigned: Exception | None = None
         self._page = page
         self._writes = 0
 
@@ -153,6 +154,12 @@ class BucketClient:
         self.bodies.append(Body(content[:cut], breaks))
         told = f"bytes {first}-{last}/{len(stored.content)}"
         return self._answer(Body=self.bodies[-1], ContentLength=len(content), ContentRange=told, **self._common(Key))
+
+    async def generate_presigned_url(self, operation: str, parameters: Mapping[str, str], **_: Any) -> str:
+        await anyio.lowlevel.checkpoint()
+        if self.unsigned is not None:
+            raise self.unsigned
+        return f"https://{parameters['Bucket']}.local/{parameters['Key']}?Signature=sesame"
 
     def _common(self, key: str) -> Answer:
         stored = self.objects[key]

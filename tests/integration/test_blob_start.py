@@ -166,6 +166,17 @@ async def test_the_marker_is_replaced_only_on_condition(made: Bench) -> None:
     assert await listed(made) == []
 
 
+@pytest.mark.parametrize("held", [b"", b"\xff", b"[]", b'{"migration": "shop"}'])
+async def test_what_is_no_marker_in_its_place_is_an_error_that_says_what_to_do(made: Bench, held: bytes) -> None:
+    """Somebody else's file, which is left to them."""
+    markers = made.target._marker_container
+    await markers.upload_blob(f"{made.config.container}.json", held)
+    for attempt in (made.target.read_marker, lambda: made.target.write_marker(ONE, None)):
+        with pytest.raises(ForeignOwnerError, match="remove it, or name another marker_container"):
+            await attempt()
+    assert await (await markers.download_blob(f"{made.config.container}.json")).readall() == held
+
+
 async def test_a_marker_write_without_an_answer_is_found_out_about(azurite: Azurite) -> None:
     async with FaultProxy("127.0.0.1", azurite.port) as proxy:
         to = f"{proxy.endpoint}/{azurite.account_name}"

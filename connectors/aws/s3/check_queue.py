@@ -4,8 +4,10 @@ Nothing is changed, and nothing is received.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 from connectors.aws.calls import Caller
@@ -36,6 +38,14 @@ SENDERS = frozenset({"s3.amazonaws.com", "events.amazonaws.com", "sns.amazonaws.
 
 SENDING = frozenset({"sqs:sendmessage", "sqs:*", "*"})
 
+SOURCE = "aws:sourcearn"
+"""The condition that names who has sent it, in lower case."""
+
+OF_A_BUCKET = re.compile(r"arn:[^:]+:s3:::(.+)")
+
+KEY_OF_AWS = "alias/aws/sqs"
+"""The key that AWS keeps for queues; nobody can change its policy."""
+
 FEW_RECEIVES = 10
 
 SHORT_RETENTION = timedelta(days=1)
@@ -57,16 +67,7 @@ async def check_queue(
 ) -> list[Finding]:
     """Called once the queue is known to exist."""
     queue, where = following.queue, following.where
-    findings = [_retention(queue, where), *_redrive(queue, where)]
-    if queue.key is not None:
-        findings.append(
-            Finding(
-                Severity.NOTE,
-                where,
-                f"the queue is encrypted with key {queue.key}",
-                "Permit kms:Decrypt on it, and kms:GenerateDataKey to S3 in the key's own policy",
-            )
-        )
+    findings = [_retention(queue, where), *_redrive(queue, where), *encryption(queue, where)]
     return [
         *findings,
         await _policy(following, config),
@@ -97,6 +98,24 @@ def _redrive(queue: Queue, where: str) -> list[Finding]:
     ]
 
 
+def encryption(queue: Queue, where: str) -> list[Finding]:
+    """Findings about the key of a queue, none where it has none. Pure."""
+    if queue.key is None:
+        return []
+    message = f"the queue is encrypted with key {queue.key}"
+    if queue.key.endswith(KEY_OF_AWS):
+        return [
+            Finding(
+                Severity.ERROR,
+                where,
+                f"{message}, which S3, EventBridge and SNS may not use: nothing they send arrives",
+                "Encrypt it with SSE-SQS, or with your own key whose policy permits them kms:GenerateDataKey",
+            )
+        ]
+    fix = "Permit kms:Decrypt on it, and kms:GenerateDataKey to S3 in the key's own policy"
+    return [Finding(Severity.NOTE, where, message, fix)]
+
+
 async def _policy(following: Following, config: S3SourceConfig) -> Finding:
     queue, where = following.queue, following.where
     try:
@@ -105,29 +124,40 @@ async def _policy(following: Following, config: S3SourceConfig) -> Finding:
         )
     except (ConfigurationError, AwsRefusal) as error:
         return Finding(Severity.NOTE, where, f"the queue's policy cannot be read ({error})", POLICY)
-    if permits_senders(answer["Attributes"].get("Policy", "")):
+    if permits_senders(answer["Attributes"].get("Policy", ""), config.bucket):
         return Finding(Severity.OK, where, "the queue's policy lets notifications in")
     return Finding(
         Severity.WARNING,
         where,
-        "the queue's policy lets neither S3 nor EventBridge nor SNS send to it",
+        "the queue's policy lets neither S3 nor EventBridge nor SNS send to it what happens in this bucket",
         f"Add this statement, see {PAGE}: {sender_statement(queue.arn, config.bucket)}",
     )
 
 
-def permits_senders(policy: str) -> bool:
-    """Whether any of a queue's statements names one of those who bring notifications, or everybody."""
+def permits_senders(policy: str, bucket: str) -> bool:
+    """Whether any of a queue's statements names one of those who bring notifications, or everybody, and is not meant
+    for other buckets alone.
+    """
     if not policy:
         return False
     statements = json.loads(policy).get("Statement", [])
-    return any(_permits(one) for one in (statements if isinstance(statements, list) else [statements]))
+    return any(_permits(one, bucket) for one in (statements if isinstance(statements, list) else [statements]))
 
 
-def _permits(statement: Mapping[str, Any]) -> bool:
+def _permits(statement: Mapping[str, Any], bucket: str) -> bool:
     principal = statement.get("Principal", {})
     named = principal.get("Service", principal.get("AWS")) if isinstance(principal, dict) else principal
     sends = {action.lower() for action in _several(statement.get("Action"))} & SENDING
-    return statement.get("Effect") == "Allow" and bool(sends) and bool({*_several(named)} & SENDERS)
+    if statement.get("Effect") != "Allow" or not sends or not {*_several(named)} & SENDERS:
+        return False
+    buckets = [OF_A_BUCKET.match(arn) for arn in _sources(statement)]
+    return not buckets or any(found is None or fnmatchcase(bucket, found[1]) for found in buckets)
+
+
+def _sources(statement: Mapping[str, Any]) -> list[str]:
+    """The ARNs on whose account alone a statement permits anything; none where it does not say."""
+    tests = [test for operator, test in statement.get("Condition", {}).items() if "Not" not in operator]
+    return [arn for test in tests for name, arns in test.items() if name.lower() == SOURCE for arn in _several(arns)]
 
 
 def _several(value: Any) -> list[str]:
@@ -136,14 +166,15 @@ def _several(value: Any) -> list[str]:
 
 
 def sender_statement(queue_arn: str, bucket: str) -> str:
-    """What lets S3 send to the queue, as JSON."""
+    """What lets S3 send to the queue, as JSON. Both are in one partition, such as that of China."""
+    partition = queue_arn.split(":")[1] if queue_arn.startswith("arn:") else "aws"
     return json.dumps(
         {
             "Effect": "Allow",
             "Principal": {"Service": "s3.amazonaws.com"},
             "Action": "sqs:SendMessage",
             "Resource": queue_arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{bucket}"}},
+            "Condition": {"ArnEquals": {"aws:SourceArn": f"arn:{partition}:s3:::{bucket}"}},
         }
     )
 

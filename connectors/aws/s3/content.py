@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 from botocore import exceptions
 
 from connectors.aws.calls import Response
-from connectors.aws.errors import CONNECTION_ERRORS, AwsRefusal
+from connectors.aws.errors import CONNECTION_ERRORS, CREDENTIAL_ERRORS, AwsRefusal
 from connectors.aws.s3.bucket import Bucket
 from connectors.aws.s3.errors import ABSENT, translate_s3
-from connectors.aws.s3.objects import unquoted
-from replicator.errors import TransientError
+from connectors.aws.s3.objects import in_seconds, unquoted
+from replicator.errors import AccessError, TransientError
 from replicator.objects import ContentChangedError, ContentRefusedError
 
 PIECE_BYTES = 256 * 1024
@@ -23,6 +24,11 @@ CHANGED = ABSENT | {"PreconditionFailed", "InvalidRange", "NoSuchBucket", "Metho
 LONGEST_URL_S = 7 * 24 * 3600.0
 """What a signature may be valid for; one made with temporary credentials ends with them."""
 
+SIGN = "generate_presigned_url"
+
+UNSIGNED = (exceptions.ClientError, *CREDENTIAL_ERRORS, *CONNECTION_ERRORS)
+"""Nothing is sent to sign a URL, but credentials may have to be renewed for it."""
+
 BROKEN = (aiohttp.ClientError, exceptions.BotoCoreError, *CONNECTION_ERRORS)
 
 
@@ -30,12 +36,15 @@ BROKEN = (aiohttp.ClientError, exceptions.BotoCoreError, *CONNECTION_ERRORS)
 class S3Content:
     """See `replicator.objects.Content`. Reads by key and ETag, not by version id: that needs no further permission, and
     bytes of a version that was replaced are not worth moving.
+
+    The time of the last change is compared as well, in whole seconds: an object that was another one in between has its
+    ETag again, and what was fetched by `url` meanwhile may be of the other one.
     """
 
     bucket: Bucket
     key: str
     etag: str
-    size: int
+    modified_at: datetime
     source_version: str
 
     async def read(self, start: int, length: int) -> AsyncGenerator[bytes, None]:
@@ -55,13 +64,17 @@ class S3Content:
 
     async def url(self, lifetime_s: float) -> str | None:
         """Names the version where the bucket keeps versions, which needs s3:GetObjectVersion; elsewhere the key alone,
-        so that whoever reads it must compare what came with ETag and size.
+        so that whoever uses it must `read` a byte afterwards, which tells whether it was this version all the while.
         """
         named = {"Bucket": self.bucket.name, "Key": self.key}
         if self.source_version:
             named["VersionId"] = self.source_version
         seconds = max(1, int(min(lifetime_s, LONGEST_URL_S)))
-        url: str = await self.bucket.client.generate_presigned_url("get_object", named, ExpiresIn=seconds)
+        try:
+            url: str = await self.bucket.client.generate_presigned_url("get_object", named, ExpiresIn=seconds)
+        except UNSIGNED as error:
+            translated = translate_s3(SIGN, error)
+            raise translated if isinstance(translated, TransientError) else AccessError(str(translated)) from error
         return url
 
     async def _opened(self, start: int, length: int) -> Response:
@@ -81,7 +94,7 @@ class S3Content:
 
     def _check(self, answer: Response, start: int, length: int) -> None:
         """Something on the way may ignore the condition or the range."""
-        if unquoted(answer["ETag"]) != self.etag:
+        if (unquoted(answer["ETag"]), in_seconds(answer["LastModified"])) != (self.etag, in_seconds(self.modified_at)):
             raise ContentChangedError("get_object: another version was sent")
         told = str(answer.get("ContentRange") or "").partition("/")[0]
         if told != f"bytes {start}-{start + length - 1}" or answer.get("ContentLength") != length:

@@ -2,12 +2,11 @@
 
 An event is only a reason to look at its key, whatever kind it is of: creation, removal, expiry, tags, restore,
 transition. So versions, sizes and sequencers are not read, and may be missing, and kinds tell only whether somebody
-wrote it. Keys are encoded as in a form in
-the classic shape, and stand as they are in that of EventBridge.
+wrote it. Keys are encoded as in a form in the classic shape, and stand as they are in that of EventBridge.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -45,7 +44,13 @@ class ObjectEvent:
 
 
 class NoNotificationError(Exception):
-    """The message is none of S3's; what it is instead holds nothing of its text."""
+    """The message, or a part of it, is none of S3's; what it is instead holds nothing of its text. `read` are the
+    events of the rest.
+    """
+
+    def __init__(self, what: str, read: Sequence[ObjectEvent] = ()) -> None:
+        super().__init__(what)
+        self.read = tuple(read)
 
 
 def read_notification(body: str) -> list[ObjectEvent]:
@@ -53,16 +58,35 @@ def read_notification(body: str) -> list[ObjectEvent]:
     told = _object(body)
     if told.get("Type") == "Notification" and isinstance(told.get("Message"), str):
         told = _object(told["Message"])  # SNS has wrapped it, where raw delivery is off
-    try:
-        if "Records" in told:
-            return [_classic(record) for record in told["Records"]]
-        if told.get("source") == "aws.s3" and "detail" in told:
-            return [_of_eventbridge(told)]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise NoNotificationError(f"an event that cannot be read ({type(error).__name__})") from error
+    if "Records" in told:
+        return _records(told["Records"])
+    if told.get("source") == "aws.s3" and "detail" in told:
+        return [_read(_of_eventbridge, told)]
     if told.get("Event") == TEST_EVENT:
         return []
     raise NoNotificationError("no event of S3")
+
+
+def _records(records: object) -> list[ObjectEvent]:
+    if not isinstance(records, list):
+        raise NoNotificationError("no list of events")
+    events: list[ObjectEvent] = []
+    unread: NoNotificationError | None = None
+    for record in records:
+        try:
+            events.append(_read(_classic, record))
+        except NoNotificationError as error:
+            unread = error
+    if unread is not None:
+        raise NoNotificationError(str(unread), events) from unread
+    return events
+
+
+def _read(shape: Callable[[Mapping[str, Any]], ObjectEvent], event: Mapping[str, Any]) -> ObjectEvent:
+    try:
+        return shape(event)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise NoNotificationError(f"an event that cannot be read ({type(error).__name__})") from error
 
 
 def _object(text: str) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from connectors.aws.s3.event_time import EventTime
 from connectors.aws.s3.notifications import Notifications
 from connectors.aws.sqs.places import require_unshared
 from connectors.aws.sqs.queue import Queue, find_queue
-from connectors.aws.sqs.queue_time import COUNTS_LAG, QueueTime
+from connectors.aws.sqs.queue_time import QueueTime
 from connectors.aws.sqs.receiving import READ_TIMEOUT_S, Receiver
 from replicator.errors import ConfigurationError
 from replicator.model import Mode, Partition
@@ -77,8 +77,8 @@ class Following:
     @property
     def settling(self) -> timedelta:
         """The margin of S3, that of its queue, and twice how old the queue's counts may be."""
-        margin = timedelta(seconds=self._config.idle_margin_s)
-        return margin + min(margin, RECEIVE_MARGIN) + 2 * COUNTS_LAG
+        margin, counts_lag = timedelta(seconds=self._config.idle_margin_s), timedelta(seconds=self._config.counts_lag_s)
+        return margin + min(margin, RECEIVE_MARGIN) + 2 * counts_lag
 
     @property
     def queue(self) -> Queue:

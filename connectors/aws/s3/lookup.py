@@ -66,7 +66,7 @@ class Lookups:
 
     def _whole(self, key: str, head: Response, tags: Mapping[str, str]) -> StoredObject:
         shown = looked_up(key, head, tags, None)
-        content = S3Content(self._bucket, key, unquoted(head["ETag"]), int(head["ContentLength"]), shown.source_version)
+        content = S3Content(self._bucket, key, unquoted(head["ETag"]), head["LastModified"], shown.source_version)
         return looked_up(key, head, tags, content)
 
     async def _tags_of(self, key: str) -> dict[str, str]:

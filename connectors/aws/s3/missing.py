@@ -15,7 +15,6 @@ FEW = 20
 SINGLE = 50
 """So many keys are then asked for one by one before another page is tried."""
 
-
 SKEW = timedelta(seconds=3)
 """Times of objects are told in whole seconds, by servers whose clocks differ a little."""
 

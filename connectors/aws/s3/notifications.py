@@ -90,11 +90,12 @@ class Notifications:
 
         An event that does not say when happened before it was sent.
         """
+        events: Sequence[ObjectEvent]
         try:
             events = read_notification(message.body)
         except NoNotificationError as error:
             self._ignore(str(error))
-            return []
+            events = error.read
         ours = [event for event in events if self._is_ours(event)]
         if len(ours) < len(events):
             self._ignore(ELSEWHERE)

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.aws.s3.ranges import LONGEST_KEY_BYTES
 from replicator.model import Change, Operation
 from replicator.objects import Content, Headers, StoredObject
 
@@ -46,13 +47,10 @@ HEADERS = {
 }
 
 
-MOST_KEY_BYTES = 1024
-
-
 def is_object_key(text: str) -> bool:
     """Whether an object may have this key."""
     try:
-        return 1 <= len(text.encode()) <= MOST_KEY_BYTES
+        return 1 <= len(text.encode()) <= LONGEST_KEY_BYTES
     except UnicodeEncodeError:  # half a character
         return False
 
@@ -125,7 +123,7 @@ def absent(key: str) -> Change[StoredObject]:
 
 def _shown(key: str, answer: Mapping[str, Any], size: int) -> StoredObject:
     etag = unquoted(answer["ETag"])
-    modified_at = answer["LastModified"].astimezone(UTC).replace(microsecond=0)
+    modified_at = in_seconds(answer["LastModified"])
     storage_class = answer.get("StorageClass") or STANDARD
     return StoredObject(
         key=key,
@@ -135,6 +133,11 @@ def _shown(key: str, answer: Mapping[str, Any], size: int) -> StoredObject:
         etag=etag,
         storage_class=storage_class,
     )
+
+
+def in_seconds(moment: datetime) -> datetime:
+    """As it is compared: HEAD and GET tell no fractions, a listing may."""
+    return moment.astimezone(UTC).replace(microsecond=0)
 
 
 def unquoted(etag: str) -> str:

@@ -15,7 +15,6 @@ MOST_LOOKS = 200
 
 MOST_CHARACTERS = 100
 
-
 PARALLEL = 8
 """Places looked at at once."""
 

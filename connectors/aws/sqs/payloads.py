@@ -79,8 +79,8 @@ class Payloads:
                     return Payload(obstacle=f"the payload is gone from bucket {pointer.bucket}")
                 words = await refused_in_words(bucket, pointer.key, refusal)
             else:
-                size = int(head["ContentLength"])
-                return Payload(size, S3Content(bucket, pointer.key, unquoted(head["ETag"]), size, ""))
+                etag, modified_at = unquoted(head["ETag"]), head["LastModified"]
+                return Payload(int(head["ContentLength"]), S3Content(bucket, pointer.key, etag, modified_at, ""))
         return Payload(obstacle=f"the payload in bucket {pointer.bucket} cannot be read: {words}")
 
     async def _permission(self, bucket: str, where: str) -> Finding:

@@ -30,6 +30,7 @@ def findings(looked: Looked, where: str) -> list[Finding]:
 def _all(looked: Looked) -> Iterator[Finding]:
     config = looked.config
     yield from _account(looked.account, config)
+    yield from _archive(looked.account, config)
     for name, properties in (
         (config.container, looked.existing.container),
         (config.marker_container, looked.existing.marker),
@@ -53,6 +54,16 @@ def _account(account: Account, config: BlobTargetConfig) -> Iterator[Finding]:
     yield ok(f"the account is of kind {account.kind} ({account.sku}), without a hierarchical namespace")
     if any(config.tiers.values()) and not account.has_tiers:
         yield note(f"accounts of kind {account.kind} have no access tiers, so tiers is left out of account")
+
+
+def _archive(account: Account, config: BlobTargetConfig) -> Iterator[Finding]:
+    archived = sorted(name for name, tier in config.tiers.items() if tier == "Archive")
+    if archived and account.has_tiers:
+        yield warning(
+            f"objects of storage class {', '.join(archived)} go to the tier Archive, where they can be neither read "
+            "nor replaced: what changes afterwards becomes a dead letter",
+            "Say Cold in tiers, and archive by a lifecycle rule of the account after the switch",
+        )
 
 
 def _immutability(looked: Looked) -> Iterator[Finding]:

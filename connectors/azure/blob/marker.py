@@ -14,7 +14,7 @@ from connectors.azure.blob.label import unquoted
 from connectors.azure.blob.sdk import Container
 from connectors.azure.blob.writing import ABSENT_ONLY, unchanged
 from connectors.azure.errors import AzureRefusal
-from replicator.errors import AmbiguousError
+from replicator.errors import AmbiguousError, ForeignOwnerError
 from replicator.model import Marker
 
 
@@ -44,11 +44,14 @@ class MarkerBlob:
         self._calls = calls
 
     async def read(self) -> Marker | None:
-        """None where there is none, or not even a container for it."""
+        """None where there is none, or not even a container for it. Raises ForeignOwnerError for what is no marker."""
         return (await self._find()).marker
 
     async def write(self, marker: Marker, previous: Marker | None) -> bool:
-        """Replaces `previous`; False when something else is there. Finds out what became of an unknown outcome."""
+        """Replaces `previous`; False when another marker is there. Finds out what became of an unknown outcome.
+
+        Raises ForeignOwnerError for what is no marker.
+        """
         while True:
             there = await self._find()
             if there.marker == marker:
@@ -66,10 +69,18 @@ class MarkerBlob:
             return await download.readall(), download.properties.etag
 
         held = await self._calls.find(send)
-        return FoundMarker() if held is None else FoundMarker(self._judged(json.loads(held[0])), unquoted(held[1]))
+        return FoundMarker() if held is None else FoundMarker(self._judged(held[0]), unquoted(held[1]))
 
-    def _judged(self, body: dict[str, Any]) -> Marker | None:
-        marker = Marker(body["migration"], body["epoch"], body["generation"])
+    def _judged(self, data: bytes) -> Marker | None:
+        """None where it is about another container. Raises ForeignOwnerError for what is no marker."""
+        try:
+            body = json.loads(data)
+            marker = Marker(body["migration"], body["epoch"], body["generation"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ForeignOwnerError(
+                f"blob {self._name}, where the target's marker should be, is none. Find out whose it is and remove it, "
+                "or name another marker_container"
+            ) from error
         if self.subject is None:
             return marker
         if body.get("incarnation") != self.subject.incarnation:

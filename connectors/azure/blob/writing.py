@@ -274,6 +274,3 @@ def _labels(record: StoredObject) -> bool:
 
 def _reason(error: Exception) -> str:
     return f"Blob Storage refuses the blob: {error}" if isinstance(error, AzureRefusal) else str(error)
-
-
-__all__ = ["ONE_REQUEST_BYTES", "MovedOnError", "Staged", "Writer", "unchanged"]

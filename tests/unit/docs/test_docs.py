@@ -259,7 +259,7 @@ def test_the_notifications_that_are_shown_lack_nothing() -> None:
     (configuration,) = (block for block in shown if "QueueConfigurations" in block)
     assert missing_kinds(configuration, arn, "") == []
     (queue,) = (block for block in shown if "Policy" in block)
-    assert permits_senders(queue["Policy"])
+    assert permits_senders(queue["Policy"], "media")
 
 
 def test_every_block_of_json_is_valid() -> None:

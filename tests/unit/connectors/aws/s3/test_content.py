@@ -6,7 +6,7 @@ from contextlib import aclosing
 import aiohttp
 import anyio
 import pytest
-from botocore.exceptions import ResponseStreamingError
+from botocore.exceptions import CredentialRetrievalError, ResponseStreamingError
 
 from connectors.aws.s3 import hashing
 from connectors.aws.s3.content import PIECE_BYTES
@@ -71,6 +71,29 @@ async def test_a_replaced_or_deleted_object_has_changed() -> None:
     del bench.client.objects["k"]
     with pytest.raises(ContentChangedError):
         await read(content, 0, 3)
+
+
+@in_virtual_time
+async def test_an_object_that_was_another_one_in_between_has_changed() -> None:
+    """Its ETag is the same again. What was fetched by a URL, which names no version, may be of the one in between."""
+    bench = bench_of()
+    content = await content_of(bench)
+    bench.client.put("k", CONTENT[::-1])
+    bench.client.put("k", CONTENT)
+    with pytest.raises(ContentChangedError):
+        await read(content, 0, 1)
+
+
+@in_virtual_time
+async def test_a_url_that_cannot_be_signed_at_the_moment_is_a_passing_failure() -> None:
+    """As for every other call: credentials that are renewed may be missing for a while."""
+    bench = bench_of()
+    content = await content_of(bench)
+    bench.client.unsigned = CredentialRetrievalError(provider="web identity", error_msg="no answer")
+    with pytest.raises(TransientError, match="web identity"):
+        await content.url(60)
+    bench.client.unsigned = None
+    assert await content.url(60)
 
 
 @pytest.mark.parametrize(

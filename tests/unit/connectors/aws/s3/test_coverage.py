@@ -1,12 +1,13 @@
 """What reaches the queue is judged by all of a notification configuration, and what to put is the whole of it."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from connectors.aws.s3.check_queue import judged, permits_senders, sender_statement
+from connectors.aws.s3.check_queue import encryption, judged, permits_senders, sender_statement
 from connectors.aws.s3.config import S3SourceConfig
 from connectors.aws.s3.coverage import KINDS, NOT_NEEDED, missing_kinds, taken_elsewhere, with_kinds
 from connectors.aws.sqs.queue import Queue
@@ -149,17 +150,55 @@ def test_what_comes_by_another_way_cannot_be_judged(way: dict[str, Any]) -> None
     assert "EventBridge or a topic" in found.message
 
 
+@pytest.mark.parametrize(
+    ("key", "severities"),
+    [
+        (None, []),
+        ("alias/ours", [Severity.NOTE]),
+        ("alias/aws/sqs", [Severity.ERROR]),
+        ("arn:aws:kms:eu-west-1:111122223333:alias/aws/sqs", [Severity.ERROR]),
+    ],
+)
+def test_a_queue_under_the_key_that_is_awss_own_gets_no_notifications(
+    key: str | None, severities: list[Severity]
+) -> None:
+    """No service may use that one, and its policy cannot be changed."""
+    found = encryption(replace(QUEUE, key=key), "where")
+    assert [finding.severity for finding in found] == severities
+    assert all("kms:" in finding.fix or "your own key" in finding.fix for finding in found)
+
+
 def policy(*statements: object) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def test_a_policy_lets_notifications_in() -> None:
     ours = json.loads(sender_statement(ARN, "media"))
-    assert permits_senders(policy(ours))
-    assert permits_senders(json.dumps({"Statement": ours}))
-    assert permits_senders(policy({**ours, "Principal": "*", "Action": ["SQS:SendMessage", "sqs:ReceiveMessage"]}))
-    assert permits_senders(policy({**ours, "Principal": {"Service": ["events.amazonaws.com"]}}))
-    assert not permits_senders("")
-    assert not permits_senders(policy({**ours, "Effect": "Deny"}))
-    assert not permits_senders(policy({**ours, "Action": "sqs:ReceiveMessage"}))
-    assert not permits_senders(policy({**ours, "Principal": {"AWS": "arn:aws:iam::1:root"}}))
+    assert permits_senders(policy(ours), "media")
+    assert permits_senders(json.dumps({"Statement": ours}), "media")
+    everybody = {**ours, "Principal": "*", "Action": ["SQS:SendMessage", "sqs:ReceiveMessage"]}
+    assert permits_senders(policy(everybody), "media")
+    assert permits_senders(policy({**ours, "Principal": {"Service": ["events.amazonaws.com"]}}), "media")
+    assert not permits_senders("", "media")
+    assert not permits_senders(policy({**ours, "Effect": "Deny"}), "media")
+    assert not permits_senders(policy({**ours, "Action": "sqs:ReceiveMessage"}), "media")
+    assert not permits_senders(policy({**ours, "Principal": {"AWS": "arn:aws:iam::1:root"}}), "media")
+
+
+@pytest.mark.parametrize("operator", ["ArnEquals", "ArnLike", "StringLike", "ForAnyValue:StringEquals"])
+def test_a_policy_for_another_bucket_lets_none_in(operator: str) -> None:
+    """S3 would be refused, and nobody told. Of a rule or a topic it cannot be known what it sends."""
+
+    def on(*sources: str) -> str:
+        ours = json.loads(sender_statement(ARN, "media"))
+        return policy({**ours, "Condition": {operator: {"AWS:SourceArn": list(sources)}}})
+
+    assert permits_senders(on("arn:aws:s3:::other", "arn:aws:s3:::media"), "media")
+    assert permits_senders(on("arn:aws:s3:::med*"), "media")
+    assert permits_senders(on("arn:aws:events:eu-central-1:1:rule/media"), "media")
+    assert not permits_senders(on("arn:aws:s3:::other"), "media")
+
+
+def test_what_is_to_be_added_to_a_policy_is_of_the_partition_of_the_queue() -> None:
+    there = json.loads(sender_statement("arn:aws-cn:sqs:cn-north-1:1:q", "media"))
+    assert there["Condition"]["ArnEquals"]["aws:SourceArn"] == "arn:aws-cn:s3:::media"

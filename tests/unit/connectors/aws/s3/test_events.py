@@ -158,3 +158,11 @@ def test_nothing_else_is_ever_raised(value: Any, member: str) -> None:
     ):
         with suppress(NoNotificationError):
             events_of(told)
+
+
+@pytest.mark.parametrize("broken", [{}, 7, {"eventSource": "aws:sns"}, classic("x" * (LONGEST_KEY_BYTES + 1))])
+def test_what_cannot_be_read_takes_no_other_event_with_it(broken: object) -> None:
+    """The message is deleted with all its records: those that can be read are looked at first."""
+    with pytest.raises(NoNotificationError) as told:
+        events_of({"Records": [classic("a"), broken, classic("b")]})
+    assert [event.key for event in told.value.read] == ["a", "b"]

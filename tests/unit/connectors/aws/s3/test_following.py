@@ -40,6 +40,7 @@ def test_an_idle_bucket_is_claimed_no_earlier_than_all_that_may_hide_an_event(
             await following.begin()
             behind_s = await _least_behind_s(following)
             assert least_s <= behind_s <= least_s + 16
+            assert following.settling.total_seconds() == least_s, "a drain waits for so long"
             tasks.cancel_scope.cancel()
 
     run()

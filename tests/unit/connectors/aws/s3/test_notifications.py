@@ -122,11 +122,12 @@ async def test_what_concerns_nothing_of_ours_is_settled_and_counted() -> None:
     other = classic("in/x")
     other["s3"]["bucket"]["name"] = "other"
     bench.send("hello", {"Event": "s3:TestEvent"}, {"Records": [other]}, {"Records": [classic("out")]}, "{}")
-    bench.send({"Records": [classic("in/a"), classic("out")]})
+    bench.send({"Records": [classic("in/a"), classic("out"), classic("in/b", eventSource="aws:ses")]})
     async with bench.keeping():
         batch = await bench.one()
         assert [change.key for change in batch.changes] == ["in/a"]
-        assert bench.notifications.ignored == {"no JSON": 1, ELSEWHERE: 3, "no event of S3": 1}
+        unread = {"no JSON": 1, "no event of S3": 1, "an event of another service": 1}
+        assert bench.notifications.ignored == {ELSEWHERE: 3, **unread}
         await bench.notifications.settle(batch)
         bench.send("hello")
         batch = await bench.one()
