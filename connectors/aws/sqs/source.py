@@ -59,6 +59,7 @@ class SqsSource(DeliveringSource[Message]):
         self._oldest: OldestAge | None = None
         self._drain: Drain | None = None
         self._taking: bool | None = None
+        self._switching = anyio.Lock()
 
     @property
     def clock(self) -> ServiceClock:
@@ -136,6 +137,9 @@ class SqsSource(DeliveringSource[Message]):
                 continue
             with self._while_it_exists():
                 messages, late = await receiver.receive(partition.id)
+                if not self.receives:  # it was held again meanwhile
+                    await receiver.give_back([message.receipt for message in messages])
+                    continue
                 if partition.bounded and not messages:
                     await self._draining.look()
                     continue
@@ -156,9 +160,11 @@ class SqsSource(DeliveringSource[Message]):
         return True
 
     async def take(self, taking: bool | None) -> None:
-        if taking and not self.receives:
-            await require_alone(_caller(self._context), self._config, self._queue, self._context.where)
-        self._taking = taking
+        """The last one asked wins, however long an earlier one looks who else receives."""
+        async with self._switching:
+            if taking and not self.receives:
+                await require_alone(_caller(self._context), self._config, self._queue, self._context.where)
+            self._taking = taking
 
     async def unfinished(self) -> list[str]:
         """Nothing but what can be counted: messages that are delayed."""

@@ -38,10 +38,12 @@ HOUR_S = 3600
 class LambdaClient:
     """Knows the mappings of the queue, on several pages."""
 
-    def __init__(self, states: Sequence[str] = ()) -> None:
+    def __init__(self, states: Sequence[str] = (), latency_s: float = 0.0) -> None:
         self.states = list(states)
+        self._latency_s = latency_s
 
     async def list_event_source_mappings(self, **parameters: Any) -> Answer:
+        await anyio.sleep(self._latency_s)
         number = int(parameters.get("Marker", 0))
         shown = [
             {"State": state, "FunctionArn": f"arn:aws:lambda:eu-west-1:123456789012:function:worker-{state}"}
@@ -77,11 +79,12 @@ class Bench:
         self.client = QueueClient(self.stored, latency_s=0.02)
         self.metrics = MetricsClient()
         self.siblings: frozenset[tuple[str, ...]] = frozenset()
+        self.lambda_latency_s = 0.0
 
         @asynccontextmanager
         async def opened(service: str, *_: object) -> AsyncIterator[LambdaClient]:
             assert service == "lambda"
-            yield LambdaClient(states)
+            yield LambdaClient(states, self.lambda_latency_s)
 
         monkeypatch.setattr(consumers, "open_client", opened)
 
@@ -268,6 +271,48 @@ def test_a_queue_that_a_function_still_works_is_refused(monkeypatch: pytest.Monk
         with refused(f"worker-{states[-1]}"):
             async with bench.source(consume="forward"):
                 pass
+
+    run()
+
+
+def test_what_a_receive_brings_after_its_queue_is_held_again_is_given_back(bench: Bench) -> None:
+    """Whoever worked on the queue before the drain does so again."""
+
+    @in_virtual_time
+    async def run() -> None:
+        async with bench.source(consume="hold", wait_s=20) as source:
+            await source.take(True)
+            (partition, *_) = await source.follow_partitions()
+            async with aclosing(source.read(partition, Resume())) as read, anyio.create_task_group() as tasks:
+
+                async def hold() -> None:
+                    await anyio.sleep(1)
+                    await source.take(None)
+                    bench.stored.send("x")
+
+                tasks.start_soon(hold)
+                batch = await anext(read)
+                assert (batch.changes, batch.receipts) == ((), ())
+                assert [m.body for m in bench.stored.take(10, 30, elapsed_s())] == ["x"]
+                await source.take(True)
+                bench.stored.send("y")
+                batch = await anext(read)
+                assert [change.record.body for change in batch.changes] == ["y"]
+                await source.settle(batch, ())
+
+    run()
+
+
+def test_a_queue_that_is_held_again_while_its_release_is_looked_into_stays_held(bench: Bench) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        bench.lambda_latency_s = 2.0
+        async with bench.source(consume="hold") as source:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(source.take, True)
+                await anyio.sleep(1)
+                await source.take(None)
+            assert not source.receives
 
     run()
 
