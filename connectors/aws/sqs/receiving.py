@@ -37,7 +37,7 @@ READ_TIMEOUT_S = LONGEST_WAIT_S + ANSWER_S
 """For the client: a long poll says nothing while it waits."""
 
 CLOSING_S = 5.0
-"""What is given back at the end is given back within this, or comes again when its visibility timeout ends."""
+"""What is given back at an end is given back within this, or comes again when its visibility timeout ends."""
 
 COUNTS_INTERVAL_S = 10.0
 """The service's counts are read so often while something is received, by whoever asks for them."""
@@ -172,6 +172,12 @@ class Receiver:
         receipts = self._parked.of(ids)
         self._parked.let_go(receipts)
         await self._change([(receipt, 0) for receipt in receipts])
+
+    async def unpark(self) -> None:
+        """Lets everybody receive what is parked: at once where that is possible soon, else within minutes."""
+        receipts = self._parked.invisible(elapsed_s())
+        self._parked.let_go(receipts)
+        await self._let_go(receipts)
 
     async def keep(self) -> None:
         """Keeps what was handed on, and what is parked, invisible. Runs for as long as anything is received.

@@ -284,7 +284,6 @@ def test_what_a_receive_brings_after_its_queue_is_held_again_is_given_back(bench
             await source.take(True)
             (partition, *_) = await source.follow_partitions()
             async with aclosing(source.read(partition, Resume())) as read, anyio.create_task_group() as tasks:
-
                 async def hold() -> None:
                     await anyio.sleep(1)
                     await source.take(None)
@@ -299,6 +298,52 @@ def test_what_a_receive_brings_after_its_queue_is_held_again_is_given_back(bench
                 batch = await anext(read)
                 assert [change.record.body for change in batch.changes] == ["y"]
                 await source.settle(batch, ())
+
+    run()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_was_refused_is_anybodys_again_when_its_queue_is_held_again(
+    monkeypatch: pytest.MonkeyPatch, *, late: bool
+) -> None:
+    """With the rest of its group, which would wait for it otherwise; also if it is refused only then."""
+
+    @in_virtual_time
+    async def run() -> None:
+        bench = Bench(monkeypatch, ordered=True)
+        async with bench.source(consume="hold") as source:
+            await source.take(True)
+            (refused,) = bench.stored.send("refused", group="g")
+            (partition, *_) = await source.follow_partitions()
+            async with aclosing(source.read(partition, Resume())) as read:
+                batch = await anext(read)
+                bench.stored.send("behind", group="g")
+                if late:
+                    await source.take(None)
+                await source.settle(batch, {refused})
+                if not late:
+                    await source.take(None)
+            assert [m.body for m in bench.stored.take(10, 30, elapsed_s())] == ["refused", "behind"]
+
+    run()
+
+
+def test_a_queue_can_be_held_again_while_the_service_does_not_answer(bench: Bench) -> None:
+    """What was refused then comes again by itself, within minutes."""
+
+    @in_virtual_time
+    async def run() -> None:
+        async with bench.source(consume="hold") as source:
+            await source.take(True)
+            (refused,) = bench.stored.send("refused")
+            (partition, *_) = await source.follow_partitions()
+            async with aclosing(source.read(partition, Resume())) as read:
+                await source.settle(await anext(read), {refused})
+            bench.client.fault = lambda operation: client_error(operation, "InternalError")
+            with anyio.fail_after(10):
+                await source.take(None)
+            await anyio.sleep(300)
+            assert [m.body for m in bench.stored.take(10, 30, elapsed_s())] == ["refused"]
 
     run()
 
