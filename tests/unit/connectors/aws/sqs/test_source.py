@@ -284,6 +284,7 @@ def test_what_a_receive_brings_after_its_queue_is_held_again_is_given_back(bench
             await source.take(True)
             (partition, *_) = await source.follow_partitions()
             async with aclosing(source.read(partition, Resume())) as read, anyio.create_task_group() as tasks:
+
                 async def hold() -> None:
                     await anyio.sleep(1)
                     await source.take(None)
