@@ -21,8 +21,8 @@ MOST_PARKED = 10_000
 
 
 def parked_s(receipt: Receipt, now: float) -> int:
-    """For how many whole seconds from now a parked message is made invisible; 0 or less at the service's limit."""
-    return min(PARKED_S, longest_s(receipt, now))
+    """For how many whole seconds from now a parked message is made invisible; 0 at the service's limit."""
+    return max(0, min(PARKED_S, longest_s(receipt, now)))
 
 
 @dataclass(slots=True)
