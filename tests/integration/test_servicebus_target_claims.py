@@ -24,6 +24,8 @@ from sandbox.faults import Answer, FaultProxy, RuleSpec
 from sandbox.servicebus import ServiceBusServer
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
     from azure.storage.blob.aio import ContainerClient
 
     from replicator.messages import Message
@@ -195,3 +197,37 @@ async def test_payloads_that_are_read_at_once_have_a_bound(
                 tasks.start_soon(bench.apply, change)
         assert bench.target._fetching._budget.most_held == 200_000
     assert len(lying(broker, "orders")) == 12
+
+
+class Noting(Bytes):
+    """Calls `note` when it is read."""
+
+    def __init__(self, data: bytes, note: Callable[[], None], error: Exception | None = None) -> None:
+        super().__init__(data, error=error)
+        self._note = note
+
+    async def read(self, start: int, length: int) -> AsyncGenerator[bytes, None]:
+        self._note()
+        async for piece in super().read(start, length):
+            yield piece
+
+
+async def test_payloads_of_one_batch_have_the_bound_too(
+    broker: ServiceBusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So some are sent before others are read, and what is behind a refused one waits across that as well."""
+    monkeypatch.setattr(fetching, "BUFFER_BYTES", 250_000)
+    noted: list[int] = []
+
+    def sized(number: int, size: int, error: Exception | None = None, group: str = "a") -> Change[Message]:
+        content = Noting(b"x" * size, lambda: noted.append(len(lying(broker, "groups"))), error)
+        return inline(number, content, size, group=group, ordered=True)
+
+    changes = [sized(0, 100_000), sized(1, 100_000), sized(2, 100_000), sized(3, 240_000, group="b")]
+    async with ready(broker, "groups", sessions=True, max_message_bytes=262_144) as bench:
+        assert await bench.apply(*changes) == []
+        assert noted == [0, 0, 2, 3]
+        refused = [sized(5, 100_000), sized(6, 100_000, ContentChangedError("412")), sized(7, 200_000)]
+        rejections = await bench.apply(*refused, sized(8, 100_000, group="b"), sized(9, 100, group="a"))
+    assert {r.key: r.reason for r in rejections} == {"m6": CHANGED, "m7": BEHIND, "m9": BEHIND}
+    assert {group: len(bodies) for group, bodies in sessions_of(broker, "groups").items()} == {"a": 4, "b": 2}

@@ -68,6 +68,12 @@ class Blocked:
         """Why a message of the group cannot go either; None where it can. Names no other one: keys may be secret."""
         return Rejection(key, BEHIND) if group in self._groups else None
 
+    def passing(self, parcels: Sequence[Parcel], rejections: list[Rejection]) -> list[Parcel]:
+        """Those of them that can go; adds the rejections of the others."""
+        behind = [(parcel, self.rejection(parcel.key, parcel.group)) for parcel in parcels]
+        rejections += [rejection for _, rejection in behind if rejection is not None]
+        return [parcel for parcel, rejection in behind if rejection is None]
+
 
 def without(
     parcels: Sequence[Parcel], instead: Mapping[str, Parcel], refused: Mapping[str, str], rejections: list[Rejection]
@@ -153,9 +159,8 @@ class Lane:
 
     async def _unit(self, unit: Sequence[Parcel], blocked: Blocked) -> list[Rejection]:
         """All at once if the service takes them, by halves if it refuses one of them."""
-        behind = [(p, blocked.rejection(p.key, p.group)) for p in unit]
-        going = [parcel for parcel, rejection in behind if rejection is None]
-        rejections = [rejection for _, rejection in behind if rejection is not None]
+        rejections: list[Rejection] = []
+        going = blocked.passing(unit, rejections)
         if not going:
             return rejections
         try:
