@@ -15,7 +15,7 @@ from connectors.aws.budget import YieldingBudget
 from connectors.aws.calls import Caller
 from connectors.aws.errors import AwsRefusal
 from connectors.aws.sqs.holding import LONGEST_INVISIBLE_S, Receipt
-from connectors.aws.sqs.parking import PARKED_S, Parked
+from connectors.aws.sqs.parking import PARKED_S, RETURN_S, Parked
 from connectors.aws.sqs.queue import Queue
 from connectors.aws.sqs.queue_time import QueueTime
 from connectors.aws.sqs.receiving import ANSWER_S, CLOSING_S, RENEWAL_PAUSE_S, Receiver
@@ -505,3 +505,14 @@ def test_what_is_renewed_after_its_last_moment_is_let_go_and_asks_for_no_time_be
     assert parked.due(after, 10) == [(receipt, 0)]
     parked.renewed(receipt, after, 0)
     assert parked.due(after + PARKED_S, 10) == []
+
+
+def test_what_was_let_go_holds_the_time_of_its_group_until_it_should_have_come_again() -> None:
+    receipt = Receipt("m", "handle", datetime(2026, 11, 23, tzinfo=UTC), asked_at=0.0)
+    parked = Parked()
+    parked.add(receipt, 0.0)
+    parked.let_go([receipt], 100.0)
+    assert parked.invisible(100.0) == []
+    assert parked.oldest(99.0 + RETURN_S) == receipt.sent_at
+    assert parked.oldest(100.0 + RETURN_S) is None
+    assert parked.back("m"), "when it comes after all, it contradicts no claim"

@@ -329,6 +329,30 @@ def test_what_was_refused_is_anybodys_again_when_its_queue_is_held_again(
     run()
 
 
+def test_a_refused_message_that_others_have_worked_on_meanwhile_holds_no_time_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the next drain of a FIFO queue would wait for it for ever."""
+
+    @in_virtual_time
+    async def run() -> None:
+        bench = Bench(monkeypatch, ordered=True)
+        async with bench.source(consume="hold") as source:
+            await source.take(True)
+            (refused,) = bench.stored.send("refused", group="g")
+            (partition, *_) = await source.follow_partitions()
+            async with aclosing(source.read(partition, Resume())) as read:
+                await source.settle(await anext(read), {refused})
+            await source.take(None)
+            del bench.stored.messages[refused]
+            await anyio.sleep(HOUR_S)
+            await source.take(True)
+            found = await some(source, 60, partition)
+            assert ago_s(found[-1].replicated_through) <= 150
+
+    run()
+
+
 def test_a_queue_can_be_held_again_while_the_service_does_not_answer(bench: Bench) -> None:
     """What was refused then comes again by itself, within minutes."""
 
