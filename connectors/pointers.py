@@ -4,6 +4,7 @@ Known to both clouds: one side may read the payload, the other one may rewrite t
 """
 
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,11 @@ POINTER_CLASSES: Final = frozenset(
 
 SIZE_ATTRIBUTES: Final = ("ExtendedPayloadSize", "SQSLargePayloadSize")
 """The attribute that makes a message one of an extended client, and holds the payload's size in bytes."""
+
+BUCKET_NAME: Final = re.compile(r"[A-Za-z0-9._-]{3,255}")
+"""As the oldest buckets may be called, too."""
+
+MOST_KEY_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +44,17 @@ def s3_pointer(body: str | bytes, attributes: Collection[str]) -> S3Pointer | No
         return None
     try:
         told: Any = json.loads(body)
-        class_name, fields = told
-        pointer = S3Pointer(str(fields["s3BucketName"]), str(fields["s3Key"]), str(class_name))
-        pointer.body.encode()
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, RecursionError):
         return None
-    return pointer if class_name in POINTER_CLASSES and pointer.key else None
+    match told:
+        case [str(class_name), {"s3BucketName": str(bucket), "s3Key": str(key)}] if class_name in POINTER_CLASSES:
+            return S3Pointer(bucket, key, class_name) if BUCKET_NAME.fullmatch(bucket) and _may_be_key(key) else None
+    return None
+
+
+def _may_be_key(text: str) -> bool:
+    """Whether an object may be called that."""
+    try:
+        return 0 < len(text.encode()) <= MOST_KEY_BYTES
+    except UnicodeEncodeError:
+        return False

@@ -19,10 +19,13 @@ RENEWALS = 2
 
 MOST_PARKED = 10_000
 
+RETURN_S = 600
+"""What is not delivered again within this, although it can be, somebody else has taken, or it is gone."""
+
 
 def parked_s(receipt: Receipt, now: float) -> int:
-    """For how many whole seconds from now a parked message is made invisible; 0 or less at the service's limit."""
-    return min(PARKED_S, longest_s(receipt, now))
+    """For how many whole seconds from now a parked message is made invisible; 0 at the service's limit."""
+    return max(0, min(PARKED_S, longest_s(receipt, now)))
 
 
 @dataclass(slots=True)
@@ -77,19 +80,20 @@ class Parked:
         if seconds == PARKED_S:
             self._renewals[receipt.id] = at + PARKED_S / RENEWALS
 
-    def let_go(self, receipts: Collection[Receipt]) -> None:
+    def let_go(self, receipts: Collection[Receipt], at: float) -> None:
         """They can be received again, or in a moment."""
         for receipt in receipts:
-            self.renewed(receipt, float("-inf"), 0)
+            self.renewed(receipt, at, 0)
 
     def back(self, id_: str) -> bool:
         """A message was delivered: whether it had been parked, as it is no longer."""
         self._renewals.pop(id_, None)
         return self._parked.pop(id_, None) is not None
 
-    def oldest(self) -> datetime | None:
-        """When the oldest one was sent."""
-        return min((parking.receipt.sent_at for parking in self._parked.values()), default=None)
+    def oldest(self, now: float) -> datetime | None:
+        """When the oldest one was sent that is invisible, or may still be delivered again."""
+        awaited = (p.receipt.sent_at for p in self._parked.values() if p.until + RETURN_S > now)
+        return min(awaited, default=None)
 
     def of(self, ids: Collection[str]) -> Sequence[Receipt]:
         """These, and every other one of their groups: of a group nothing is delivered while one is invisible."""

@@ -37,7 +37,7 @@ READ_TIMEOUT_S = LONGEST_WAIT_S + ANSWER_S
 """For the client: a long poll says nothing while it waits."""
 
 CLOSING_S = 5.0
-"""What is given back at the end is given back within this, or comes again when its visibility timeout ends."""
+"""What is given back at an end is given back within this, or comes again when its visibility timeout ends."""
 
 COUNTS_INTERVAL_S = 10.0
 """The service's counts are read so often while something is received, by whoever asks for them."""
@@ -170,8 +170,15 @@ class Receiver:
     async def redeliver(self, ids: Collection[str]) -> None:
         """Lets these be received again if they are parked, with those parked in their groups. Raises AwsRefusal."""
         receipts = self._parked.of(ids)
-        self._parked.let_go(receipts)
+        self._parked.let_go(receipts, elapsed_s())
         await self._change([(receipt, 0) for receipt in receipts])
+
+    async def unpark(self) -> None:
+        """Lets everybody receive what is parked: at once where that is possible soon, else within minutes."""
+        now = elapsed_s()
+        receipts = self._parked.invisible(now)
+        self._parked.let_go(receipts, now)
+        await self._let_go(receipts)
 
     async def keep(self) -> None:
         """Keeps what was handed on, and what is parked, invisible. Runs for as long as anything is received.
@@ -256,7 +263,7 @@ class Receiver:
         """When the oldest message was sent that others wait for, which nobody can receive meanwhile."""
         if not self.queue.ordered:
             return None
-        return min(filter(None, (self._held.oldest(), self._parked.oldest())), default=None)
+        return min(filter(None, (self._held.oldest(), self._parked.oldest(elapsed_s()))), default=None)
 
     def _hand_on(self, messages: list[Received], by: str, asked_at: datetime, behind: datetime | None) -> int:
         """What was parked is older than what was claimed without contradicting it."""
@@ -294,7 +301,7 @@ class Receiver:
             for receipt, seconds in due:
                 if receipt not in over:
                     self._parked.renewed(receipt, now, seconds)
-            self._parked.let_go(over)
+            self._parked.let_go(over, now)
 
     async def _change(self, timeouts: Sequence[tuple[Receipt, int]]) -> list[Receipt]:
         """Sets visibility timeouts, and nobody else meanwhile. Returns those whose receipt is over."""

@@ -59,6 +59,7 @@ class SqsSource(DeliveringSource[Message]):
         self._oldest: OldestAge | None = None
         self._drain: Drain | None = None
         self._taking: bool | None = None
+        self._switching = anyio.Lock()
 
     @property
     def clock(self) -> ServiceClock:
@@ -136,6 +137,9 @@ class SqsSource(DeliveringSource[Message]):
                 continue
             with self._while_it_exists():
                 messages, late = await receiver.receive(partition.id)
+                if not self.receives:  # it was held again meanwhile
+                    await receiver.give_back([message.receipt for message in messages])
+                    continue
                 if partition.bounded and not messages:
                     await self._draining.look()
                     continue
@@ -144,10 +148,13 @@ class SqsSource(DeliveringSource[Message]):
             yield batch_of(messages, payloads, self._queue, late, receiver.claim(partition.id))
 
     async def settle(self, batch: Batch[Message], rejected: Collection[str]) -> None:
-        """Deletes what the target has; what it rejected stays invisible for as long as the service allows."""
+        """Deletes what the target has; what it rejected stays invisible for as long as the service allows, unless the
+        queue was held again meanwhile.
+        """
         receipts = cast("tuple[Receipt, ...]", batch.receipts)
         with self._while_it_exists():
-            await self._connected.park([receipt for receipt in receipts if receipt.id in rejected])
+            refused = [receipt for receipt in receipts if receipt.id in rejected]
+            await (self._connected.park(refused) if self.receives else self._connected.give_back(refused))
             await self._connected.settle([receipt for receipt in receipts if receipt.id not in rejected])
 
     async def redeliver(self, keys: Collection[str]) -> bool:
@@ -156,9 +163,15 @@ class SqsSource(DeliveringSource[Message]):
         return True
 
     async def take(self, taking: bool | None) -> None:
-        if taking and not self.receives:
-            await require_alone(_caller(self._context), self._config, self._queue, self._context.where)
-        self._taking = taking
+        """The last one asked wins, however long an earlier one looks who else receives. What is parked in a queue that
+        is held is anybody's again.
+        """
+        async with self._switching:
+            if taking and not self.receives:
+                await require_alone(_caller(self._context), self._config, self._queue, self._context.where)
+            self._taking = taking
+            if not self.receives:
+                await self._connected.unpark()
 
     async def unfinished(self) -> list[str]:
         """Nothing but what can be counted: messages that are delayed."""

@@ -29,9 +29,10 @@ IDLE_S: Final = 60.0
 after four minutes, idle links after ten.
 """
 
-
 LOOK_INTERVAL_S: Final = 1.0
 """The limits of the queue are looked at no more often."""
+
+BEHIND: Final = "waits behind an earlier message of its group, which was rejected: mend that one, and retry it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +56,23 @@ class Blocked:
     """The groups of which a message was rejected: what comes behind it must not overtake it. Of one pass in order."""
 
     def __init__(self) -> None:
-        self._by: dict[str, str] = {}
+        self._groups: set[str] = set()
 
     def reject(self, key: str, group: str | None, reason: str) -> Rejection:
         """This message cannot go, and so none behind it in its group."""
         if group is not None:
-            self._by.setdefault(group, key)
+            self._groups.add(group)
         return Rejection(key, reason)
 
     def rejection(self, key: str, group: str | None) -> Rejection | None:
-        """Why a message of the group cannot go either; None where it can."""
-        if group is None or group not in self._by:
-            return None
-        return Rejection(key, f"waits behind message {self._by[group]} of its group, which was rejected")
+        """Why a message of the group cannot go either; None where it can. Names no other one: keys may be secret."""
+        return Rejection(key, BEHIND) if group in self._groups else None
+
+    def passing(self, parcels: Sequence[Parcel], rejections: list[Rejection]) -> list[Parcel]:
+        """Those of them that can go; adds the rejections of the others."""
+        behind = [(parcel, self.rejection(parcel.key, parcel.group)) for parcel in parcels]
+        rejections += [rejection for _, rejection in behind if rejection is not None]
+        return [parcel for parcel, rejection in behind if rejection is None]
 
 
 def without(
@@ -154,9 +159,8 @@ class Lane:
 
     async def _unit(self, unit: Sequence[Parcel], blocked: Blocked) -> list[Rejection]:
         """All at once if the service takes them, by halves if it refuses one of them."""
-        behind = [(p, blocked.rejection(p.key, p.group)) for p in unit]
-        going = [parcel for parcel, rejection in behind if rejection is None]
-        rejections = [rejection for _, rejection in behind if rejection is not None]
+        rejections: list[Rejection] = []
+        going = blocked.passing(unit, rejections)
         if not going:
             return rejections
         try:

@@ -80,8 +80,7 @@ class ServiceBusTarget(PassingTarget[Message]):
             await self._sending.look()
             if self._max_bytes > limit:
                 parcels, rejections = await self._preparation.prepare(changes, self._max_bytes)
-        async with self._fetching.whole(parcels) as (going, unreadable):
-            return rejections + unreadable + await self._sending.send(going)
+        return rejections + await self._fetching.send(parcels, self._sending.send)
 
     async def check(self) -> list[Finding]:
         looked = Looked(self._config, self._queue, self._unknown, self._max_bytes, self._ordered_groups)

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -15,7 +14,8 @@ import pytest
 from connectors.aws.budget import YieldingBudget
 from connectors.aws.calls import Caller
 from connectors.aws.errors import AwsRefusal
-from connectors.aws.sqs.parking import PARKED_S, Parked
+from connectors.aws.sqs.holding import LONGEST_INVISIBLE_S, Receipt
+from connectors.aws.sqs.parking import PARKED_S, RETURN_S, Parked
 from connectors.aws.sqs.queue import Queue
 from connectors.aws.sqs.queue_time import QueueTime
 from connectors.aws.sqs.receiving import ANSWER_S, CLOSING_S, RENEWAL_PAUSE_S, Receiver
@@ -25,9 +25,6 @@ from fakes.streams import client_error
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
 from replicator.telemetry import SOURCE
-
-if TYPE_CHECKING:
-    from connectors.aws.sqs.holding import Receipt
 
 WAIT_S = 5
 VISIBILITY_S = 30
@@ -497,3 +494,25 @@ async def test_a_receive_whose_answer_was_lost_holds_the_claim_until_its_message
             assert found or claim <= bench.receiver._caller.clock.latest(sent_at)
         assert bench.receiver.time.claimed is not None
         assert elapsed_s() - sent_at >= VISIBILITY_S
+
+
+def test_what_is_renewed_after_its_last_moment_is_let_go_and_asks_for_no_time_before_now() -> None:
+    """A daemon may have stood still meanwhile, and such a request is refused."""
+    receipt = Receipt("m", "handle", datetime(2026, 11, 23, tzinfo=UTC), asked_at=0.0)
+    parked = Parked()
+    parked.add(receipt, LONGEST_INVISIBLE_S - 2 * PARKED_S)
+    after = LONGEST_INVISIBLE_S + 100.0
+    assert parked.due(after, 10) == [(receipt, 0)]
+    parked.renewed(receipt, after, 0)
+    assert parked.due(after + PARKED_S, 10) == []
+
+
+def test_what_was_let_go_holds_the_time_of_its_group_until_it_should_have_come_again() -> None:
+    receipt = Receipt("m", "handle", datetime(2026, 11, 23, tzinfo=UTC), asked_at=0.0)
+    parked = Parked()
+    parked.add(receipt, 0.0)
+    parked.let_go([receipt], 100.0)
+    assert parked.invisible(100.0) == []
+    assert parked.oldest(99.0 + RETURN_S) == receipt.sent_at
+    assert parked.oldest(100.0 + RETURN_S) is None
+    assert parked.back("m"), "when it comes after all, it contradicts no claim"

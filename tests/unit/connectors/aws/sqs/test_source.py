@@ -38,10 +38,12 @@ HOUR_S = 3600
 class LambdaClient:
     """Knows the mappings of the queue, on several pages."""
 
-    def __init__(self, states: Sequence[str] = ()) -> None:
+    def __init__(self, states: Sequence[str] = (), latency_s: float = 0.0) -> None:
         self.states = list(states)
+        self._latency_s = latency_s
 
     async def list_event_source_mappings(self, **parameters: Any) -> Answer:
+        await anyio.sleep(self._latency_s)
         number = int(parameters.get("Marker", 0))
         shown = [
             {"State": state, "FunctionArn": f"arn:aws:lambda:eu-west-1:123456789012:function:worker-{state}"}
@@ -77,11 +79,12 @@ class Bench:
         self.client = QueueClient(self.stored, latency_s=0.02)
         self.metrics = MetricsClient()
         self.siblings: frozenset[tuple[str, ...]] = frozenset()
+        self.lambda_latency_s = 0.0
 
         @asynccontextmanager
         async def opened(service: str, *_: object) -> AsyncIterator[LambdaClient]:
             assert service == "lambda"
-            yield LambdaClient(states)
+            yield LambdaClient(states, self.lambda_latency_s)
 
         monkeypatch.setattr(consumers, "open_client", opened)
 
@@ -268,6 +271,118 @@ def test_a_queue_that_a_function_still_works_is_refused(monkeypatch: pytest.Monk
         with refused(f"worker-{states[-1]}"):
             async with bench.source(consume="forward"):
                 pass
+
+    run()
+
+
+def test_what_a_receive_brings_after_its_queue_is_held_again_is_given_back(bench: Bench) -> None:
+    """Whoever worked on the queue before the drain does so again."""
+
+    @in_virtual_time
+    async def run() -> None:
+        async with bench.source(consume="hold", wait_s=20) as source:
+            await source.take(True)
+            (partition, *_) = await source.follow_partitions()
+            async with aclosing(source.read(partition, Resume())) as read, anyio.create_task_group() as tasks:
+
+                async def hold() -> None:
+                    await anyio.sleep(1)
+                    await source.take(None)
+                    bench.stored.send("x")
+
+                tasks.start_soon(hold)
+                batch = await anext(read)
+                assert (batch.changes, batch.receipts) == ((), ())
+                assert [m.body for m in bench.stored.take(10, 30, elapsed_s())] == ["x"]
+                await source.take(True)
+                bench.stored.send("y")
+                batch = await anext(read)
+                assert [change.record.body for change in batch.changes] == ["y"]
+                await source.settle(batch, ())
+
+    run()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_was_refused_is_anybodys_again_when_its_queue_is_held_again(
+    monkeypatch: pytest.MonkeyPatch, *, late: bool
+) -> None:
+    """With the rest of its group, which would wait for it otherwise; also if it is refused only then."""
+
+    @in_virtual_time
+    async def run() -> None:
+        bench = Bench(monkeypatch, ordered=True)
+        async with bench.source(consume="hold") as source:
+            await source.take(True)
+            (refused,) = bench.stored.send("refused", group="g")
+            (partition, *_) = await source.follow_partitions()
+            async with aclosing(source.read(partition, Resume())) as read:
+                batch = await anext(read)
+                bench.stored.send("behind", group="g")
+                if late:
+                    await source.take(None)
+                await source.settle(batch, {refused})
+                if not late:
+                    await source.take(None)
+            assert [m.body for m in bench.stored.take(10, 30, elapsed_s())] == ["refused", "behind"]
+
+    run()
+
+
+def test_a_refused_message_that_others_have_worked_on_meanwhile_holds_no_time_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the next drain of a FIFO queue would wait for it for ever."""
+
+    @in_virtual_time
+    async def run() -> None:
+        bench = Bench(monkeypatch, ordered=True)
+        async with bench.source(consume="hold") as source:
+            await source.take(True)
+            (refused,) = bench.stored.send("refused", group="g")
+            (partition, *_) = await source.follow_partitions()
+            async with aclosing(source.read(partition, Resume())) as read:
+                await source.settle(await anext(read), {refused})
+            await source.take(None)
+            del bench.stored.messages[refused]
+            await anyio.sleep(HOUR_S)
+            await source.take(True)
+            found = await some(source, 60, partition)
+            assert ago_s(found[-1].replicated_through) <= 150
+
+    run()
+
+
+def test_a_queue_can_be_held_again_while_the_service_does_not_answer(bench: Bench) -> None:
+    """What was refused then comes again by itself, within minutes."""
+
+    @in_virtual_time
+    async def run() -> None:
+        async with bench.source(consume="hold") as source:
+            await source.take(True)
+            (refused,) = bench.stored.send("refused")
+            (partition, *_) = await source.follow_partitions()
+            async with aclosing(source.read(partition, Resume())) as read:
+                await source.settle(await anext(read), {refused})
+            bench.client.fault = lambda operation: client_error(operation, "InternalError")
+            with anyio.fail_after(10):
+                await source.take(None)
+            await anyio.sleep(300)
+            assert [m.body for m in bench.stored.take(10, 30, elapsed_s())] == ["refused"]
+
+    run()
+
+
+def test_a_queue_that_is_held_again_while_its_release_is_looked_into_stays_held(bench: Bench) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        bench.lambda_latency_s = 2.0
+        async with bench.source(consume="hold") as source:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(source.take, True)
+                await anyio.sleep(1)
+                await source.take(None)
+            assert not source.receives
 
     run()
 

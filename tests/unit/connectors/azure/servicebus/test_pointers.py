@@ -88,6 +88,25 @@ def test_nothing_else_is_taken_for_a_pointer(body: str) -> None:
     assert s3_pointer(body, {"ExtendedPayloadSize"}) is None
 
 
+@pytest.mark.parametrize("class_name", [[], {}, 5, None, CLASSES[0]])
+@pytest.mark.parametrize("key", [["k"], 5, None])
+def test_whatever_json_a_body_is_it_stops_nobody(class_name: object, key: object) -> None:
+    """It would do so again after every restart."""
+    body = json.dumps([class_name, {"s3BucketName": "payloads", "s3Key": key}])
+    assert s3_pointer(body, {"ExtendedPayloadSize"}) is None
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_a_body_that_is_nested_deeper_than_can_be_parsed_is_only_a_body(opening: str) -> None:
+    assert s3_pointer(opening * 100_000, {"ExtendedPayloadSize"}) is None
+
+
+@pytest.mark.parametrize(("bucket", "key"), [("no bucket, but a text", "k"), ("b" * 256, "k"), ("payloads", "ü" * 513)])
+def test_what_no_bucket_and_no_object_is_called_is_only_a_body(bucket: str, key: str) -> None:
+    """The name of a bucket that may not be read from is told in reasons, and a body must not be."""
+    assert pointer_of(pointing_to(key, bucket=bucket)) is None
+
+
 def test_without_its_attribute_a_body_is_only_a_body() -> None:
     assert s3_pointer(pointing_to("k").body, {"colour"}) is None
 
