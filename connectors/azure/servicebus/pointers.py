@@ -10,14 +10,13 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
+from connectors.azure.blob.names import blob_name
 from connectors.azure.servicebus import properties as names
 from connectors.azure.servicebus.mapping import MessageRefusedError, Outgoing, check_properties
 from connectors.azure.servicebus.properties import Properties
 from connectors.pointers import SIZE_ATTRIBUTES, S3Pointer
 
 CONTENT_TYPE: Final = "application/json"
-
-DOTS_ONLY: Final = frozenset({".", ".."})
 
 
 def claim_check(outgoing: Outgoing, url: str, size: int, sha256: str) -> Outgoing:
@@ -43,8 +42,10 @@ def rewritten(outgoing: Outgoing, pointer: S3Pointer, containers: Mapping[str, s
             f"the payload is in bucket {pointer.bucket}, for which s3_buckets names no container: name the one that "
             "its objects are replicated to"
         )
-    if _changes_as_name(pointer.key):
-        raise MessageRefusedError("the payload's key cannot be the name of a blob, see docs/connectors/blob-names.md")
+    try:
+        blob_name(pointer.key)
+    except ValueError as error:
+        raise MessageRefusedError(f"the payload's key cannot be the name of a blob: {error}") from error
     properties: Properties = {
         names.CLAIM_URL: f"{container.rstrip('/')}/{quote(pointer.key)}",
         names.CLAIM_S3_BUCKET: pointer.bucket,
@@ -112,8 +113,3 @@ def _pointing(outgoing: Outgoing, claims: Properties) -> Outgoing:
     )
     check_properties(pointing)
     return pointing
-
-
-def _changes_as_name(key: str) -> bool:
-    """Whether Blob Storage would take another name for it: a backslash, or a segment that ends with a dot."""
-    return "\\" in key or any(segment in DOTS_ONLY or segment.endswith(".") for segment in key.split("/"))

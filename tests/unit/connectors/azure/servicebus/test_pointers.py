@@ -133,8 +133,8 @@ def test_a_payload_that_is_not_replicated_is_refused_with_its_bucket() -> None:
         rewritten(sent, pointer, CONTAINERS)
 
 
-@pytest.mark.parametrize("key", ["a\\b", "a/./b", "..", "file."])
-def test_a_key_that_leads_to_another_blob_is_refused(key: str) -> None:
+@pytest.mark.parametrize("key", ["a\\b", "a/./b", "..", "file.", "a\x07b", "a/" * 254 + "a"])
+def test_a_key_that_leads_to_another_blob_or_to_none_is_refused(key: str) -> None:
     sent = pointing_to(key)
     pointer = pointer_of(sent)
     assert pointer is not None
