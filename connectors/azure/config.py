@@ -41,3 +41,12 @@ class AzureTargetConfig(TargetConfig):
             "is no account key: only letters, digits, +, / and = occur in one",
             "Copy the whole primary or secondary key from the Azure portal, without spaces or anything else around it",
         )
+
+
+def unsigned(url: str) -> str:
+    """The same URL. Raises a mistake of the config for one with a shared access signature: URLs are shown, and it is a
+    secret, which ends some day.
+    """
+    if urlsplit(url).query:
+        raise mistake("has a query: a shared access signature is not taken", "Leave it out, and give a key or a role")
+    return url

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from connectors.azure.blob.names import blob_name
-from connectors.azure.config import AzureTargetConfig, address
+from connectors.azure.config import AzureTargetConfig, address, unsigned
 from replicator.config import Url
 
 MIB = 1024 * 1024
@@ -95,10 +95,7 @@ class BlobTargetConfig(AzureTargetConfig):
     @field_validator("endpoint")
     @classmethod
     def _without_signature(cls, endpoint: str) -> str:
-        """Endpoints are shown; what is signed is a secret, and ends."""
-        if urlsplit(endpoint).query:
-            raise ValueError("has a query: shared access signatures are not taken, give a key or a role")
-        return endpoint
+        return unsigned(endpoint)
 
     @model_validator(mode="after")
     def _account_known(self) -> Self:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
+from connectors.azure.config import unsigned
 from connectors.azure.servicebus.access import ROOT_KEY_NAME, Access, parse_connection_string
 from replicator.config import Frozen, TargetConfig, Url
 
@@ -29,6 +30,11 @@ class ClaimCheckConfig(Frozen):
         pattern=r"^([A-Za-z0-9_-]+/)+$",
         description="What the names of the blobs begin with: folders, each with a slash behind it. Default: none.",
     )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _without_signature(cls, endpoint: str) -> str:
+        return unsigned(endpoint)
 
 
 class ServiceBusTargetConfig(TargetConfig):
@@ -122,6 +128,12 @@ class ServiceBusTargetConfig(TargetConfig):
         if self.management_endpoint is not None or self.access.plain:
             return self.management_endpoint
         return f"https://{self.access.host}"
+
+    @field_validator("s3_buckets")
+    @classmethod
+    def _without_signatures(cls, containers: dict[str, str]) -> dict[str, str]:
+        """They are told to whoever reads the queue."""
+        return {bucket: unsigned(url) for bucket, url in containers.items()}
 
     @field_validator("connection_string")
     @classmethod
