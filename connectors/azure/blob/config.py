@@ -12,7 +12,7 @@ from replicator.config import Url
 
 MIB = 1024 * 1024
 
-ContainerName = Annotated[str, StringConstraints(pattern=r"^(\$root|\$web|[a-z0-9](-?[a-z0-9]){2,62})$")]
+ContainerName = Annotated[str, StringConstraints(max_length=63, pattern=r"^(\$root|\$web|[a-z0-9](-?[a-z0-9]){2,62})$")]
 Tier = Literal["Hot", "Cool", "Cold", "Archive"]
 
 DEFAULT_TIERS: dict[str, Tier | None] = {
