@@ -97,7 +97,7 @@ class Source(Protocol[R]):
 
     async def missing(self, keys: Sequence[str], since: datetime | None = None) -> set[str]:
         """Those of these keys for which there is no record now or, with `since`, none that was surely there then: it
-        may have been made again. Without a `relist_interval` that is never asked for.
+        may have been made again. Never asked for where `stale_rows`.
 
         Best asked for many at once, as a target lists them: one listing may answer for a run of keys.
         """

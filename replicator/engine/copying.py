@@ -62,14 +62,14 @@ class Copying(Generic[R]):
     async def _copy(self) -> None:
         if not self._walk.rows:
             await self._walk.begin()
-        await self._walk.run(both_ways=self._standing.state.repairing)
-        current = not self._source.stale_rows and self._walk.rows
+        begun = None if self._source.stale_rows else self._standing.state.copy_started_at
+        await self._walk.run(both_ways=self._standing.state.repairing, since=begun)
         await self._standing.update(
             copy_stage=CopyStage.FINISHED,
             copy_finished_at=self._source.clock.latest(),
             copied_records=self._walk.records,
             copied_bytes=self._walk.bytes,
-            proven_through=self._standing.state.copy_started_at if current else None,
+            proven_through=begun if self._walk.rows else None,
         )
         self._telemetry.log.info("copy finished", records=self.records)
 

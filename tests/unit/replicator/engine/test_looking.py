@@ -6,7 +6,7 @@ from datetime import datetime
 import anyio
 import pytest
 
-from fakes.bucket import BucketRig, events_are_over
+from fakes.bucket import BucketRig, LookingSource, events_are_over
 from fakes.memory import FINE, Fate
 from fakes.records import document, key_of
 from fakes.rig import LIFETIME_S, NAME, Crash, faulty, load, work
@@ -202,6 +202,35 @@ async def test_what_was_deleted_before_a_walk_and_made_again_behind_its_back_is_
         deleted = rig.bucket.now()
         await rig.until(lambda: _proven(rig) > deleted)
         assert rig.number("n0") == rig.bucket.rows["n0"]
+
+
+@in_virtual_time
+async def test_what_was_deleted_before_a_repair_and_made_again_behind_its_back_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It claims the time at which it began, as a walk does: what was deleted before is gone from the target then."""
+    rig = BucketRig(lost=1.0, relist_s=1000.0)
+    load(rig)
+    async with rig.store, rig.running():
+        await rig.converged()
+    rig.bucket.delete("n0")
+    deleted = rig.bucket.now()
+    missing = LookingSource.missing
+
+    async def made_again(source: LookingSource, keys: Sequence[str], since: datetime | None = None) -> set[str]:
+        if KEY in keys and "n0" not in rig.bucket.rows:
+            rig.bucket.put("n0")
+        return await missing(source, keys, since)
+
+    monkeypatch.setattr(LookingSource, "missing", made_again)
+    other = BucketRig(lost=1.0, relist_s=1000.0)
+    other.table = other.bucket = rig.bucket
+    other.service = rig.service
+    await anyio.sleep(10)
+    async with other.store, other.running(adopt=True) as pipeline:
+        await other.until(lambda: pipeline.state.copy_stage is CopyStage.SWEPT)
+        assert _proven(other) > deleted
+        assert other.number("n0") == rig.bucket.rows["n0"]
 
 
 @in_virtual_time
