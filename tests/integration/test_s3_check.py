@@ -97,6 +97,21 @@ async def test_notifications_that_lack_nothing(s3: Any, sqs: Any, aws: AwsServer
         assert "every change of the bucket is notified" in fine
         assert "policy lets notifications in" in fine
         assert "triggers no function" in fine
+        assert "sqs:DeleteMessage is permitted" in fine
+
+
+@pytest.mark.parametrize("action", ["DeleteMessage", "ChangeMessageVisibility"])
+async def test_a_notification_that_could_be_received_and_not_be_settled_is_found(
+    sqs: Any, aws: AwsServer, bucket: str, action: str
+) -> None:
+    """It would come again and again, and be looked at each time."""
+    _, arn = await queue(sqs)
+    denied = Answer(status=403, body=b'{"__type": "AccessDeniedException", "message": "no"}')
+    async with FaultProxy("127.0.0.1", aws.port) as proxy:
+        proxy.inject(denied, headers={"x-amz-target": f"AmazonSQS.{action}$"})
+        async with following(aws, bucket, arn, sqs_endpoint=proxy.endpoint) as source:
+            errors = texts(await found(source, Severity.ERROR))
+    assert f"sqs:{action}: " in errors
 
 
 async def test_what_is_not_notified_comes_with_what_to_put(s3: Any, sqs: Any, aws: AwsServer, bucket: str) -> None:

@@ -27,6 +27,7 @@ from connectors.aws.s3.coverage import (
 )
 from connectors.aws.s3.following import Following
 from connectors.aws.s3.sdk import BucketClient
+from connectors.aws.sqs.check import settling_permitted
 from connectors.aws.sqs.consumers import working_mappings
 from connectors.aws.sqs.queue import Queue
 from replicator.errors import ConfigurationError
@@ -70,6 +71,7 @@ async def check_queue(
     findings = [_retention(queue, where), *_redrive(queue, where), *encryption(queue, where)]
     return [
         *findings,
+        *await settling_permitted(following.caller, following.client, queue, where, POLICY),
         await _policy(following, config),
         await _others(following, config),
         *await _configuration(caller, client, config, queue, where),

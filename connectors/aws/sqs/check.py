@@ -41,17 +41,7 @@ async def check_queue(
     """Called once connected, so the queue exists and may be looked at."""
     where = context.where
     findings = [_kind(queue, where), _retention(queue, where, receives=receives)]
-    settling = [
-        await _permission(caller, client.delete_message, queue, where, "sqs:DeleteMessage"),
-        await _permission(
-            caller,
-            client.change_message_visibility,
-            queue,
-            where,
-            "sqs:ChangeMessageVisibility",
-            VisibilityTimeout=0,
-        ),
-    ]
+    settling = await settling_permitted(caller, client, queue, where, POLICY)
     findings += settling if receives else [not_yet(finding) for finding in settling]
     findings += [
         Finding(
@@ -94,17 +84,29 @@ def _retention(queue: Queue, where: str, *, receives: bool) -> Finding:
     return Finding(Severity.OK if receives else Severity.NOTE, where, message)
 
 
+async def settling_permitted(
+    caller: Caller, client: QueueClient, queue: Queue, where: str, policy: str
+) -> list[Finding]:
+    """Whether messages may be settled, tried with a receipt that settles nothing. `policy` says what to permit."""
+    timeout = {"VisibilityTimeout": 0}
+    return [
+        await _permission(caller, client.delete_message, queue, where, "sqs:DeleteMessage", policy),
+        await _permission(
+            caller, client.change_message_visibility, queue, where, "sqs:ChangeMessageVisibility", policy, **timeout
+        ),
+    ]
+
+
 async def _permission(
-    caller: Caller, operation: Operation, queue: Queue, where: str, permission: str, **more: object
+    caller: Caller, operation: Operation, queue: Queue, where: str, permission: str, policy: str, **more: object
 ) -> Finding:
-    """Tried with a receipt that settles nothing."""
     try:
         await caller.probe(operation, QueueUrl=queue.url, ReceiptHandle=NO_RECEIPT, **more)
     except ConfigurationError as error:
-        return Finding(Severity.ERROR, where, f"{permission}: {error.problem}", POLICY)
+        return Finding(Severity.ERROR, where, f"{permission}: {error.problem}", policy)
     except AwsRefusal as refusal:
         if refusal.code not in OVER:
-            return Finding(Severity.ERROR, where, f"{permission}: {refusal}", POLICY)
+            return Finding(Severity.ERROR, where, f"{permission}: {refusal}", policy)
     return Finding(Severity.OK, where, f"{permission} is permitted")
 
 
