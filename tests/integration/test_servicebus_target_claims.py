@@ -15,9 +15,10 @@ from connectors.azure.servicebus import fetching
 from connectors.azure.servicebus.claims import BLOCK_BYTES, blob_name
 from connectors.azure.servicebus.fetching import CHANGED
 from connectors.azure.servicebus.sending import BEHIND
-from fakes.buses import consumed, job, ready, sessions_of, step, text
+from fakes.buses import bench, consumed, job, ready, sessions_of, step, text
 from fakes.objects import Bytes, Pattern
 from fakes.servicebus import lying
+from replicator.errors import ConfigurationError
 from replicator.messages import Payload
 from replicator.objects import ContentChangedError, ContentRefusedError
 from sandbox.faults import Answer, FaultProxy, RuleSpec
@@ -99,6 +100,22 @@ async def test_failing_uploads_are_repeated_and_nothing_is_sent_before_its_body_
             assert sum(bench.retried().values()) == 2
     assert await listed(container) == ["m1"]
     assert len(lying(broker, "orders")) == 1
+
+
+async def test_a_container_that_may_not_be_written_is_found_at_the_start(
+    broker: ServiceBusServer, azurite: Azurite, container: ContainerClient
+) -> None:
+    """Not with the first large body, which would hold up everything behind it."""
+    denied = Answer(status=403, headers={"x-ms-error-code": "AuthorizationPermissionMismatch", "x-ms-request-id": "r"})
+    async with FaultProxy("127.0.0.1", azurite.port, rewrite_authority=True) as proxy:
+        proxy.inject(denied, method="PUT")
+        settings = leaving(azurite, container, endpoint=f"{proxy.endpoint}/{azurite.account_name}")
+        async with bench(broker, "orders", **settings) as made:
+            with pytest.raises(ConfigurationError, match=r"claim_check.*may not be written"):
+                await made.target.connect(())
+        proxy.lift_all()
+        async with ready(broker, "orders", **settings):
+            assert await listed(container) == [], "nothing is left by looking"
 
 
 def test_every_id_has_a_name_of_its_own_that_no_service_changes() -> None:

@@ -1,6 +1,7 @@
 """The blobs that hold bodies too large for the queue: one for each message, named by its id, so safe to write again."""
 
 import hashlib
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any, Final, Protocol
 
 import aiohttp
 import anyio
+from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob import BlobBlock, ContentSettings
@@ -15,14 +17,14 @@ from azure.storage.blob.aio import ContainerClient
 
 from connectors.azure.contents import read_exactly
 from connectors.azure.credentials import default_credential
-from connectors.azure.errors import AzureRefusal, configuration_error, translate
+from connectors.azure.errors import CREDENTIALS_FIX, AzureRefusal, configuration_error, translate
 from connectors.azure.servicebus.config import ClaimCheckConfig
 from connectors.azure.servicebus.mapping import MessageRefusedError, Outgoing, short_id
 from connectors.azure.servicebus.pointers import claim_check
 from connectors.azure.servicebus.starting import probed
 from replicator.config import EndpointConfig
 from replicator.delivery import Delivery
-from replicator.errors import ConfigurationError, TransientError
+from replicator.errors import AccessError, ConfigurationError, TransientError
 from replicator.messages import Payload
 from replicator.registry import TargetContext
 from replicator.telemetry import PipelineTelemetry
@@ -36,6 +38,9 @@ READ_TIMEOUT_S: Final = 120.0
 BLOCK_BYTES: Final = 1024 * 1024
 MOST_BLOCKS: Final = 50_000
 """Of a payload that goes from the source to a blob."""
+
+NEVER: Final[dict[str, Any]] = {"etag": '"0x0"', "match_condition": MatchConditions.IfNotModified}
+"""A condition that holds of no blob."""
 
 BLOCKS_AT_ONCE: Final = 8
 """Of all payloads: what they take of memory."""
@@ -56,7 +61,9 @@ class Claims(Protocol):
         """Likewise for a body that is still at the source, in blocks. Raises the errors of its content as well."""
 
     async def connect(self) -> None:
-        """Looks at the container. Raises ConfigurationError where it is missing and may not be made, or forbidden."""
+        """Looks at the container. Raises ConfigurationError where it is missing and may not be made, or may not be read
+        or written.
+        """
 
     async def create(self) -> None:
         """Makes the container where it is missing."""
@@ -143,6 +150,8 @@ class BlobClaims:
                 problem = f"there is no container {self._container.container_name}"
                 raise ConfigurationError(self._where, problem, "Create it, or set create: true") from error
             self._missing = True
+        else:
+            await self._require_writable()
 
     async def create(self) -> None:
         if not self._missing:
@@ -157,6 +166,26 @@ class BlobClaims:
             if refusal.status != 409:
                 raise configuration_error(self._where, refusal) from refusal
         self._missing = False
+
+    async def _require_writable(self) -> None:
+        """Raises ConfigurationError where bodies could not be left; found out by a write on a condition that cannot
+        hold.
+        """
+        blob = self._container.get_blob_client(f"{self._prefix}replicator-{uuid.uuid4()}")
+
+        async def write() -> None:
+            await _sent(blob.upload_blob(b"", overwrite=True, **NEVER))
+
+        otherwise = f"container {self._container.container_name} may not be written"
+        try:
+            await probed(self._where, write)
+        except AzureRefusal as refusal:
+            if refusal.status not in {404, 412}:
+                raise ConfigurationError(self._where, f"{otherwise}: {refusal}", CREDENTIALS_FIX) from refusal
+        except ConfigurationError as error:
+            if isinstance(error.__cause__, AccessError):
+                raise ConfigurationError(self._where, f"{otherwise}: {error.__cause__}", CREDENTIALS_FIX) from error
+            raise
 
 
 class MissingError(TransientError):
