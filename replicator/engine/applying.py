@@ -130,7 +130,7 @@ class Applier(Generic[R]):
         made_up = await self._dead_letters([c.key for c in run if batch.receipts or c.operation is Operation.LOOK])
         with self.inflight.entered([change.key for change in run]):
             looks = [c for c in run if c.operation is Operation.LOOK]
-            changed = await self._changed(partition, looks)
+            changed = await self._changed(partition, looks, frozenset(letter.key for letter in made_up))
             rejections = await self._reconciler.reconcile(changed, self.rule, lambda _keys, _interval: None)
             written = [c for c in run if c.operation is not Operation.LOOK]
             rejections += await (self._copy(written) if partition.bounded else self._follow(written))
@@ -158,13 +158,15 @@ class Applier(Generic[R]):
                 await self._keep(origin, rejections, since)
         return rejections
 
-    async def _changed(self, partition: Partition, looks: Sequence[Change[R]]) -> list[str]:
-        """Keys of records that may have changed. A listing shows their versions, so most are known to be equal."""
+    async def _changed(self, partition: Partition, looks: Sequence[Change[R]], refused: frozenset[str]) -> list[str]:
+        """Keys of records that may have changed. A listing shows their versions, so most are known to be equal; not so
+        what was refused before, which may be something that no listing shows.
+        """
         keys = [change.key for change in looks]
         if not (partition.bounded and keys):
             return keys
         observed = await self._target.observe(keys)
-        return [c.key for c in looks if not c.version or observed[c.key].version != c.version]
+        return [c.key for c in looks if not c.version or c.key in refused or observed[c.key].version != c.version]
 
     async def _dead_letters(self, keys: Sequence[str]) -> list[DeadLetter]:
         """Those that are made up for when these keys are delivered, or looked at, after all."""

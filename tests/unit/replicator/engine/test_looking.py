@@ -12,7 +12,7 @@ from fakes.records import document, key_of
 from fakes.rig import LIFETIME_S, NAME, Crash, faulty, load, work
 from fakes.virtual import in_virtual_time
 from replicator.engine.walking import TARGET_SCAN
-from replicator.model import CopyStage, Mode, Phase
+from replicator.model import CopyStage, Mode, Phase, Rejection
 
 SEEDS = range(12)
 KEY = key_of("n0")
@@ -275,6 +275,23 @@ async def test_what_was_refused_is_no_dead_letter_any_more_once_a_later_event_is
         await events_are_over(rig)
         assert await rig.store.dead_letters(NAME) == []
         assert rig.held() == {KEY: document("n0", rig.bucket.rows["n0"])}
+
+
+@in_virtual_time
+async def test_a_walk_looks_at_what_was_refused_whatever_its_listing_shows() -> None:
+    """Such as tags that could not be read: the version that the listing shows is at the target already."""
+    rig = BucketRig(relist_s=10.0)
+    async with rig.store, rig.running() as pipeline:
+        rig.bucket.put("n0")
+        await rig.converged()
+        await events_are_over(rig)
+        await rig.store.add_dead_letters(NAME, "receiver-0", [Rejection(KEY, "its tags may not be read")])
+        pipeline._applier.has_dead_letters = True
+        rig.source.looked_up.clear()
+        begun = rig.bucket.now()
+        await rig.until(lambda: _proven(rig) > begun)
+        assert KEY in rig.source.looked_up, "nothing is made up for by not looking"
+        assert await rig.store.dead_letters(NAME) == []
 
 
 @in_virtual_time
