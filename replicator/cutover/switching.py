@@ -1,0 +1,335 @@
+"""The switch: cordon, drain, release, activate, seal, one after the other, within a pause budget or not at all.
+
+The pause that applications see begins with the cordon and ends with the activation. Until that is begun, whatever goes
+wrong, and a budget that would be exceeded, leads back to how everything was: triggers exactly, drains given up, queues
+held. From the activation on there is no way back, so everything that fails is tried again. Each step is remembered
+before it is begun and each may be repeated, so a switch that is killed goes on where it was, or back where it was going.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import anyio
+import structlog
+from pydantic import Field
+
+from replicator.clocks import utc_now
+from replicator.cutover.report import Cutover
+from replicator.errors import ConfigurationError
+from replicator.ports import StateStore
+from replicator.status import DrainStatus, Instant, Part, PipelineStatus
+from replicator.triggers.model import Progress
+
+NOTE = "switch"
+EVERYWHERE = ""
+"""The switch is a note of no pipeline."""
+
+LOOK_INTERVAL_S = 0.25
+
+RETRY_INTERVAL_S = 2.0
+"""Between tries of what must not fail any more."""
+
+
+class Step(StrEnum):
+    """In their order."""
+
+    CORDON = "cordon"
+    DRAIN = "drain"
+    RELEASE = "release"
+    ACTIVATE = "activate"
+    SEAL = "seal"
+
+
+REVERSIBLE = (Step.CORDON, Step.DRAIN, Step.RELEASE)
+
+
+class Stage(StrEnum):
+    """RUNNING leads to DONE. UNDOING leads to UNDONE: everything is as it was before."""
+
+    RUNNING = "running"
+    DONE = "done"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+class Taken(Part):
+    """A step that was begun. `expected_s` is how long it was expected to take, None where nobody knows."""
+
+    step: Step
+    began_at: Instant
+    ended_at: Instant | None = None
+    expected_s: float | None = None
+
+
+class Switched(Part):
+    """A switch as it is remembered and told. `reason` is why it leads back, `waiting_for` what the present step waits
+    for, in words.
+    """
+
+    began_at: Instant
+    by: str
+    max_pause_s: float
+    stage: Stage = Stage.RUNNING
+    steps: list[Taken] = Field(default_factory=list)
+    reason: str = ""
+    waiting_for: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to be done."""
+        return self.stage in {Stage.DONE, Stage.UNDONE}
+
+    @property
+    def is_reversible(self) -> bool:
+        """Whether the activation has not been begun."""
+        return all(taken.step in REVERSIBLE for taken in self.steps)
+
+    def paused_s(self, now: datetime) -> float:
+        """How long the pause has lasted, from the cordon to the end of the activation, or of the way back."""
+        if not self.steps:
+            return 0.0
+        activated = [taken.ended_at for taken in self.steps if taken.step is Step.ACTIVATE]
+        return ((activated[0] if activated and activated[0] else now) - self.steps[0].began_at).total_seconds()
+
+
+class Turns(Protocol):
+    """What is needed of triggers; see `replicator.triggers.triggers.Triggers`."""
+
+    async def cordon(self, who: str) -> Progress: ...
+
+    async def activate(self, who: str) -> Progress: ...
+
+    async def undo(self, who: str) -> Progress: ...
+
+
+class Means(Protocol):
+    """What is needed of a daemon; see `replicator.engine.daemon.Daemon`."""
+
+    @property
+    def statuses(self) -> Mapping[str, PipelineStatus]: ...
+
+    def cutover(self) -> Cutover: ...
+
+    def triggers(self) -> Turns: ...
+
+    def drains(self) -> Mapping[str, DrainStatus | None]: ...
+
+    async def drain(self, pipelines: Sequence[str]) -> None: ...
+
+    async def release(self, pipelines: Sequence[str]) -> None: ...
+
+    async def seal(self, pipelines: Sequence[str], *, force: bool) -> None: ...
+
+    async def follow_again(self, pipelines: Sequence[str]) -> None: ...
+
+
+class Switching:
+    """The switch of one migration. `pipelines` are those that follow something."""
+
+    def __init__(self, means: Means, store: StateStore, pipelines: Sequence[str]) -> None:
+        self.told: Switched | None = None
+        self._means = means
+        self._store = store
+        self._pipelines = list(pipelines)
+        self._wanted = anyio.Event()
+        self._forward = anyio.CancelScope()
+        self._lock = anyio.Lock()
+        self._log = structlog.get_logger()
+
+    async def take_up(self) -> None:
+        """What an earlier run has left."""
+        text = await self._store.load_note(EVERYWHERE, NOTE)
+        self.told = None if text is None else Switched.model_validate_json(text)
+
+    async def begin(self, *, max_pause_s: float, by: str) -> Switched:
+        """The switch, durable when this returns. Raises ConfigurationError where one is under way, the migration is not
+        ready, or the drain is expected to take longer than the pause may.
+        """
+        if self.told is not None and not self.told.is_over:
+            raise ConfigurationError("cutover", "a switch is under way", "Wait for it, or abort it")
+        judged = self._means.cutover()
+        if not judged.ready:
+            raise ConfigurationError(
+                "cutover", f"is not ready: {'; '.join(judged.reasons)}", "Wait: replicator cutover status --wait"
+            )
+        if judged.drain_s is not None and judged.drain_s > max_pause_s:
+            raise ConfigurationError(
+                "max_pause_s",
+                f"a drain is expected to take {judged.drain_s:.0f} s, longer than the {max_pause_s:.0f} s of the pause",
+                "Allow a longer pause, or wait until less is changed",
+            )
+        await self._save(Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s))
+        self._wanted.set()
+        assert self.told is not None  # noqa: S101 — just saved
+        return self.told
+
+    async def abort(self, reason: str) -> None:
+        """Leads back; returns when that is durable. Raises ConfigurationError when it is too late, or there is none."""
+        async with self._lock:
+            told = self.told
+            if told is None or told.is_over:
+                raise ConfigurationError("cutover", "no switch is under way", "There is nothing to be aborted")
+            if not told.is_reversible:
+                raise ConfigurationError("cutover", "triggers are being activated", "There is no way back from here")
+            await self._save(told.model_copy(update={"stage": Stage.UNDOING, "reason": reason, "waiting_for": ""}))
+            self._forward.cancel()
+
+    async def run(self) -> None:
+        """Goes on with whatever is under way, until cancelled."""
+        while True:
+            self._wanted = anyio.Event()
+            if self.told is None or self.told.is_over:
+                await self._wanted.wait()
+            elif self.told.stage is Stage.RUNNING:
+                await self._go_forward(self.told)
+            else:
+                await self._insist(self._go_back)
+
+    async def _go_forward(self, told: Switched) -> None:
+        with anyio.CancelScope() as self._forward:
+            ended = {taken.step for taken in told.steps if taken.ended_at is not None}
+            for step in [step for step in Step if step not in ended]:
+                if step in REVERSIBLE:
+                    failure = await self._within_budget(step)
+                    if failure:
+                        await self.abort(failure)
+                        return
+                else:
+                    await self._begin(step)
+                    await self._insist(lambda step=step: self._do(step))  # type: ignore[misc]
+                await self._end(step)
+            await self._change(lambda _: {"stage": Stage.DONE})
+            self._log.info("switched")
+
+    async def _within_budget(self, step: Step) -> str:
+        """Why it could not be done within what is left of the pause; empty when it was."""
+        told = self._present
+        await self._begin(step)
+        left_s = told.max_pause_s - self._present.paused_s(utc_now())
+        expected_s = self._present.steps[-1].expected_s or 0.0
+        if expected_s > left_s:
+            return f"{step} is expected to take {expected_s:.1f} s, and {left_s:.1f} s of the pause are left"
+        with anyio.move_on_after(left_s) as budget:
+            try:
+                await self._do(step)
+            except ConfigurationError as error:
+                return str(error)
+        if not budget.cancelled_caught:
+            return ""
+        waited = f" while waiting for {self._present.waiting_for}" if self._present.waiting_for else ""
+        return f"the pause of {told.max_pause_s:g} s was over in step {step}{waited}"
+
+    async def _do(self, step: Step) -> None:
+        means, by = self._means, self._present.by
+        if step is Step.CORDON:
+            await self._turn(lambda: means.triggers().cordon(by))
+        elif step is Step.DRAIN:
+            await means.drain(self._pipelines)
+            await self._until(lambda: self._undrained(held=False))
+        elif step is Step.RELEASE:
+            await means.release([name for name in self._pipelines if self._is_held(name)])
+            await self._until(self._waiting_messages)
+        elif step is Step.ACTIVATE:
+            await self._turn(lambda: means.triggers().activate(by))
+        else:
+            await self._until(lambda: self._undrained(held=True))
+            await means.seal(self._pipelines, force=False)
+
+    async def _go_back(self) -> None:
+        await self._turn(lambda: self._means.triggers().undo(self._present.by))
+        await self._means.follow_again(self._pipelines)
+        await self._change(lambda _: {"stage": Stage.UNDONE})
+        self._log.warning("the switch was undone", reason=self._present.reason)
+
+    async def _turn(self, turn: Callable[[], Awaitable[Progress]]) -> None:
+        """Until every trigger is turned, those that a person must turn included."""
+        while True:
+            progress = await turn()
+            pending = progress.pending
+            await self._wait_for("" if pending is None else f"{pending.place}: {pending.text} (sign it off)")
+            if pending is None:
+                return
+            await anyio.sleep(LOOK_INTERVAL_S)
+
+    async def _until(self, reasons: Callable[[], list[str]]) -> None:
+        """Until nothing is in the way any more."""
+        while found := reasons():
+            await self._wait_for("; ".join(found))
+            await anyio.sleep(LOOK_INTERVAL_S)
+        await self._wait_for("")
+
+    def _undrained(self, *, held: bool) -> list[str]:
+        """What is in the way of each; queues that are held are forwarded later, and so are theirs where not `held`."""
+        found: list[str] = []
+        for name, drain in self._means.drains().items():
+            if name in self._pipelines and (held or not self._was_held(name)):
+                reasons = ["no fence"] if drain is None else drain.in_the_way
+                found += [f"{name}: {reason}" for reason in reasons]
+        return found
+
+    def _waiting_messages(self) -> list[str]:
+        """In queues that were held, but for those that are delayed: these are forwarded when they come."""
+        found: list[str] = []
+        for name in self._pipelines:
+            queue = self._means.statuses[name].queue if name in self._means.statuses else None
+            if queue is not None and self._was_held(name) and (queue.held or queue.visible or queue.in_flight):
+                found.append(f"{name}: {queue.visible + queue.in_flight} messages are still to be forwarded")
+        return found
+
+    def _is_held(self, name: str) -> bool:
+        status = self._means.statuses.get(name)
+        return status is not None and status.queue is not None and status.queue.held
+
+    def _was_held(self, name: str) -> bool:
+        drain = self._means.drains().get(name)
+        return self._is_held(name) or (drain is not None and drain.released)
+
+    async def _insist(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Again and again, for there is no other way to go."""
+        while True:
+            try:
+                await work()
+            except ConfigurationError as error:
+                await self._wait_for(str(error))
+                self._log.error("a step of the switch fails and is tried again", reason=str(error))
+                await anyio.sleep(RETRY_INTERVAL_S)
+            else:
+                return
+
+    @property
+    def _present(self) -> Switched:
+        assert self.told is not None, "only asked while a switch is under way"  # noqa: S101
+        return self.told
+
+    async def _begin(self, step: Step) -> None:
+        """A step that was begun before a restart keeps its beginning."""
+        if not any(taken.step is step for taken in self._present.steps):
+            expected_s = self._means.cutover().drain_s if step is Step.DRAIN else None
+            taken = Taken(step=step, began_at=utc_now(), expected_s=expected_s)
+            self._log.info("step of the switch", step=step, expected_s=expected_s)
+            await self._change(lambda told: {"steps": [*told.steps, taken]})
+
+    async def _end(self, step: Step) -> None:
+        ended = utc_now()
+
+        def with_end(told: Switched) -> dict[str, object]:
+            end = {"ended_at": ended}
+            steps = [taken.model_copy(update=end) if taken.step is step else taken for taken in told.steps]
+            return {"steps": steps, "waiting_for": ""}
+
+        await self._change(with_end)
+
+    async def _wait_for(self, what: str) -> None:
+        """Told, and not saved: it is looked at again after a restart."""
+        self.told = self._present.model_copy(update={"waiting_for": what})
+
+    async def _change(self, change: Callable[[Switched], dict[str, object]]) -> None:
+        """One at a time, so that none undoes what an abort has just said."""
+        async with self._lock:
+            await self._save(self._present.model_copy(update=change(self._present)))
+
+    async def _save(self, told: Switched) -> None:
+        await self._store.save_note(EVERYWHERE, NOTE, told.model_dump_json())
+        self.told = told

@@ -1,0 +1,277 @@
+"""Promises of the switch: within its budget, or everything is as it was; and never both sides on at once."""
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+
+from fakes.statuses import FINE, but
+from fakes.stores import InlineStore
+from fakes.virtual import in_virtual_time
+from replicator.clocks import elapsed_s
+from replicator.cutover import Cutover
+from replicator.cutover.switching import Stage, Step, Switching
+from replicator.errors import ConfigurationError
+from replicator.status import DrainStatus, PipelineStatus, QueueDepth
+from replicator.triggers.model import Pending, Place, Progress, Side
+from replicator.triggers.model import Step as Turn
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Clouds:
+    """What is on where, and what a drain takes. It outlives the processes; `fails` is asked before each action."""
+
+    def __init__(self, drain_s: float = 1.0, held: int = 0) -> None:
+        self.aws, self.azure = True, False
+        self.drain_s = drain_s
+        self.held = held
+        self.messages = held
+        self.released = False
+        self.fence_at: float | None = None
+        self.sealed = False
+        self.ready = True
+        self.expected_s: float | None = 1.0
+        self.pending = ""
+        self.failing: set[str] = set()
+        self.both: list[str] = []
+
+    def act(self, name: str) -> None:
+        if name in self.failing:
+            raise ConfigurationError("triggers.orders.aws", f"{name} fails", "Mend it")
+
+    # --- triggers
+
+    async def cordon(self, who: str) -> Progress:
+        await anyio.sleep(0.1)
+        self.act("cordon")
+        self.aws = False
+        pending = Pending(Place("dns", Side.AWS), "off", self.pending) if self.pending else None
+        return Progress(Turn.CORDON, (), pending)
+
+    async def activate(self, who: str) -> Progress:
+        await anyio.sleep(0.1)
+        self.act("activate")
+        self.azure = True
+        self.both += ["both are on"] if self.aws else []
+        return Progress(Turn.ACTIVATE, ())
+
+    async def undo(self, who: str) -> Progress:
+        await anyio.sleep(0.1)
+        self.act("undo")
+        self.azure, self.aws = False, True
+        return Progress(Turn.UNDO, ())
+
+
+class Means:
+    """A daemon's process."""
+
+    def __init__(self, clouds: Clouds) -> None:
+        self.clouds = clouds
+
+    @property
+    def statuses(self) -> dict[str, PipelineStatus]:
+        held = QueueDepth(
+            visible=self.clouds.messages, in_flight=0, delayed=0, oldest_age_s=None, held=not self.clouds.released
+        )
+        return {"orders": FINE, "jobs": but(FINE, queue=held)}
+
+    def cutover(self) -> Cutover:
+        clouds = self.clouds
+        return Cutover(
+            migration="shop", phase="following", ready=clouds.ready, judged_at=T0, drain_s=clouds.expected_s,
+            reasons=[] if clouds.ready else ["orders: lag fails"], pipelines={},
+        )  # fmt: skip
+
+    def triggers(self) -> Clouds:
+        return self.clouds
+
+    def drains(self) -> dict[str, DrainStatus | None]:
+        clouds = self.clouds
+        if clouds.fence_at is None:
+            return {"orders": None, "jobs": None}
+        through = elapsed_s() - clouds.fence_at >= clouds.drain_s
+        jobs = [] if clouds.released and not clouds.messages else ["messages are held"]
+        return {"orders": _drain([] if through else ["not through"]), "jobs": _drain(jobs, released=clouds.released)}
+
+    async def drain(self, pipelines: Sequence[str]) -> None:
+        self.clouds.act("drain")
+        self.clouds.fence_at = elapsed_s()
+
+    async def release(self, pipelines: Sequence[str]) -> None:
+        self.clouds.act("release")
+        self.clouds.released = True
+        self.clouds.messages = 0
+
+    async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
+        self.clouds.act("seal")
+        assert not force
+        self.clouds.sealed = True
+
+    async def follow_again(self, pipelines: Sequence[str]) -> None:
+        self.clouds.act("follow")
+        self.clouds.fence_at = None
+        self.clouds.released = False
+
+
+def _drain(in_the_way: list[str], *, released: bool = False) -> DrainStatus:
+    return DrainStatus(
+        fence=T0, released=released, drained_at=None if in_the_way else T0, in_the_way=in_the_way, late=0, late_at=None
+    )
+
+
+class Scene:
+    """Store and clouds, and switches on them."""
+
+    def __init__(self, clouds: Clouds) -> None:
+        self.clouds = clouds
+        self.store = InlineStore(lambda _: None)
+
+    async def process(self) -> Switching:
+        switching = Switching(Means(self.clouds), self.store, ["orders", "jobs"])
+        await switching.take_up()
+        return switching
+
+
+async def ended(switching: Switching, within_s: float = 120) -> Stage:
+    with anyio.fail_after(within_s):
+        while switching.told is None or not switching.told.is_over:  # noqa: ASYNC110 — time is virtual
+            await anyio.sleep(0.1)
+    return switching.told.stage
+
+
+def is_as_before(clouds: Clouds) -> bool:
+    return clouds.aws and not clouds.azure and clouds.fence_at is None and not clouds.released and not clouds.sealed
+
+
+async def switched(clouds: Clouds, max_pause_s: float = 10.0) -> Switching:
+    place = Scene(clouds)
+    async with place.store, anyio.create_task_group() as tasks:
+        switching = await place.process()
+        tasks.start_soon(switching.run)
+        await switching.begin(max_pause_s=max_pause_s, by="ann")
+        await ended(switching)
+        tasks.cancel_scope.cancel()
+    return switching
+
+
+@in_virtual_time
+async def test_within_its_budget_everything_is_done_in_order() -> None:
+    clouds = Clouds(held=3)
+    switching = await switched(clouds)
+    told = switching.told
+    assert told is not None
+    assert told.stage is Stage.DONE
+    assert [taken.step for taken in told.steps] == list(Step)
+    assert (clouds.aws, clouds.azure, clouds.sealed, clouds.messages) == (False, True, True, 0)
+    assert clouds.both == []
+
+
+@pytest.mark.parametrize("failing", ["cordon", "drain", "release"])
+def test_whatever_fails_before_the_activation_leads_back(failing: str) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        clouds = Clouds()
+        clouds.failing = {failing}
+        switching = await switched(clouds)
+        assert switching.told is not None
+        assert switching.told.stage is Stage.UNDONE
+        assert f"{failing} fails" in switching.told.reason
+        assert is_as_before(clouds)
+
+    run()
+
+
+@in_virtual_time
+async def test_a_budget_that_is_over_leads_back_and_says_what_was_waited_for() -> None:
+    clouds = Clouds(drain_s=1000)
+    switching = await switched(clouds, max_pause_s=5)
+    assert switching.told is not None
+    assert switching.told.reason == "the pause of 5 s was over in step drain while waiting for orders: not through"
+    assert is_as_before(clouds)
+
+
+@in_virtual_time
+async def test_a_manual_step_that_nobody_does_leads_back_too() -> None:
+    clouds = Clouds()
+    clouds.pending = "Turn DNS"
+    switching = await switched(clouds, max_pause_s=5)
+    assert switching.told is not None
+    assert "Turn DNS" in switching.told.reason
+    assert is_as_before(clouds)
+
+
+@in_virtual_time
+async def test_it_does_not_begin_unless_ready_nor_where_the_drain_is_expected_to_take_longer() -> None:
+    clouds = Clouds()
+    switching = Switching(Means(clouds), InlineStore(lambda _: None), ["orders"])
+    clouds.ready = False
+    with pytest.raises(ConfigurationError, match="lag fails"):
+        await switching.begin(max_pause_s=10, by="ann")
+    clouds.ready, clouds.expected_s = True, 11.0
+    with pytest.raises(ConfigurationError, match="expected to take 11 s"):
+        await switching.begin(max_pause_s=10, by="ann")
+    assert clouds.aws
+
+
+@pytest.mark.parametrize("failing", ["activate", "seal"])
+def test_what_fails_from_the_activation_on_is_tried_again(failing: str) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        clouds = Clouds()
+        clouds.failing = {failing}
+        place = Scene(clouds)
+        async with place.store, anyio.create_task_group() as tasks:
+            switching = await place.process()
+            tasks.start_soon(switching.run)
+            await switching.begin(max_pause_s=10, by="ann")
+            await anyio.sleep(60)
+            with pytest.raises(ConfigurationError, match="no way back"):
+                await switching.abort("never mind")
+            clouds.failing = set()
+            assert await ended(switching) is Stage.DONE
+            tasks.cancel_scope.cancel()
+        assert clouds.sealed
+
+    run()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_killed_or_aborted_at_any_moment_it_ends_done_or_as_before(seed: int) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        rng = random.Random(seed)
+        clouds = Clouds(drain_s=rng.uniform(0, 4), held=rng.randint(0, 3))
+        place = Scene(clouds)
+        async with place.store:
+            begun = False
+            for _ in range(rng.randint(1, 4)):
+                async with anyio.create_task_group() as tasks:
+                    switching = await place.process()
+                    tasks.start_soon(switching.run)
+                    if not begun:
+                        await switching.begin(max_pause_s=rng.choice([3, 30]), by="ann")
+                        begun = True
+                    await anyio.sleep(rng.uniform(0, 3))
+                    if rng.random() < 0.3:
+                        try:
+                            await switching.abort("never mind")
+                        except ConfigurationError:
+                            assert switching.told is not None
+                            assert switching.told.is_over or not switching.told.is_reversible
+                    await anyio.sleep(rng.uniform(0, 0.3))
+                    tasks.cancel_scope.cancel()
+            async with anyio.create_task_group() as tasks:
+                switching = await place.process()
+                tasks.start_soon(switching.run)
+                stage = await ended(switching)
+                tasks.cancel_scope.cancel()
+        assert clouds.both == []
+        if stage is Stage.DONE:
+            assert (clouds.aws, clouds.azure, clouds.sealed) == (False, True, True)
+        else:
+            assert is_as_before(clouds)
+
+    run()
