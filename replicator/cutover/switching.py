@@ -3,7 +3,7 @@
 The pause that applications see begins with the cordon and ends with the activation. Until that is begun, whatever goes
 wrong, and a budget that would be exceeded, leads back to how everything was: triggers exactly, drains given up, queues
 held. From the activation on there is no way back, so everything that fails is tried again. Each step is remembered
-before it is begun and each may be repeated, so a switch that is killed goes on where it was, or back where it was going.
+before it is begun and each may be repeated, so a switch that is killed goes on, or back, from where it was.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -238,6 +238,26 @@ def test_what_fails_from_the_activation_on_is_tried_again(failing: str) -> None:
     run()
 
 
+@pytest.mark.parametrize("moment_s", [0.05, 0.15, 0.5, 1.05])
+def test_an_abort_leads_back_from_wherever_it_is(moment_s: float) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        clouds = Clouds(held=2)
+        scene = Scene(clouds)
+        async with scene.store, anyio.create_task_group() as tasks:
+            switching = await scene.process()
+            tasks.start_soon(switching.run)
+            await switching.begin(max_pause_s=10, by="ann")
+            await anyio.sleep(moment_s)
+            await switching.abort("never mind")
+            assert await ended(switching) is Stage.UNDONE
+            await anyio.sleep(10)
+            tasks.cancel_scope.cancel()
+        assert is_as_before(clouds)
+
+    run()
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_killed_or_aborted_at_any_moment_it_ends_done_or_as_before(seed: int) -> None:
     @in_virtual_time
