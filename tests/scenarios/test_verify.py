@@ -6,7 +6,7 @@ import json
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,9 @@ from sandbox.workload.orders import order
 from scenarios.bucket_world import BucketWorld, bucket_world
 from scenarios.migration import UNASKED, Daemon, Migration, config_of, running
 from scenarios.world import CONTAINER, DATABASE, World, world
+
+PATIENT = {"request_timeout_s": 20, "request_lifetime_s": 25, "lease_s": 60}
+"""The local Cosmos DB goes through all documents for one page of a query."""
 
 SLOWLY = 40
 """Records per second: a round takes seconds, so that a daemon can be ended in its middle."""
@@ -78,7 +81,15 @@ class Both:
 
 
 @asynccontextmanager
-async def both(aws: AwsServer, folder: Path, *, items: int, objects: int, records_per_s: float) -> AsyncIterator[Both]:
+async def both(
+    aws: AwsServer,
+    folder: Path,
+    *,
+    items: int,
+    objects: int,
+    records_per_s: float,
+    limits: Mapping[str, float] | None = None,
+) -> AsyncIterator[Both]:
     """A filled table and a filled bucket, and one config for them."""
     for name in ("table", "bucket"):
         (folder / name).mkdir()
@@ -88,7 +99,7 @@ async def both(aws: AwsServer, folder: Path, *, items: int, objects: int, record
             bucket.written[key].add((held.size, held.md5))
         pipelines = {**table.config["pipelines"], **bucket.config["pipelines"]}
         rate = {**UNASKED, "records_per_s": records_per_s}
-        config = config_of({name: {**pipeline, "verification": rate} for name, pipeline in pipelines.items()})
+        config = config_of({name: {**pipeline, "verification": rate} for name, pipeline in pipelines.items()}, limits)
         environment = {**table.environment, **bucket.environment}
         migration = Migration(folder, table.http, config, environment)
         migration.write_config()
@@ -179,7 +190,7 @@ async def test_beside_writers_and_restarts_exactly_what_was_planted_is_found_and
 @pytest.mark.timeout(1800)
 async def test_one_attribute_in_many_items(aws: AwsServer, tmp_path: Path) -> None:
     """200,000 of them."""
-    async with both(aws, tmp_path, items=200_000, objects=300, records_per_s=5000) as w:
+    async with both(aws, tmp_path, items=200_000, objects=300, records_per_s=5000, limits=PATIENT) as w:
         await _found_and_mended(w, 200_000)
 
 
