@@ -14,6 +14,7 @@ from replicator.api import (
     dead_letters,
     draining,
     report,
+    switching,
     triggers,
     verification,
 )
@@ -55,6 +56,7 @@ def interface(daemon: Daemon) -> FastAPI:
         draining.router(daemon, access),
         barriers.router(daemon, access),
         report.router(daemon, access),
+        switching.router(daemon, access),
         triggers.router(daemon, access),
     ]
     return create_app(daemon, daemon.metrics.registry, *routers)

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -14,6 +15,8 @@ from replicator.cutover import Check, Cutover, PipelineCutover
 from replicator.errors import ConfigurationError
 
 ASK_INTERVAL_S = 1.0
+
+STEP_INTERVAL_S = 0.5
 
 Answer = Mapping[str, object]
 """As `GET /v1/cutover` gives it."""
@@ -57,6 +60,61 @@ def drain(url: str, pipeline: str | None, *, release: bool, timeout_s: float, as
     return Exit.OK if drained else Exit.NOT_OK
 
 
+def switch(url: str, *, max_pause_s: float, dry_run: bool, as_json: bool) -> Exit:
+    """Begins the switch and tells its steps until it is over. OK when it is done, NOT_OK when it was undone.
+
+    Raises ConfigurationError when the daemon does not answer or refuses it.
+    """
+    if dry_run:
+        return _plan_switch(url, max_pause_s)
+    found = call(url, "/v1/cutover/switch", "stage", {"max_pause_s": max_pause_s})
+    told: list[str] = []
+    while True:
+        for line in steps(found)[len(told) :]:
+            told.append(line)
+            typer.echo(line, err=True)
+        if found["stage"] in {"done", "undone"}:
+            break
+        time.sleep(STEP_INTERVAL_S)
+        try:
+            found = call(url, "/v1/cutover/switch", "stage")
+        except ConfigurationError:  # a daemon that is restarted goes on with the switch
+            continue
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        verdict = "switched" if found["stage"] == "done" else f"undone: {found['reason']}"
+        typer.echo(f"{verdict}; the pause was {found['paused_s']:.1f} s of {max_pause_s:g} s")
+    return Exit.OK if found["stage"] == "done" else Exit.NOT_OK
+
+
+def steps(found: Mapping[str, Any]) -> list[str]:
+    """One line for the beginning of each step and one for its end, in the order in which these come."""
+    lines_: list[str] = []
+    for taken in found["steps"]:
+        expected = taken["expected_s"]
+        lines_.append(f"{taken['step']}: begun" + ("" if expected is None else f", expected {duration_text(expected)}"))
+        if taken["ended_at"]:
+            took = datetime.fromisoformat(taken["ended_at"]) - datetime.fromisoformat(taken["began_at"])
+            lines_.append(f"{taken['step']}: done in {took.total_seconds():.1f} s")
+    return lines_
+
+
+def _plan_switch(url: str, max_pause_s: float) -> Exit:
+    """What would be done, step by step; nothing is changed."""
+    found = read(Cutover, url, _ask(url))
+    for side in ("cordon", "activate"):
+        planned = call(url, f"/v1/triggers/{side}", "complete", {"dry_run": True})["planned"] or []
+        names = [f"{each['name']} {each['side']}" for each in planned if each["change"]]
+        typer.echo(f"{side}: {', '.join(names) or 'nothing'}")
+    drain = "nobody knows how long" if found.drain_s is None else f"about {duration_text(found.drain_s)}"
+    typer.echo(f"drain: {drain}, of a pause of at most {max_pause_s:g} s")
+    if not found.ready:
+        typer.echo("it would be refused: " + "; ".join(found.reasons))
+    typer.echo("nothing was changed")
+    return Exit.OK if found.ready else Exit.NOT_OK
+
+
 def seal(url: str, *, force: bool, reason: str, as_json: bool) -> None:
     """Ends the replication. Raises ConfigurationError when the daemon does not answer or refuses it."""
     if force and not reason.strip():
@@ -66,7 +124,14 @@ def seal(url: str, *, force: bool, reason: str, as_json: bool) -> None:
 
 
 def abort(url: str, pipeline: str | None, *, as_json: bool) -> None:
-    """Back to following. Raises ConfigurationError when the daemon does not answer or refuses it."""
+    """Back to following, and to how triggers were where a switch is under way.
+
+    Raises ConfigurationError when the daemon does not answer or refuses it.
+    """
+    if call(url, "/v1/cutover/switch", "stage")["stage"] == "running":
+        found = call(url, "/v1/cutover/switch/abort", "stage", {})
+        typer.echo(json.dumps(found) if as_json else "the switch leads back to how everything was")
+        return
     found = call(url, "/v1/cutover/abort", "pipelines", {} if pipeline is None else {"pipeline": pipeline})
     typer.echo(json.dumps(found) if as_json else "following again")
 

@@ -382,6 +382,27 @@ def cutover_drain(
     raise typer.Exit(drain(url, pipeline, release=release, timeout_s=timeout, as_json=as_json))
 
 
+@cutover_app.command("switch", epilog="Example: replicator cutover switch --max-pause 10")
+def cutover_switch(
+    max_pause: Annotated[
+        float, typer.Option("--max-pause", min=0.1, max=86_400, help="For how many seconds both sides may be off.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Switch: cordon, drain, forward held queues, activate, seal.
+
+    It does not begin unless everything is ready. If it cannot be done within the pause, or anything fails before the
+    activation, everything is put back as it was. Interrupting this command changes nothing: the daemon goes on.
+
+    Exit codes: 0 switched, 1 undone, or with --dry-run not ready, 2 it is refused, or the daemon does not answer.
+    """
+    from replicator.cli.cutover import switch  # noqa: PLC0415
+
+    raise typer.Exit(switch(url, max_pause_s=max_pause, dry_run=dry_run, as_json=as_json))
+
+
 @cutover_app.command("seal", epilog="Example: replicator cutover seal")
 def cutover_seal(
     force: Annotated[bool, typer.Option("--force", help="Also what is not drained; --reason is required.")] = False,

@@ -75,6 +75,7 @@ class Switched(Part):
     steps: list[Taken] = Field(default_factory=list)
     reason: str = ""
     waiting_for: str = ""
+    undone_at: Instant | None = None
 
     @property
     def is_over(self) -> bool:
@@ -90,8 +91,9 @@ class Switched(Part):
         """How long the pause has lasted, from the cordon to the end of the activation, or of the way back."""
         if not self.steps:
             return 0.0
-        activated = [taken.ended_at for taken in self.steps if taken.step is Step.ACTIVATE]
-        return ((activated[0] if activated and activated[0] else now) - self.steps[0].began_at).total_seconds()
+        activated = [taken.ended_at for taken in self.steps if taken.step is Step.ACTIVATE and taken.ended_at]
+        ended_at = self.undone_at or (activated[0] if activated else now)
+        return (ended_at - self.steps[0].began_at).total_seconds()
 
 
 class Turns(Protocol):
@@ -143,12 +145,14 @@ class Switching:
         text = await self._store.load_note(EVERYWHERE, NOTE)
         self.told = None if text is None else Switched.model_validate_json(text)
 
-    async def begin(self, *, max_pause_s: float, by: str) -> Switched:
-        """The switch, durable when this returns. Raises ConfigurationError where one is under way, the migration is not
-        ready, or the drain is expected to take longer than the pause may.
+    def require_possible(self, max_pause_s: float) -> None:
+        """Raises ConfigurationError where a switch is under way, the migration is not ready, or the drain is expected
+        to take longer than the pause may.
         """
         if self.told is not None and not self.told.is_over:
             raise ConfigurationError("cutover", "a switch is under way", "Wait for it, or abort it")
+        if not self._means.statuses:
+            raise ConfigurationError("cutover", "has not begun yet", "Wait until the status shows it")
         judged = self._means.cutover()
         if not judged.ready:
             raise ConfigurationError(
@@ -160,19 +164,27 @@ class Switching:
                 f"a drain is expected to take {judged.drain_s:.0f} s, longer than the {max_pause_s:.0f} s of the pause",
                 "Allow a longer pause, or wait until less is changed",
             )
-        await self._save(Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s))
+
+    async def begin(self, *, max_pause_s: float, by: str) -> None:
+        """The switch is durable when this returns. Raises ConfigurationError where it is not possible."""
+        async with self._lock:
+            self.require_possible(max_pause_s)
+            await self._save(Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s))
         self._wanted.set()
-        assert self.told is not None  # noqa: S101 — just saved
-        return self.told
+
+    def require_reversible(self) -> Switched:
+        """The switch under way. Raises ConfigurationError where there is none, or it is too late to lead back."""
+        told = self.told
+        if told is None or told.is_over:
+            raise ConfigurationError("cutover", "no switch is under way", "There is nothing to be aborted")
+        if not told.is_reversible:
+            raise ConfigurationError("cutover", "triggers are being activated", "There is no way back from here")
+        return told
 
     async def abort(self, reason: str) -> None:
         """Leads back; returns when that is durable. Raises ConfigurationError when it is too late, or there is none."""
         async with self._lock:
-            told = self.told
-            if told is None or told.is_over:
-                raise ConfigurationError("cutover", "no switch is under way", "There is nothing to be aborted")
-            if not told.is_reversible:
-                raise ConfigurationError("cutover", "triggers are being activated", "There is no way back from here")
+            told = self.require_reversible()
             await self._save(told.model_copy(update={"stage": Stage.UNDOING, "reason": reason, "waiting_for": ""}))
             self._forward.cancel()
 
@@ -240,7 +252,7 @@ class Switching:
     async def _go_back(self) -> None:
         await self._turn(lambda: self._means.triggers().undo(self._present.by))
         await self._means.follow_again(self._pipelines)
-        await self._change(lambda _: {"stage": Stage.UNDONE})
+        await self._change(lambda _: {"stage": Stage.UNDONE, "undone_at": utc_now()})
         self._log.warning("the switch was undone", reason=self._present.reason)
 
     async def _turn(self, turn: Callable[[], Awaitable[Progress]]) -> None:

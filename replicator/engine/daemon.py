@@ -12,6 +12,7 @@ import structlog
 from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
 from replicator.cutover import Announcer, Cutover, Watch
+from replicator.cutover.switching import Switching
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.barrier import STOPPING, Answer
 from replicator.engine.control import Control
@@ -69,6 +70,8 @@ class Daemon:
         self._watch = Watch(config)
         self._announcer = Announcer(metrics)
         self._recorder = Recorder(store)
+        following = [name for name, pipeline in config.pipelines.items() if pipeline.mode != Mode.COPY.value]
+        self.switching = Switching(self, store, following)
         self._triggers: Triggers | None = None
         self._writing = False
         self._everything = anyio.CancelScope()
@@ -259,6 +262,7 @@ class Daemon:
         self._triggers = Triggers(switches, self._store, self.record)
         self._pipelines = {pipeline.name: pipeline for pipeline in opened}
         await self._recorder.begin(self._pipelines)
+        await self.switching.take_up()
 
     async def _replicate(self) -> None:
         """Works, and looks at that meanwhile."""
@@ -268,6 +272,7 @@ class Daemon:
             services.start_soon(self._recorder.keep)
             services.start_soon(self._expire)
             services.start_soon(self.triggers().watch)
+            services.start_soon(self.switching.run)
             for pipeline in self._pipelines.values():
                 services.start_soon(self._measure_size, pipeline)
                 services.start_soon(self._measure_depth, pipeline)

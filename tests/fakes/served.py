@@ -28,6 +28,7 @@ from replicator.api import (
     dead_letters,
     draining,
     report,
+    switching,
     triggers,
     verification,
 )
@@ -38,6 +39,7 @@ from replicator.cli import main
 from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
 from replicator.cutover import Cutover, Watch
+from replicator.cutover.switching import Switching
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.barrier import SETTLED, Answer
 from replicator.engine.control import Control
@@ -116,6 +118,7 @@ class LetterDaemon:
 
     def __post_init__(self) -> None:
         self.controls = {name: controlled(name, self.store) for name in PIPELINES}
+        self.switching = Switching(self, self.store, PIPELINES)
         opened = {
             place: Opened(ScriptedTrigger(place, thing, lambda _: None), "orders")
             for place, thing in self.things.items()
@@ -262,7 +265,7 @@ async def _serving(folder: Path, token: str | None) -> AsyncIterator[tuple[Lette
             daemon = LetterDaemon(store)
             access = Access(SecretStr(token) if token else None)
             topics: Sequence[Any] = (
-                dead_letters, audit, control, verification, barriers, draining, report, triggers,
+                dead_letters, audit, control, verification, barriers, draining, report, triggers, switching,
             )  # fmt: skip
             routers = [topic.router(daemon, access) for topic in topics]
             app = create_app(daemon, CollectorRegistry(), *routers, cutover.router(daemon))

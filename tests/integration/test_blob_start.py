@@ -340,14 +340,14 @@ async def test_check_tells_of_soft_delete(azurite: Azurite, made: Bench) -> None
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"container": "x" * 64}, "pattern"),
+        ({"container": "x" * 64}, "at most 63"),
         ({"container": "Upper"}, "pattern"),
         ({"marker_container": "same", "container": "same"}, "another container"),
         ({"prefix": "a/../"}, "dot"),
         ({"block_bytes": 64 * 1024 * 1024 + 1}, "buffer_bytes"),
         ({"endpoint": "http://127.0.0.1:10000"}, "account"),
         ({"tiers": {"STANDARD": "Tepid"}}, "Hot"),
-        ({"endpoint": "https://acme.blob.core.windows.net?sv=1&sig=x"}, "signatures"),
+        ({"endpoint": "https://acme.blob.core.windows.net?sv=1&sig=x"}, "signature"),
     ],
 )
 def test_a_config_that_cannot_work_is_refused(azurite: Azurite, settings: dict[str, Any], why: str) -> None:

@@ -1,0 +1,85 @@
+"""Promise: a switch is done within its pause, or everything is as it was, whatever is killed meanwhile."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from sandbox.aws import AwsServer
+from sandbox.processes import replicator_program
+from sandbox.workload import Writer
+from scenarios.migration import Daemon, Migration, running
+from scenarios.world import World, world
+
+TURN = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
+
+CUTOVER = {"max_lag_s": 5, "steady_s": 1, "max_gap_s": 3}
+WAIVED = {"waive": {"verification": "the switch compares"}}
+
+
+def with_triggers(w: World) -> tuple[Path, Path]:
+    """An entry point that is a file at either side."""
+    aws, azure = w.folder / "aws", w.folder / "azure"
+    aws.write_text("on")
+    azure.write_text("off")
+
+    def side(place: Path) -> dict[str, Any]:
+        return {"type": "command"} | {to: [sys.executable, "-c", TURN, str(place), to] for to in ("off", "on")}
+
+    w.config["pipelines"]["orders"]["cutover"] = WAIVED
+    w.config["triggers"] = {"functions": {"aws": side(aws), "azure": side(azure)}}
+    w.write_config(cutover=CUTOVER)
+    return aws, azure
+
+
+async def switch(m: Migration, daemon: Daemon, expect: int, *options: str) -> str:
+    """What the command prints."""
+    log = m.folder / "switch.log"
+    log.unlink(missing_ok=True)
+    arguments = ("cutover", "switch", *options, "--url", daemon.url)
+    async with replicator_program(log, *arguments, environment=m.environment) as program:
+        code, text = await program.wait(120), program.text()
+    assert code == expect, text
+    return text
+
+
+async def ready(daemon: Daemon) -> None:
+    found: dict[str, Any] = {}
+    with anyio.move_on_after(60):
+        while not found.get("ready"):
+            await anyio.sleep(0.1)
+            found = (await daemon.get("/v1/cutover"))[1]
+    assert found["ready"], found["reasons"]
+
+
+async def test_a_pause_that_is_over_puts_everything_back_and_the_next_switch_is_done(
+    aws: AwsServer, tmp_path: Path
+) -> None:
+    """The daemon is killed in the second one, while it drains."""
+    async with world(aws, tmp_path) as w:
+        at_aws, at_azure = with_triggers(w)
+        async with running(w.daemon()) as daemon, anyio.create_task_group() as tasks:
+            writer = Writer(w.dynamodb, w.table, space="live", keys=20, rate_per_s=20)
+            tasks.start_soon(writer.run)
+            await daemon.until(lambda s: s["phase"] == "following" and s["copy_stage"] == "swept")
+            await ready(daemon)
+            said = await switch(w, daemon, 1, "--max-pause", "4")
+            assert "undone: the pause of 4 s was over in step drain" in said
+            assert (at_aws.read_text(), at_azure.read_text()) == ("on", "off")
+            await daemon.until(lambda s: s["phase"] == "following" and s["drain"] is None)
+            writer.stop()
+            await ready(daemon)
+            said = await switch(w, daemon, 0, "--max-pause", "60", "--dry-run")
+            assert "nothing was changed" in said
+            assert at_aws.read_text() == "on"
+            status, _ = await daemon.post("/v1/cutover/switch", {"max_pause_s": 60})
+            assert status == 200
+            await daemon.until(lambda s: s["phase"] == "draining")
+            await daemon.kill()
+            await daemon.start()
+            await daemon.until(lambda s: s["phase"] == "sealed")
+            assert (at_aws.read_text(), at_azure.read_text()) == ("off", "on")
+            _, told = await daemon.get("/v1/cutover/switch")
+            assert [taken["step"] for taken in told["steps"]] == ["cordon", "drain", "release", "activate", "seal"]
+            await w.assert_equal()
