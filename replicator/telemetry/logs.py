@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from datetime import datetime
 from typing import TextIO
 
 import structlog
@@ -17,6 +18,7 @@ def configure_logging(*, as_json: bool, level: str = "info", stream: TextIO | No
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _with_instants,
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=out.isatty())
@@ -35,6 +37,13 @@ def configure_logging(*, as_json: bool, level: str = "info", stream: TextIO | No
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for library in CHATTY_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _with_instants(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Spells instants as everywhere else."""
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in event.items()}
 
 
 def _plain(
