@@ -187,7 +187,7 @@ async def test_beside_writers_and_restarts_exactly_what_was_planted_is_found_and
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 async def test_one_attribute_in_many_items(aws: AwsServer, tmp_path: Path) -> None:
     """200,000 of them."""
     async with both(aws, tmp_path, items=200_000, objects=300, records_per_s=5000, limits=PATIENT) as w:
