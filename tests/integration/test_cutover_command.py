@@ -1,7 +1,6 @@
 """Promises of `replicator cutover status`: its exit code is the answer, and what it says is why."""
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from fakes.evidence import HELD, READY
 from fakes.served import Served, run_command, served
 from fakes.statuses import but
 from replicator.config.models import CutoverConfig
-from replicator.cutover import Watch
+from replicator.cutover import Cutover, Watch
 from replicator.status import PipelineStatus
 
 
@@ -52,16 +51,17 @@ def test_a_daemon_that_is_starting_is_not_ready(place: Served) -> None:
     assert "shop: starting, nothing is known yet" in place.replicator("cutover", "status", expect=1)
 
 
-def test_to_wait_ends_as_soon_as_it_is_ready(place: Served) -> None:
+def test_to_wait_ends_as_soon_as_it_is_ready(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     place.daemon.statuses = both(but(READY, suspect_keys=1))
+    judge = place.daemon.cutover
 
-    def mend() -> None:
+    def mended_when_asked() -> Cutover:
+        judged = judge()
         place.daemon.statuses = both(READY)
+        return judged
 
-    mending = threading.Timer(0.2, mend)
-    mending.start()
+    monkeypatch.setattr(place.daemon, "cutover", mended_when_asked)
     out, err = place.said("cutover", "status", "--wait", "--timeout", "60")
-    mending.join()
     assert out.splitlines()[-1].startswith("ready")
     assert "waiting: orders: suspect_keys fails" in err
 
