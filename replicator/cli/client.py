@@ -43,8 +43,10 @@ def call(url: str, path: str, member: str, body: object = None, timeout_s: float
     return answer
 
 
-def read(kind: type[M], url: str, answer: object) -> M:
-    """An answer as what it is. Raises ConfigurationError for one of another version that cannot be read."""
+def read(kind: type[M], url: str, answer: object, told_as: str = "the answer of {url}") -> M:
+    """An answer as what it is. Raises ConfigurationError for one of another version that cannot be read, which is told
+    as this.
+    """
     try:
         return kind.model_validate(answer)
     except ValidationError as error:
@@ -52,7 +54,7 @@ def read(kind: type[M], url: str, answer: object) -> M:
         member = ".".join(map(str, first["loc"]))
         raise ConfigurationError(
             "--url",
-            f"the answer of {url} cannot be read ({member}: {first['msg']})",
+            f"{told_as.format(url=url)} cannot be read ({member}: {first['msg']})",
             "Use the replicator command of the daemon's own version",
         ) from error
 

@@ -5,10 +5,9 @@ import time
 from collections.abc import Mapping
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
-from replicator.cli.client import call
+from replicator.cli.client import call, read
 from replicator.cli.views import attention, open_view, render
 from replicator.errors import ConfigurationError
 from replicator.status import MigrationStatus
@@ -40,16 +39,7 @@ def _ask(url: str) -> Mapping[str, object]:
 
 
 def _read(url: str, answer: Mapping[str, object]) -> MigrationStatus:
-    try:
-        return MigrationStatus.model_validate(answer)
-    except ValidationError as error:
-        first = error.errors()[0]
-        member = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(
-            "--url",
-            f"the status that {url} tells cannot be read ({member}: {first['msg']})",
-            "Use the replicator command of the daemon's own version",
-        ) from error
+    return read(MigrationStatus, url, answer, "the status that {url} tells")
 
 
 def _watch(url: str, status: MigrationStatus) -> MigrationStatus:

@@ -260,7 +260,7 @@ class Switching:
         while True:
             progress = await turn()
             pending = progress.pending
-            await self._wait_for("" if pending is None else f"{pending.place}: {pending.text} (sign it off)")
+            self._wait_for("" if pending is None else f"{pending.place}: {pending.text} (sign it off)")
             if pending is None:
                 return
             await anyio.sleep(LOOK_INTERVAL_S)
@@ -268,9 +268,9 @@ class Switching:
     async def _until(self, reasons: Callable[[], list[str]]) -> None:
         """Until nothing is in the way any more."""
         while found := reasons():
-            await self._wait_for("; ".join(found))
+            self._wait_for("; ".join(found))
             await anyio.sleep(LOOK_INTERVAL_S)
-        await self._wait_for("")
+        self._wait_for("")
 
     def _undrained(self, *, held: bool) -> list[str]:
         """What is in the way of each; queues that are held are forwarded later, and so are theirs where not `held`."""
@@ -304,7 +304,7 @@ class Switching:
             try:
                 await work()
             except ConfigurationError as error:
-                await self._wait_for(str(error))
+                self._wait_for(str(error))
                 self._log.error("a step of the switch fails and is tried again", reason=str(error))
                 await anyio.sleep(RETRY_INTERVAL_S)
             else:
@@ -333,7 +333,7 @@ class Switching:
 
         await self._change(with_end)
 
-    async def _wait_for(self, what: str) -> None:
+    def _wait_for(self, what: str) -> None:
         """Told, and not saved: it is looked at again after a restart."""
         self.told = self._present.model_copy(update={"waiting_for": what})
 
