@@ -347,12 +347,17 @@ class Trigger(Protocol):
         """As it is now. Changes nothing."""
 
     async def set_enabled(self, enabled: bool) -> None:
-        """Turns it on or off; idempotent. Returns when that is in force. Not called while `manual` says something."""
+        """Asks for it to be on or off; idempotent. Returns when that was taken up, of a hook when it is in force. Not
+        called while `manual` says something.
+        """
 
     async def restore(self, saved: str) -> None:
-        """Puts exactly what was observed back, and nothing else; idempotent. `saved` is that of a state whose `enabled`
+        """Asks for exactly what was observed, and nothing else; idempotent. `saved` is that of a state whose `enabled`
         was known.
         """
+
+    async def settle(self, enabled: bool) -> None:
+        """Returns when what was asked for is in force, which made it on or off. Several may be waited for at once."""
 
     def manual(self, *, enabled: bool) -> str:
         """What a person has to do to turn it on or off; empty where `set_enabled` does it. Pure."""

@@ -58,6 +58,9 @@ class Hook(ABC):
     async def restore(self, saved: str) -> None:  # noqa: B027 — nobody can remember what cannot be looked at
         """Never called: its state is not known."""
 
+    async def settle(self, enabled: bool) -> None:  # noqa: B027 — it has ended
+        """It was in force when it had ended."""
+
     def manual(self, *, enabled: bool) -> str:
         return ""
 
@@ -189,6 +192,9 @@ class Manual:
         """Never called: see `manual`."""
 
     async def restore(self, saved: str) -> None:
+        """Never called."""
+
+    async def settle(self, enabled: bool) -> None:
         """Never called."""
 
     def manual(self, *, enabled: bool) -> str:

@@ -1,11 +1,14 @@
-"""Turns triggers off and on, one after the other in the order of the config, and puts them back exactly.
+"""Turns triggers off and on in the order of the config, and puts them back exactly.
+
+Each is asked for in its turn; those that can be looked at are then waited for together, since services take their time.
+What cannot be looked at, a hook or a person, begins when all before it is in force, and ends before what is behind it.
 
 Every prior state is saved in one note before the first change, and each change is marked before and after it is made,
 so that a step may be killed at any instruction: called again it goes on, and `undo` puts back what may have been
 changed and nothing else. What cannot be looked at is known by what was done last, or by whoever has signed it off.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -20,6 +23,9 @@ from replicator.triggers.note import NOTE, Change, Note, Signed, Stage, note_tex
 
 LOOK_INTERVAL_S = 30.0
 """From one look at all triggers to the next. Each is a call or two to its service."""
+
+MOST_LOOKS = 8
+"""Triggers that are looked at, at once, while a step is taken."""
 
 OURSELVES = "replicator"
 
@@ -44,6 +50,40 @@ class Seen:
     state: TriggerState | None
     at: float
     failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A trigger as it was found, or as it was said to be: `blind` where nobody can look at it.
+
+    `failure` is why it could not be looked at just now.
+    """
+
+    state: TriggerState
+    blind: bool
+    failure: ConfigurationError | None = None
+
+
+UNKNOWN = Look(TriggerState(None), blind=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What a step goes by: what is remembered, how each was found, who wants it, and whether it leads `back`."""
+
+    note: Note
+    looks: Mapping[Place, Look]
+    who: str
+    back: bool = False
+
+    def aim(self, change: Change) -> bool:
+        """What the trigger is to be."""
+        return change.back if self.back else change.to
+
+    @property
+    def ends(self) -> Stage:
+        """What a change is when it is in force."""
+        return Stage.UNDONE if self.back else Stage.DONE
 
 
 class Triggers:
@@ -114,15 +154,13 @@ class Triggers:
         """Puts back what was changed, newest first, and forgets it when all is back."""
         async with self._alone("an undo", Step.UNDO):
             note = await self._load()
-            done: list[Place] = []
-            for change in reversed(list(note.changes)):
-                pending = await self._put_back(change, note, who)
-                if pending:
-                    return Progress(Step.UNDO, tuple(done), pending)
-                done.append(change.place)
-            note.changes.clear()
-            await self._save(note)
-            return Progress(Step.UNDO, tuple(done))
+            changes = [change for change in reversed(note.changes) if change.is_ours]
+            looks = await self._look_at([self._require_opened(change.place) for change in changes], note)
+            progress = await self._go_through(Step.UNDO, changes, Way(note, looks, who, back=True))
+            if progress.complete:
+                note.changes.clear()
+                await self._save(note)
+            return progress
 
     async def sign_off(self, name: str, step: str, who: str) -> None:
         """Takes somebody's word that a trigger is off or on: `step` is like `aws-off`. Only of those that cannot be
@@ -149,31 +187,26 @@ class Triggers:
             note = await self._load()
             if step is Step.ACTIVATE:
                 await self._require_off(Side.AWS, note)
-            await self._prepare(note, self._of(side), to=to)
-            done: list[Place] = []
-            for place in self._of(side):
-                pending = await self._turn(place, note, who, to=to)
-                if pending:
-                    return Progress(step, tuple(done), pending)
-                done.append(place)
-            return Progress(step, tuple(done))
+            places = self._of(side)
+            looks = await self._require_looks(places, note)
+            await self._prepare(note, looks, to=to)
+            changes = [change for change in (note.change(place) for place in places) if change is not None]
+            return await self._go_through(step, changes, Way(note, looks, who))
 
     async def _require_off(self, side: Side, note: Note) -> None:
-        for place in self._of(side):
-            state = await self._look(place, note)
-            if state.enabled is not False or not state.settled:
-                how = "is on" if state.enabled else "is not known to be off"
+        for place, look in (await self._require_looks(self._of(side), note)).items():
+            if look.state.enabled is not False or not look.state.settled:
+                how = "is on" if look.state.enabled else "is not known to be off"
                 raise ConfigurationError(
                     f"triggers.{place}", f"{how}, so what it triggers would be done twice", "Cordon first"
                 )
 
-    async def _prepare(self, note: Note, places: tuple[Place, ...], *, to: bool) -> None:
+    async def _prepare(self, note: Note, looks: Mapping[Place, Look], *, to: bool) -> None:
         """Remembers how each is now, all in one note. Of what is ours already the prior state is known, and stays."""
         found: list[Change] = []
-        for place in places:
-            known = note.change(place)
+        for place, look in looks.items():
+            known, state = note.change(place), look.state
             if known is None or known.stage in {Stage.UNDONE, Stage.ALREADY, Stage.PLANNED}:
-                state = await self._look(place, note)
                 if not state.settled:
                     problem = f"is being changed by somebody else ({state.detail})"
                     raise ConfigurationError(f"triggers.{place}", problem, "Wait until that has ended")
@@ -182,58 +215,102 @@ class Triggers:
         note.changes[:] = [*(change for change in note.changes if change.place not in fresh), *found]
         await self._save(note)
 
-    async def _turn(self, place: Place, note: Note, who: str, *, to: bool) -> Pending | None:
-        change = note.change(place)
-        assert change is not None  # noqa: S101 — it was prepared
-        state = await self._look(place, note)
-        is_there = state.enabled is to and state.settled
-        if is_there:
-            await self._mark(note, change, Stage.ALREADY if change.stage is Stage.PLANNED else Stage.DONE)
+    async def _go_through(self, step: Step, changes: Sequence[Change], way: Way) -> Progress:
+        """Each in its turn; those that were asked for are waited for before one that is blind, and at the end."""
+        done: list[Place] = []
+        asked: list[Change] = []
+        for change in changes:
+            if way.looks[change.place].blind:
+                await self._settle(asked, way)
+                asked.clear()
+                pending = await self._take_blind(change, way)
+                if pending:
+                    return Progress(step, tuple(done), pending)
+            else:
+                asked.append(change)
+            done.append(change.place)
+        await self._settle(asked, way)
+        return Progress(step, tuple(done))
+
+    async def _settle(self, changes: Sequence[Change], way: Way) -> None:
+        """Asks for one after the other, and waits for all of them at once. What fails on the way back hinders no other.
+
+        Raises ConfigurationError for the first that is not asked for, or does not come into force.
+        """
+        failures: list[ConfigurationError] = []
+        asked: list[Change] = []
+        for change in changes:
+            try:
+                asked += [change] if await self._ask(change, way) else []
+            except ConfigurationError as error:
+                failures.append(error)
+                if not way.back:
+                    break
+
+        async def wait(change: Change) -> None:
+            try:
+                await self._opened[change.place].trigger.settle(way.aim(change))
+            except ConfigurationError as error:
+                failures.append(error)
+            else:
+                way.note.mark(change, way.ends)
+
+        async with anyio.create_task_group() as tasks:
+            for change in asked:
+                tasks.start_soon(wait, change)
+        if asked:
+            await self._save(way.note)
+        if failures:
+            raise failures[0]
+
+    async def _ask(self, change: Change, way: Way) -> bool:
+        """Whether it was asked for, and is to be waited for; False where it is so already."""
+        place, state = change.place, way.looks[change.place].state
+        trigger = self._opened[place].trigger
+        if way.back:
+            await self._tell(way.who, "put a trigger back", place, f"{place}: {_word(change.back)}")
+            await (trigger.set_enabled(change.back) if change.before is None else trigger.restore(change.saved))
+            return True
+        if state.enabled is change.to and state.settled:
+            await self._mark(way.note, change, Stage.ALREADY if change.stage is Stage.PLANNED else Stage.DONE)
+            return False
+        await self._mark(way.note, change, Stage.BEGUN)
+        await self._tell_turn(change, way)
+        await trigger.set_enabled(change.to)
+        return True
+
+    async def _take_blind(self, change: Change, way: Way) -> Pending | None:
+        """A hook is called, a person is asked: what neither has done, or what was only begun, is not believed."""
+        place, aim = change.place, way.aim(change)
+        said = way.looks[place].state.enabled
+        text = self._opened[place].trigger.manual(enabled=aim)
+        if said is aim and (text or not way.back):
+            already = change.stage is Stage.PLANNED and not way.back
+            await self._mark(way.note, change, Stage.ALREADY if already else way.ends)
             return None
-        text = self._opened[place].trigger.manual(enabled=to)
         if text:  # marked, since somebody may do it now and sign it off only after a restart
-            await self._mark(note, change, Stage.BEGUN)
-            return Pending(place, f"{place.side}-{ON if to else OFF}", text)
-        await self._change(note, change, who, to=to)
+            if not way.back:
+                await self._mark(way.note, change, Stage.BEGUN)
+            return Pending(place, f"{place.side}-{_word(aim)}", text)
+        await self._call(change, way)
         return None
 
-    async def _change(self, note: Note, change: Change, who: str, *, to: bool) -> None:
-        """Turns it, marked as begun before and as done after that."""
-        place, trigger = change.place, self._opened[change.place].trigger
-        blind = (await trigger.observe()).enabled is None
-        if blind:
-            note.signed.pop(str(place), None)
-        change = await self._mark(note, change, Stage.BEGUN)
-        await self._tell(who, f"turn a trigger {ON if to else OFF}", place, f"{place}: {_word(change.before)} before")
-        await trigger.set_enabled(to)
-        if blind:
-            note.signed[str(place)] = Signed(to, OURSELVES, utc_now())
-        await self._mark(note, change, Stage.DONE)
+    async def _call(self, change: Change, way: Way) -> None:
+        """A hook, which is believed when it has ended well, and not when it was killed in between."""
+        place, note, aim = change.place, way.note, way.aim(change)
+        note.signed.pop(str(place), None)
+        await self._mark(note, change, change.stage if way.back else Stage.BEGUN)
+        if way.back:
+            await self._tell(way.who, "put a trigger back", place, f"{place}: {_word(aim)}")
+        else:
+            await self._tell_turn(change, way)
+        await self._opened[place].trigger.set_enabled(aim)
+        note.signed[str(place)] = Signed(aim, OURSELVES, utc_now())
+        await self._mark(note, change, way.ends)
 
-    async def _put_back(self, change: Change, note: Note, who: str) -> Pending | None:
-        if not change.is_ours:
-            return None
-        place = change.place
-        trigger = self._require_opened(place).trigger
-        text = trigger.manual(enabled=change.back)
-        if text and (await self._look(place, note)).enabled is not change.back:
-            return Pending(place, f"{place.side}-{ON if change.back else OFF}", text)
-        if not text:
-            await self._restore(change, note, who)
-        await self._mark(note, change, Stage.UNDONE)
-        return None
-
-    async def _restore(self, change: Change, note: Note, who: str) -> None:
-        place, trigger = change.place, self._opened[change.place].trigger
-        blind = (await trigger.observe()).enabled is None
-        if blind and note.signed.pop(str(place), None) is not None:
-            await self._save(note)
-        await self._tell(who, "put a trigger back", place, f"{place}: {ON if change.back else OFF}")
-        if not blind and change.before is not None:
-            await trigger.restore(change.saved)
-            return
-        await trigger.set_enabled(change.back)
-        note.signed[str(place)] = Signed(change.back, OURSELVES, utc_now())
+    async def _tell_turn(self, change: Change, way: Way) -> None:
+        detail = f"{change.place}: {_word(change.before)} before"
+        await self._tell(way.who, f"turn a trigger {_word(change.to)}", change.place, detail)
 
     async def _plan_turn(self, place: Place, note: Note, *, to: bool) -> Planned:
         state = await self._look(place, note)
@@ -242,7 +319,7 @@ class Triggers:
         return Planned(place, state.enabled, to, change, manual, state.detail)
 
     async def _plan_back(self, change: Change, note: Note) -> Planned:
-        trigger = self._require_opened(change.place).trigger
+        trigger = self._opened[self._require_opened(change.place)].trigger
         state = await self._look(change.place, note)
         return Planned(
             change.place, state.enabled, change.back, True, trigger.manual(enabled=change.back), change.detail
@@ -250,23 +327,53 @@ class Triggers:
 
     async def _look(self, place: Place, note: Note) -> TriggerState:
         """As it is, or else as it was said to be."""
+        return (await self._look_closely(place, note)).state
+
+    async def _look_closely(self, place: Place, note: Note) -> Look:
         state = await self._opened[place].trigger.observe()
         signed = note.signed.get(str(place))
         if state.enabled is not None or signed is None:
-            return state
-        return replace(state, enabled=signed.enabled, detail=f"by {signed.who}, {signed.at:%Y-%m-%d %H:%M:%S} UTC")
+            return Look(state, blind=state.enabled is None)
+        said = f"by {signed.who}, {signed.at:%Y-%m-%d %H:%M:%S} UTC"
+        return Look(replace(state, enabled=signed.enabled, detail=said), blind=True)
+
+    async def _look_at(self, places: Iterable[Place], note: Note) -> dict[Place, Look]:
+        """Several at once, in their order; one that fails does not hide the others."""
+        room = anyio.CapacityLimiter(MOST_LOOKS)
+        found: dict[Place, Look] = dict.fromkeys(places, UNKNOWN)
+
+        async def look(place: Place) -> None:
+            async with room:
+                try:
+                    found[place] = await self._look_closely(place, note)
+                except ConfigurationError as error:
+                    found[place] = replace(UNKNOWN, failure=error)
+
+        async with anyio.create_task_group() as tasks:
+            for place in found:
+                tasks.start_soon(look, place)
+        return found
+
+    async def _require_looks(self, places: Iterable[Place], note: Note) -> dict[Place, Look]:
+        """Raises ConfigurationError for the first of them that cannot be looked at."""
+        looks = await self._look_at(places, note)
+        for look in looks.values():
+            if look.failure is not None:
+                raise look.failure
+        return looks
 
     def _of(self, side: Side) -> tuple[Place, ...]:
         return tuple(place for place in self._opened if place.side is side)
 
-    def _require_opened(self, place: Place) -> Opened:
+    def _require_opened(self, place: Place) -> Place:
+        """The same place, where the config still has it."""
         if place not in self._opened:
             raise ConfigurationError(
                 f"triggers.{place}",
                 "was changed and is not in the config any more, so it cannot be put back",
                 "Put it back into the config",
             )
-        return self._opened[place]
+        return place
 
     async def _tell(self, who: str, action: str, place: Place, detail: str) -> None:
         await self._record(who, action, self._opened[place].pipeline, detail)

@@ -3,13 +3,29 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 from fakes.stores import InlineStore
+from replicator.clocks import elapsed_s
 from replicator.errors import ConfigurationError
 from replicator.model import Finding
+from replicator.ports import Trigger
 from replicator.triggers.model import Place, Side, TriggerState
 from replicator.triggers.triggers import Opened, Triggers
+
+
+async def turn(trigger: Trigger, enabled: bool) -> None:
+    """Asks for it, and waits for it."""
+    await trigger.set_enabled(enabled)
+    await trigger.settle(enabled)
+
+
+async def put_back(trigger: Trigger, before: TriggerState) -> None:
+    """Asks for what was there, and waits for it."""
+    await trigger.restore(before.saved)
+    assert before.enabled is not None
+    await trigger.settle(before.enabled)
 
 
 class KilledError(BaseException):
@@ -23,6 +39,8 @@ class Thing:
     setting: str | None = None
     visible: bool = True
     settled: bool = True
+    takes_s: float = 0.0
+    due_at: float = 0.0
     text: str = ""
     calls: list[str] = field(default_factory=list)
     fails: str = ""
@@ -46,7 +64,8 @@ class ScriptedTrigger:
             raise ConfigurationError(f"triggers.{self.place}", "cannot be looked at", "Mend it")
         if not self.thing.visible:
             return TriggerState(None)
-        return TriggerState(self.thing.enabled, self.thing.settled, repr(self.thing.setting))
+        settled = self.thing.settled and elapsed_s() >= self.thing.due_at
+        return TriggerState(self.thing.enabled, settled, repr(self.thing.setting))
 
     async def set_enabled(self, enabled: bool) -> None:
         assert not self.thing.text, "a person does that"
@@ -55,6 +74,9 @@ class ScriptedTrigger:
 
     async def restore(self, saved: str) -> None:
         await self._put(None if saved == "None" else saved.strip("'"))
+
+    async def settle(self, enabled: bool) -> None:
+        await anyio.sleep(max(0.0, self.thing.due_at - elapsed_s()))
 
     def manual(self, *, enabled: bool) -> str:
         return f"{self.thing.text} {'on' if enabled else 'off'}" if self.thing.text else ""
@@ -68,6 +90,7 @@ class ScriptedTrigger:
         if self.thing.fails == "set":
             raise ConfigurationError(f"triggers.{self.place}", "cannot be changed", "Mend it")
         self.thing.setting = setting
+        self.thing.due_at = elapsed_s() + self.thing.takes_s
         self.thing.calls.append(f"{setting}")
         self.step(f"after {self.place}")
         await checkpoint()

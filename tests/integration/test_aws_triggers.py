@@ -11,6 +11,7 @@ import pytest
 from integration.aws import queue
 
 from connectors import registry
+from fakes.triggers import put_back, turn
 from replicator.config.loading import parse_config
 from replicator.errors import ConfigurationError
 from replicator.model import Severity
@@ -55,10 +56,10 @@ async def off_and_back(trigger: Trigger) -> None:
     before = await trigger.observe()
     assert (before.enabled, before.settled) == (True, True)
     for _ in range(2):
-        await trigger.set_enabled(False)
+        await turn(trigger, False)
         assert (await trigger.observe()).enabled is False
     for _ in range(2):
-        await trigger.restore(before.saved)
+        await put_back(trigger, before)
         assert await trigger.observe() == before
     assert [f for f in await trigger.check() if f.severity in {Severity.ERROR, Severity.WARNING}] == []
 

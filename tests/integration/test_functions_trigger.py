@@ -8,6 +8,7 @@ import pytest
 from connectors.azure.functions import manager, trigger
 from connectors.azure.functions.config import FunctionConfig
 from connectors.azure.functions.trigger import open_function
+from fakes.triggers import put_back, turn
 from replicator.errors import ConfigurationError
 from replicator.model import Severity
 from replicator.registry import TriggerContext
@@ -47,12 +48,12 @@ async def test_it_is_off_when_the_app_says_so_and_comes_back_with_no_setting_at_
         before = await function.observe()
         assert (before.enabled, before.settled) == (True, True)
         for _ in range(2):
-            await function.set_enabled(False)
+            await turn(function, False)
             assert app.is_disabled("onOrder")
         assert app.settings == {**OTHERS, NAME: "true"}
         assert app.starts == 1, "the second time nothing was written"
         for _ in range(2):
-            await function.restore(before.saved)
+            await put_back(function, before)
         assert app.settings == OTHERS
         assert app.starts == 2
 
@@ -63,10 +64,10 @@ async def test_it_is_activated_and_its_prior_words_come_back(server: FunctionsSe
     async with opened(server) as function:
         before = await function.observe()
         assert before.enabled is False
-        await function.set_enabled(True)
+        await turn(function, True)
         assert not app.is_disabled("onOrder")
         assert app.settings == {**OTHERS, "azurewebjobs.onorder.disabled": "false"}
-        await function.restore(before.saved)
+        await put_back(function, before)
         assert app.settings == {**OTHERS, "azurewebjobs.onorder.disabled": "1"}
         assert "hunter2" not in before.saved + before.detail
 
@@ -80,7 +81,7 @@ async def test_until_the_app_has_started_anew_it_is_not_told_to_be_off(server: F
         assert (state.enabled, state.settled) == (True, False)
     async with opened(server, settle_s=0.1) as function:
         with pytest.raises(ConfigurationError, match="is still on after"):
-            await function.set_enabled(False)
+            await turn(function, False)
 
 
 async def test_one_that_its_code_switches_off_is_off_and_cannot_be_turned_on(server: FunctionsServer) -> None:
@@ -88,7 +89,7 @@ async def test_one_that_its_code_switches_off_is_off_and_cannot_be_turned_on(ser
     async with opened(server, settle_s=0.1) as function:
         assert (await function.observe()).enabled is False
         with pytest.raises(ConfigurationError, match="its code switches it off"):
-            await function.set_enabled(True)
+            await turn(function, True)
 
 
 async def test_what_somebody_else_changes_at_the_same_time_is_told_without_its_value(
@@ -98,7 +99,7 @@ async def test_what_somebody_else_changes_at_the_same_time_is_told_without_its_v
     server.app("shop").putting = lambda given: given.update(SECRET="other")
     async with opened(server) as function:
         with pytest.raises(ConfigurationError, match="somebody else changes SECRET") as told:
-            await function.set_enabled(False)
+            await turn(function, False)
     assert "hunter2" not in str(told.value)
     assert "other" not in str(told.value).replace("somebody else", "")
 

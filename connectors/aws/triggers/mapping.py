@@ -25,6 +25,7 @@ BUSY: Final = "ResourceInUseException"
 OFF: Final = frozenset({"Disabled", "Deleting"})
 SETTLED: Final = frozenset({"Enabled", "Disabled"})
 STATES: Final = {True: "Enabled", False: "Disabled"}
+UNDER_WAY: Final = {True: "Enabling", False: "Disabling"}
 
 
 class MappingClient(Protocol):
@@ -58,17 +59,26 @@ class Mapping:
         return TriggerState(enabled, state in SETTLED, json.dumps({"enabled": enabled}), detail)
 
     async def set_enabled(self, enabled: bool) -> None:
-        """Asks for it until it is taken up, and waits until it is in force."""
-        asked, state = False, ""
+        """Asks for it until it is taken up: one that is being changed takes no other change."""
+        state = ""
         with anyio.move_on_after(self._config.settle_s):
             while True:
                 state = str((await self._get()).get("State"))
-                if state == STATES[enabled]:
+                if state in {STATES[enabled], UNDER_WAY[enabled]} or (state in SETTLED and await self._ask(enabled)):
                     return
-                if state in SETTLED and not asked:
-                    asked = await self._ask(enabled=enabled)
                 await anyio.sleep(POLL_S)
-        raise ConfigurationError(
+        raise self._too_long(state, enabled=enabled)
+
+    async def settle(self, enabled: bool) -> None:
+        state = ""
+        with anyio.move_on_after(self._config.settle_s):
+            while (state := str((await self._get()).get("State"))) != STATES[enabled]:  # noqa: ASYNC110 — it tells nobody
+                await anyio.sleep(POLL_S)
+            return
+        raise self._too_long(state, enabled=enabled)
+
+    def _too_long(self, state: str, *, enabled: bool) -> ConfigurationError:
+        return ConfigurationError(
             self._calls.where,
             f"the mapping is {state} after {self._config.settle_s:g} s, and should be {STATES[enabled]}",
             "Do it again, or raise settle_s; see the mapping's StateTransitionReason",
@@ -83,7 +93,7 @@ class Mapping:
     async def check(self) -> list[Finding]:
         return found(self._calls.where, (await self.observe()).detail, untried="lambda:UpdateEventSourceMapping")
 
-    async def _ask(self, *, enabled: bool) -> bool:
+    async def _ask(self, enabled: bool) -> bool:
         """False where it is being changed."""
         try:
             await self._calls.call(

@@ -85,6 +85,9 @@ class Notification:
         entries.insert(remembered["index"], remembered["entry"])
         await self._put({**cleared, remembered["kind"]: entries})
 
+    async def settle(self, enabled: bool) -> None:
+        """It was in force when it was taken up."""
+
     def manual(self, *, enabled: bool) -> str:
         return ""
 

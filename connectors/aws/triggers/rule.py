@@ -64,6 +64,9 @@ class Rule:
         given = {name: rule[name] for name in GIVEN_BACK if rule.get(name)}
         await self._calls.sure(self._client.put_rule, **{**given, **self._named, "State": state})
 
+    async def settle(self, enabled: bool) -> None:
+        """It was in force when it was taken up."""
+
     def manual(self, *, enabled: bool) -> str:
         return ""
 

@@ -52,6 +52,9 @@ class Schedule:
         """The state alone: what else somebody has changed meanwhile is theirs."""
         await self._put(json.loads(saved)["state"])
 
+    async def settle(self, enabled: bool) -> None:
+        """It was in force when it was taken up."""
+
     def manual(self, *, enabled: bool) -> str:
         return ""
 

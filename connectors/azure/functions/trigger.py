@@ -47,14 +47,22 @@ class FunctionTrigger:
     async def set_enabled(self, enabled: bool) -> None:
         settings = await self._manager.settings()
         await self._put(settings, turned(settings, self._function, enabled=enabled))
-        await self._wait(off=not enabled)
 
     async def restore(self, saved: str) -> None:
         settings = await self._manager.settings()
-        wanted = put_back(settings, self._function, json.loads(saved)["settings"])
-        await self._put(settings, wanted)
-        if ours(wanted, self._function):
-            await self._wait(off=is_off(wanted, self._function))
+        await self._put(settings, put_back(settings, self._function, json.loads(saved)["settings"]))
+
+    async def settle(self, enabled: bool) -> None:
+        """Until the app says so; one that never tells is believed."""
+        with anyio.move_on_after(self._config.settle_s):
+            while (await self._manager.function()).get("isDisabled") is enabled:  # noqa: ASYNC110 — it tells nobody
+                await anyio.sleep(POLL_S)
+            return
+        problem = f"function {self._function} is still {'off' if enabled else 'on'} after {self._config.settle_s:g} s"
+        fix = "See whether the app has started anew" + (
+            ", and whether its code switches it off, too" if enabled else ""
+        )
+        raise ConfigurationError(self._where, problem, fix)
 
     def manual(self, *, enabled: bool) -> str:
         return ""
@@ -90,16 +98,6 @@ class FunctionTrigger:
             f"settings are not as they were written: somebody else changes {', '.join(differing)} at the same time"
         )
         raise ConfigurationError(self._where, problem, "Look at these settings, and do it again")
-
-    async def _wait(self, *, off: bool) -> None:
-        """Until the app says so; one that never tells is believed."""
-        with anyio.move_on_after(self._config.settle_s):
-            while (await self._manager.function()).get("isDisabled") not in {off, None}:  # noqa: ASYNC110 — it tells nobody
-                await anyio.sleep(POLL_S)
-            return
-        problem = f"function {self._function} is still {'on' if off else 'off'} after {self._config.settle_s:g} s"
-        fix = "See whether the app has started anew" + ("" if off else ", and whether its code switches it off, too")
-        raise ConfigurationError(self._where, problem, fix)
 
 
 def replays(found: Mapping[str, Any]) -> list[str]:

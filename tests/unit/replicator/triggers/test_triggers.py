@@ -195,6 +195,40 @@ async def test_where_one_fails_the_rest_waits_and_the_next_attempt_goes_on() -> 
 
 
 @in_virtual_time
+async def test_services_take_their_time_together_and_a_hook_waits_for_those_before_it() -> None:
+    slow = {f"t{number}": Thing(takes_s=30) for number in range(5)}
+    world = World(**{f"{name}_aws": thing for name, thing in slow.items()}, hook_aws=Thing(visible=False))
+    async with world.store:
+        began = elapsed_s()
+        assert (await world.process().cordon(WHO)).complete
+        assert 30 <= elapsed_s() - began < 35
+        assert not any(thing.enabled for thing in world.things.values())
+        hook = world.things[Place("hook", Side.AWS)]
+        assert hook.due_at >= max(thing.due_at for thing in slow.values())
+        assert (await world.process().undo(WHO)).complete
+        assert elapsed_s() - began < 70
+        assert all(thing.setting is None for thing in slow.values())
+
+
+@in_virtual_time
+async def test_what_cannot_be_put_back_hinders_no_other() -> None:
+    world = mixed()
+    place = Place("nightly", Side.AWS)
+    nightly = world.things[place]
+    async with world.store:
+        before = world.settings()
+        await switch(world.process())
+        nightly.fails = "set"
+        with pytest.raises(ConfigurationError, match=r"nightly\.aws: cannot be"):
+            await world.process().undo(WHO)
+        back = world.settings()
+        assert {**back, place: None} == {**before, place: None}
+        nightly.fails = ""
+        assert (await world.process().undo(WHO)).complete
+        assert world.settings() == before
+
+
+@in_virtual_time
 async def test_where_one_cannot_be_looked_at_nothing_is_changed() -> None:
     world = mixed()
     async with world.store:

@@ -10,9 +10,11 @@ from connectors.aws.triggers.calls import Calls
 from connectors.aws.triggers.config import EventSourceMappingConfig, ScheduleConfig
 from connectors.aws.triggers.mapping import Mapping
 from connectors.aws.triggers.schedule import Schedule
+from fakes.triggers import put_back, turn
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
 from replicator.errors import ConfigurationError
+from replicator.triggers.model import TriggerState
 
 CONFIG = EventSourceMappingConfig(type="event_source_mapping", uuid="u", settle_s=60)
 
@@ -61,7 +63,7 @@ def mapping(service: Service, config: EventSourceMappingConfig = CONFIG) -> Mapp
 async def test_it_returns_when_the_change_is_in_force_and_not_before() -> None:
     service = Service()
     began = elapsed_s()
-    await mapping(service).set_enabled(False)
+    await turn(mapping(service), False)
     assert service.state == "Disabled"
     assert service.takes_s <= elapsed_s() - began < service.takes_s + 3
     assert service.updates == 1
@@ -81,14 +83,14 @@ async def test_one_that_is_being_turned_off_counts_as_on_and_unsettled() -> None
 async def test_a_change_that_is_under_way_is_waited_for_and_then_turned_round() -> None:
     service = Service()
     await service.update_event_source_mapping(Enabled=False)
-    await mapping(service).restore('{"enabled": true}')
+    await put_back(mapping(service), TriggerState(True, saved='{"enabled": true}'))
     assert service.state == "Enabled"
 
 
 @in_virtual_time
 async def test_lost_calls_do_no_harm() -> None:
     service = Service(lossy=True)
-    await mapping(service).set_enabled(False)
+    await turn(mapping(service), False)
     assert service.state == "Disabled"
 
 
@@ -97,7 +99,7 @@ async def test_one_that_never_gets_there_is_told_in_time() -> None:
     service = Service(takes_s=1000)
     began = elapsed_s()
     with pytest.raises(ConfigurationError, match=r"triggers\.one\.aws: the mapping is Disabling after 60 s"):
-        await mapping(service).set_enabled(False)
+        await turn(mapping(service), False)
     assert elapsed_s() - began < 62
 
 
