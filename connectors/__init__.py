@@ -71,14 +71,14 @@ def registry() -> Registry:
             "function": TriggerKind(
                 AZURE, FunctionConfig, partial(_open, "connectors.azure.functions.trigger:function")
             ),
-            "command": TriggerKind(AWS | AZURE, CommandConfig, _hook("command")),
-            "webhook": TriggerKind(AWS | AZURE, WebhookConfig, _hook("webhook")),
-            "manual": TriggerKind(AWS | AZURE, ManualConfig, _hook("manual")),
+            "command": TriggerKind(ANY, CommandConfig, _hook("command")),
+            "webhook": TriggerKind(ANY, WebhookConfig, _hook("webhook")),
+            "manual": TriggerKind(ANY, ManualConfig, _hook("manual")),
         },
     )
 
 
-AWS, AZURE = frozenset({Side.AWS}), frozenset({Side.AZURE})
+AWS, AZURE, ANY = frozenset({Side.AWS}), frozenset({Side.AZURE}), frozenset(Side)
 
 
 def _trigger(kind: str) -> Callable[[Any, TriggerContext], Opened[Trigger]]:

@@ -1,6 +1,6 @@
 """Which connectors there are. The command line fills it; the engine only asks it by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic
@@ -63,6 +63,11 @@ class TargetKind(Generic[R]):
     open: Callable[[Any, TargetContext], AbstractAsyncContextManager[Target[R]]]
 
 
+async def nothing_told() -> Mapping[str, object]:
+    """Where nothing is known of the migration."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class TriggerContext:
     """What a trigger is given beside its config. `where` is its path in the config, for error messages; `told` is what
@@ -70,7 +75,7 @@ class TriggerContext:
     """
 
     where: str
-    told: Callable[[], Mapping[str, object]] = dict
+    told: Callable[[], Awaitable[Mapping[str, object]]] = nothing_told
     sources: frozenset[tuple[str, ...]] = frozenset()
 
 

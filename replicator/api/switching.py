@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from replicator.api.access import Access
 from replicator.api.answers import refusals, refused
 from replicator.clocks import utc_now
+from replicator.cutover.pause import Probed
 from replicator.cutover.switching import Stage, Switched, Switching
 from replicator.status import Instant
 
@@ -38,8 +39,23 @@ class StepTold(BaseModel):
     expected_s: float | None
 
 
+class ProbeTold(BaseModel):
+    """What clients saw, as the probe measured it. `pause_s` is the longest time without a request that worked, and only
+    what was seen of it while it is `failing`. `paused_from` and `paused_to` are null where there was none that is over.
+    """
+
+    attempts: int
+    failures: int
+    failing: bool
+    pause_s: float
+    paused_from: Instant | None
+    paused_to: Instant | None
+
+
 class SwitchTold(BaseModel):
-    """The latest switch; `stage` is null where there was none. `paused_s` is how long the pause has lasted, or did."""
+    """The latest switch; `stage` is null where there was none. `paused_s` is how long the pause has lasted, or did;
+    `probe` is null where nothing is measured.
+    """
 
     stage: Stage | None
     began_at: Instant | None = None
@@ -49,6 +65,7 @@ class SwitchTold(BaseModel):
     steps: list[StepTold] = Field(default_factory=list)
     reason: str = ""
     waiting_for: str = ""
+    probe: ProbeTold | None = None
 
 
 def router(daemon: Switches, access: Access) -> APIRouter:
@@ -90,4 +107,18 @@ def _told(switched: Switched | None) -> SwitchTold:
         steps=[StepTold(**dict(taken)) for taken in switched.steps],
         reason=switched.reason,
         waiting_for=switched.waiting_for,
+        probe=_probe(switched.probe),
+    )
+
+
+def _probe(probed: Probed | None) -> ProbeTold | None:
+    if probed is None:
+        return None
+    return ProbeTold(
+        attempts=probed.attempts,
+        failures=probed.failures,
+        failing=probed.failing,
+        pause_s=probed.pause_s,
+        paused_from=probed.longest.began_at if probed.longest else None,
+        paused_to=probed.longest.ended_at if probed.longest else None,
     )

@@ -93,7 +93,9 @@ class SignOff(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=63, description="The entry point.")
-    step: Literal["aws-off", "aws-on", "azure-off", "azure-on"] = Field(description="What has been done.")
+    step: Literal["aws-off", "aws-on", "azure-off", "azure-on", "traffic-off", "traffic-on"] = Field(
+        description="What has been done."
+    )
 
 
 def router(daemon: Switches, access: Access) -> APIRouter:
@@ -122,6 +124,10 @@ def router(daemon: Switches, access: Access) -> APIRouter:
     async def activate(take: Take, actor: Annotated[str, Depends(access)]) -> StepTold:
         return await _step(daemon, Step.ACTIVATE, take, actor)
 
+    @routes.post("/traffic", summary="Lead callers to Azure", responses=refusals(409))
+    async def traffic(take: Take, actor: Annotated[str, Depends(access)]) -> StepTold:
+        return await _step(daemon, Step.TRAFFIC, take, actor)
+
     @routes.post("/undo", summary="Put everything back as it was", responses=refusals(409))
     async def undo(take: Take, actor: Annotated[str, Depends(access)]) -> StepTold:
         return await _step(daemon, Step.UNDO, take, actor)
@@ -135,7 +141,12 @@ async def _step(daemon: Switches, step: Step, take: Take, actor: str) -> StepTol
         if take.dry_run:
             planned = [_planned(each) for each in await known.plan(step)]
             return StepTold(step=step, complete=False, done=[], pending=None, planned=planned)
-        steps = {Step.CORDON: known.cordon, Step.ACTIVATE: known.activate, Step.UNDO: known.undo}
+        steps = {
+            Step.CORDON: known.cordon,
+            Step.ACTIVATE: known.activate,
+            Step.TRAFFIC: known.traffic,
+            Step.UNDO: known.undo,
+        }
         return _progress(await steps[step](actor))
 
 

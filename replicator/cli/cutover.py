@@ -18,8 +18,11 @@ ASK_INTERVAL_S = 1.0
 
 STEP_INTERVAL_S = 0.5
 
-Answer = Mapping[str, object]
-"""As `GET /v1/cutover` gives it."""
+CLIENTS_WITHIN_S = 60.0
+"""How long a switch that is over is watched until the probe works."""
+
+Answer = Mapping[str, Any]
+"""As the daemon gives it."""
 
 
 def show_cutover(url: str, *, as_json: bool, wait: bool, timeout_s: float) -> Exit:
@@ -67,7 +70,7 @@ def switch(url: str, *, max_pause_s: float, dry_run: bool, as_json: bool) -> Exi
     """
     if dry_run:
         return _plan_switch(url, max_pause_s)
-    found = call(url, "/v1/cutover/switch", "stage", {"max_pause_s": max_pause_s})
+    found: Answer = call(url, "/v1/cutover/switch", "stage", {"max_pause_s": max_pause_s})
     told: list[str] = []
     while True:
         for line in steps(found)[len(told) :]:
@@ -80,12 +83,35 @@ def switch(url: str, *, max_pause_s: float, dry_run: bool, as_json: bool) -> Exi
             found = call(url, "/v1/cutover/switch", "stage")
         except ConfigurationError:  # a daemon that is restarted goes on with the switch
             continue
+    found = _once_clients_are_served(url, found)
     if as_json:
         typer.echo(json.dumps(found))
     else:
         verdict = "switched" if found["stage"] == "done" else f"undone: {found['reason']}"
         typer.echo(f"{verdict}; the pause was {found['paused_s']:.1f} s of {max_pause_s:g} s")
+        if found["probe"]:
+            typer.echo(_seen_by_clients(found["probe"]))
     return Exit.OK if found["stage"] == "done" else Exit.NOT_OK
+
+
+def _once_clients_are_served(url: str, found: Answer) -> Answer:
+    """The answer when the probe has worked again, or the last one in a minute."""
+    deadline = time.monotonic() + CLIENTS_WITHIN_S
+    while _is_failing(found) and time.monotonic() < deadline:
+        time.sleep(STEP_INTERVAL_S)
+        found = call(url, "/v1/cutover/switch", "stage")
+    return found
+
+
+def _is_failing(found: Mapping[str, Any]) -> bool:
+    return found["probe"] is not None and bool(found["probe"]["failing"])
+
+
+def _seen_by_clients(probe: Mapping[str, Any]) -> str:
+    if probe["failing"]:
+        return f"clients are not served: no request of the probe has worked for {probe['pause_s']:.1f} s"
+    requests = f"{probe['failures']} of {probe['attempts']} requests failed"
+    return f"clients saw a pause of {probe['pause_s']:.1f} s: {requests}"
 
 
 def steps(found: Mapping[str, Any]) -> list[str]:
@@ -103,10 +129,10 @@ def steps(found: Mapping[str, Any]) -> list[str]:
 def _plan_switch(url: str, max_pause_s: float) -> Exit:
     """What would be done, step by step; nothing is changed."""
     found = read(Cutover, url, _ask(url))
-    for side in ("cordon", "activate"):
-        planned = call(url, f"/v1/triggers/{side}", "complete", {"dry_run": True})["planned"] or []
+    for step in ("cordon", "activate", "traffic"):
+        planned = call(url, f"/v1/triggers/{step}", "complete", {"dry_run": True})["planned"] or []
         names = [f"{each['name']} {each['side']}" for each in planned if each["change"]]
-        typer.echo(f"{side}: {', '.join(names) or 'nothing'}")
+        typer.echo(f"{step}: {', '.join(names) or 'nothing'}")
     drain = "nobody knows how long" if found.drain_s is None else f"about {duration_text(found.drain_s)}"
     typer.echo(f"drain: {drain}, of a pause of at most {max_pause_s:g} s")
     if not found.ready:

@@ -507,6 +507,20 @@ def triggers_activate(dry_run: DryRun = False, url: Url = DEFAULT_URL, as_json: 
     raise typer.Exit(take_step(url, "activate", dry_run=dry_run, as_json=as_json))
 
 
+@triggers_app.command("traffic", epilog="Example: replicator triggers traffic --dry-run")
+def triggers_traffic(dry_run: DryRun = False, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Lead callers to Azure by the traffic side of every trigger, in the order of the config.
+
+    Refused while an Azure side may be off, since callers would find nobody.
+
+    Exit codes: 0 it is complete, or was a dry run, 1 a manual step must be done first, 2 a trigger cannot be looked at
+    or changed, or the daemon does not answer or refuses.
+    """
+    from replicator.cli.triggers import take_step  # noqa: PLC0415
+
+    raise typer.Exit(take_step(url, "traffic", dry_run=dry_run, as_json=as_json))
+
+
 @triggers_app.command("undo", epilog="Example: replicator triggers undo --dry-run")
 def triggers_undo(dry_run: DryRun = False, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Put every trigger back exactly as it was, newest change first.
@@ -524,7 +538,7 @@ def triggers_undo(dry_run: DryRun = False, url: Url = DEFAULT_URL, as_json: Json
 @triggers_app.command("sign-off", epilog="Example: replicator triggers sign-off dns aws-off")
 def triggers_sign_off(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The entry point's name in the config.")],
-    step: Annotated[str, typer.Argument(metavar="STEP", help="aws-off, aws-on, azure-off or azure-on.")],
+    step: Annotated[str, typer.Argument(metavar="STEP", help="Like aws-off, azure-on or traffic-on.")],
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:

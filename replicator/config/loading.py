@@ -54,11 +54,13 @@ def _beside(folder: Path, config: MigrationConfig) -> MigrationConfig:
         for name, pipeline in config.pipelines.items()
     }
     triggers = {
-        name: trigger.model_copy(update={"aws": side(trigger.aws), "azure": side(trigger.azure)})
+        name: trigger.model_copy(update={each: side(getattr(trigger, each)) for each in Side})
         for name, trigger in config.triggers.items()
     }
+    probe = config.cutover.probe and endpoint(config.cutover.probe)
+    cutover = config.cutover.model_copy(update={"probe": probe})
     state = config.state.model_copy(update={"path": folder / config.state.path})
-    return config.model_copy(update={"state": state, "pipelines": pipelines, "triggers": triggers})
+    return config.model_copy(update={"state": state, "pipelines": pipelines, "triggers": triggers, "cutover": cutover})
 
 
 def parse_config(
@@ -100,7 +102,7 @@ def _model(registry: Registry) -> type[MigrationConfig]:
 
 
 def _triggers(registry: Registry) -> dict[str, Any]:
-    """The field of triggers with the kinds' own models in the places of `aws` and `azure`; none without any kind."""
+    """The field of triggers with the kinds' own models in the places of its sides; none without any kind."""
     if not registry.triggers:
         return {}
     sides: dict[str, Any] = {}

@@ -228,6 +228,28 @@ class LimitsConfig(Frozen):
         return self
 
 
+class ProbeConfig(EndpointConfig):
+    """A request as a client of the application sends it, which is repeated while a switch is under way."""
+
+    url: Url = Field(description="Where the application takes writes; the address that its clients use.")
+    method: Literal["GET", "POST", "PUT"] = Field(default="POST", description="Of the request.")
+    body: str = Field(
+        default="", max_length=65_536, description="What is sent with it, as application/json. Default: nothing."
+    )
+    token: SecretStr | None = Field(
+        default=None, min_length=1, description="Bearer token; better by ${VARIABLE} than in the file. Default: none."
+    )
+    interval_s: float = Field(
+        default=0.25, ge=0.05, le=60, description="From the beginning of one request to that of the next, in seconds."
+    )
+    timeout_s: float = Field(
+        default=2.0,
+        gt=0,
+        le=60,
+        description="One that is not answered by 200 to 299 within so many seconds has failed.",
+    )
+
+
 class CutoverConfig(Frozen):
     """What is demanded before the migration counts as ready to be cut over. All in seconds."""
 
@@ -255,6 +277,9 @@ class CutoverConfig(Frozen):
     )
     min_retention_headroom_s: float = Field(
         default=3600.0, ge=0, description="Nothing unread is forgotten by its source within this."
+    )
+    probe: ProbeConfig | None = Field(
+        default=None, description="What measures the pause that clients see during a switch. Default: nothing."
     )
 
 
@@ -346,7 +371,7 @@ class TriggerSideConfig(Frozen):
 
 
 class TriggerConfig(Frozen):
-    """An entry point: what triggers a function at AWS, and what triggers its twin at Azure."""
+    """An entry point: what triggers a function at AWS, what triggers its twin at Azure, what leads callers there."""
 
     pipeline: Name | None = Field(
         default=None,
@@ -357,11 +382,16 @@ class TriggerConfig(Frozen):
     azure: TriggerSideConfig | None = Field(
         default=None, description="What is turned on when the other side is off. Default: nothing."
     )
+    traffic: TriggerSideConfig | None = Field(
+        default=None,
+        description="What leads callers to Azure when it is turned on, after all Azure sides, and to AWS when it is "
+        "turned off. Default: nothing.",
+    )
 
     @model_validator(mode="after")
     def _has_a_side(self) -> Self:
-        if self.aws is None and self.azure is None:
-            raise mistake("has neither side", "Give it aws, azure, or both")
+        if self.aws is None and self.azure is None and self.traffic is None:
+            raise mistake("has no side", "Give it aws, azure or traffic")
         if self.pipeline is not None and self.azure is None:
             raise mistake("names a pipeline and has no Azure side that could read its target", "Leave pipeline out")
         return self

@@ -1,4 +1,4 @@
-"""The switch: cordon, drain, release, activate, seal, one after the other, within a pause budget or not at all.
+"""The switch: cordon, drain, release, activate, traffic, seal, within a pause budget or not at all.
 
 The pause that applications see begins with the cordon and ends with the activation. Until that is begun, whatever goes
 wrong, and a budget that would be exceeded, leads back to how everything was: triggers exactly, drains given up, queues
@@ -7,7 +7,7 @@ before it is begun and each may be repeated, so a switch that is killed goes on,
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -15,7 +15,8 @@ import anyio
 import structlog
 from pydantic import Field
 
-from replicator.clocks import utc_now
+from replicator.clocks import elapsed_s, utc_now
+from replicator.cutover.pause import Probe, Probed, first
 from replicator.cutover.report import Cutover
 from replicator.errors import ConfigurationError
 from replicator.ports import StateStore
@@ -31,6 +32,12 @@ LOOK_INTERVAL_S = 0.25
 RETRY_INTERVAL_S = 2.0
 """Between tries of what must not fail any more."""
 
+PROBE_SAVE_S = 1.0
+"""What was measured is saved so often, and whenever clients begin or cease to be served."""
+
+PROBE_AFTER = timedelta(minutes=10)
+"""Clients that are not served so long after the switch are somebody else's matter."""
+
 
 class Step(StrEnum):
     """In their order."""
@@ -39,6 +46,7 @@ class Step(StrEnum):
     DRAIN = "drain"
     RELEASE = "release"
     ACTIVATE = "activate"
+    TRAFFIC = "traffic"
     SEAL = "seal"
 
 
@@ -65,7 +73,7 @@ class Taken(Part):
 
 class Switched(Part):
     """A switch as it is remembered and told. `reason` is why it leads back, `waiting_for` what the present step waits
-    for, in words.
+    for, in words; `probe` what clients saw, None where nothing measures it.
     """
 
     began_at: Instant
@@ -76,6 +84,7 @@ class Switched(Part):
     reason: str = ""
     waiting_for: str = ""
     undone_at: Instant | None = None
+    probe: Probed | None = None
 
     @property
     def is_over(self) -> bool:
@@ -86,6 +95,11 @@ class Switched(Part):
     def is_reversible(self) -> bool:
         """Whether the activation has not been begun."""
         return all(taken.step in REVERSIBLE for taken in self.steps)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it was done, or undone."""
+        return self.undone_at or (self.steps[-1].ended_at if self.stage is Stage.DONE else None)
 
     def paused_s(self, now: datetime) -> float:
         """How long the pause has lasted, from the cordon to the end of the activation, or of the way back."""
@@ -102,6 +116,8 @@ class Turns(Protocol):
     async def cordon(self, who: str) -> Progress: ...
 
     async def activate(self, who: str) -> Progress: ...
+
+    async def traffic(self, who: str) -> Progress: ...
 
     async def undo(self, who: str) -> Progress: ...
 
@@ -128,10 +144,11 @@ class Means(Protocol):
 
 
 class Switching:
-    """The switch of one migration. `pipelines` are those that follow something."""
+    """The switch of one migration. `pipelines` are those that follow something; `probe` measures what clients see."""
 
     def __init__(self, means: Means, store: StateStore, pipelines: Sequence[str]) -> None:
         self.told: Switched | None = None
+        self.probe: Probe | None = None
         self._means = means
         self._store = store
         self._pipelines = list(pipelines)
@@ -144,6 +161,8 @@ class Switching:
         """What an earlier run has left."""
         text = await self._store.load_note(EVERYWHERE, NOTE)
         self.told = None if text is None else Switched.model_validate_json(text)
+        if self.told is not None and self.told.probe is not None and not self.told.is_over:
+            self.told = self.told.model_copy(update={"probe": self.told.probe.unwatched()})
 
     def require_possible(self, max_pause_s: float) -> None:
         """Raises ConfigurationError where a switch is under way, the migration is not ready, or the drain is expected
@@ -169,8 +188,21 @@ class Switching:
         """The switch is durable when this returns. Raises ConfigurationError where it is not possible."""
         async with self._lock:
             self.require_possible(max_pause_s)
-            await self._save(Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s))
+            probed = await self._first_probe()
+            await self._save(Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s, probe=probed))
         self._wanted.set()
+
+    async def _first_probe(self) -> Probed | None:
+        """Raises ConfigurationError where clients are not served even now."""
+        if self.probe is None:
+            return None
+        if not await self.probe.works():
+            raise ConfigurationError(
+                "cutover.probe",
+                "fails before anything is switched",
+                "See that the application answers it, or remove it",
+            )
+        return first(utc_now())
 
     def require_reversible(self) -> Switched:
         """The switch under way. Raises ConfigurationError where there is none, or it is too late to lead back."""
@@ -190,14 +222,43 @@ class Switching:
 
     async def run(self) -> None:
         """Goes on with whatever is under way, until cancelled."""
-        while True:
-            self._wanted = anyio.Event()
-            if self.told is None or self.told.is_over:
-                await self._wanted.wait()
-            elif self.told.stage is Stage.RUNNING:
-                await self._go_forward(self.told)
-            else:
-                await self._insist(self._go_back)
+        async with anyio.create_task_group() as tasks:
+            while True:
+                self._wanted = anyio.Event()
+                if self.told is None or self.told.is_over:
+                    await self._wanted.wait()
+                tasks.start_soon(self._measure)
+                while self.told is not None and not self.told.is_over:
+                    if self.told.stage is Stage.RUNNING:
+                        await self._go_forward(self.told)
+                    else:
+                        await self._insist(self._go_back)
+
+    async def _measure(self) -> None:
+        """What clients see of this switch, until it is over and they are served again."""
+        began_at, saved_s = self._present.began_at, float("-inf")
+        while self.probe is not None and self._is_measured(began_at):
+            began_s = elapsed_s()
+            works = await self.probe.works()
+            async with self._lock:
+                probed = self._present.probe
+                if self._present.began_at != began_at or probed is None:
+                    return
+                self.told = self._present.model_copy(update={"probe": probed.after(utc_now(), works=works)})
+                is_last = not self._is_measured(began_at)
+                if works is probed.failing or began_s - saved_s >= PROBE_SAVE_S or is_last:
+                    await self._save(self.told)
+                    saved_s = began_s
+            await anyio.sleep(max(0.0, self.probe.interval_s - (elapsed_s() - began_s)))
+
+    def _is_measured(self, began_at: datetime) -> bool:
+        """Whether it is the present switch, under way, or was lately and nobody was served since."""
+        told = self._present
+        if told.began_at != began_at or told.probe is None:
+            return False
+        ended_at = told.ended_at
+        lately = ended_at is None or utc_now() - ended_at < PROBE_AFTER
+        return not told.is_over or (lately and (told.probe.failing or told.probe.worked_at <= (ended_at or utc_now())))
 
     async def _go_forward(self, told: Switched) -> None:
         with anyio.CancelScope() as self._forward:
@@ -245,6 +306,8 @@ class Switching:
             await self._until(self._waiting_messages)
         elif step is Step.ACTIVATE:
             await self._turn(lambda: means.triggers().activate(by))
+        elif step is Step.TRAFFIC:
+            await self._turn(lambda: means.triggers().traffic(by))
         else:
             await self._until(lambda: self._undrained(held=True))
             await means.seal(self._pipelines, force=False)

@@ -12,6 +12,7 @@ import structlog
 from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
 from replicator.cutover import Announcer, Cutover, Watch
+from replicator.cutover.probe import open_probe
 from replicator.cutover.switching import Switching
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.barrier import STOPPING, Answer
@@ -219,8 +220,8 @@ class Daemon:
             raise ConfigurationError("triggers", "have not begun yet", "Wait until the status shows the pipelines")
         return self._triggers
 
-    def told(self) -> dict[str, object]:
-        """What hooks are told."""
+    async def told(self) -> dict[str, object]:
+        """What hooks are told. The report is without the audit log, which may be long."""
         judged = self.cutover()
         step = self._triggers.step if self._triggers else None
         return {
@@ -229,7 +230,7 @@ class Daemon:
             "phase": judged.phase,
             "ready": judged.ready,
             "reasons": judged.reasons,
-            "report": None,
+            "report": (await self.report()).model_dump(mode="json", exclude={"actions"}),
         }
 
     def _begun(self, pipeline: str) -> Pipeline[Any]:
@@ -262,6 +263,7 @@ class Daemon:
         self._triggers = Triggers(switches, self._store, self.record)
         self._pipelines = {pipeline.name: pipeline for pipeline in opened}
         await self._recorder.begin(self._pipelines)
+        self.switching.probe = await stack.enter_async_context(open_probe(self.config.cutover.probe))
         await self.switching.take_up()
 
     async def _replicate(self) -> None:

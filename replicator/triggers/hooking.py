@@ -71,9 +71,9 @@ class Hook(ABC):
     async def _do(self, *, enabled: bool) -> None:
         """Raises HookFailedError."""
 
-    def _input(self, *, enabled: bool) -> bytes:
+    async def _input(self, *, enabled: bool) -> bytes:
         _, name, side = self.where.split(".", 2)
-        return json.dumps({"trigger": name, "side": side, "enabled": enabled, **self._told()}).encode()
+        return json.dumps({"trigger": name, "side": side, "enabled": enabled, **await self._told()}).encode()
 
 
 class Command(Hook):
@@ -95,7 +95,7 @@ class Command(Hook):
         return findings
 
     async def _do(self, *, enabled: bool) -> None:
-        command = self._config.on if enabled else self._config.off
+        command, told = self._config.on if enabled else self._config.off, await self._input(enabled=enabled)
         try:
             process = await anyio.open_process(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
@@ -104,7 +104,7 @@ class Command(Hook):
             raise HookFailedError(f"{command[0]} cannot be run ({type(error).__name__})") from error
         try:
             with anyio.move_on_after(self._config.timeout_s) as limit:
-                await self._talk(process, self._input(enabled=enabled))
+                await self._talk(process, told)
                 await process.wait()
         finally:
             await _end(process)
@@ -163,10 +163,11 @@ class Webhook(Hook):
         headers = {"Content-Type": "application/json"}
         if self._config.token is not None:
             headers["Authorization"] = f"Bearer {self._config.token.get_secret_value()}"
+        told = await self._input(enabled=enabled)
         try:
             async with self._session.post(
                 self._config.url,
-                data=self._input(enabled=enabled),
+                data=told,
                 headers=headers,
                 proxy=self._config.proxy,
                 allow_redirects=False,

@@ -5,17 +5,24 @@ from enum import StrEnum
 
 
 class Side(StrEnum):
-    """Of an entry point: what runs it now, and its twin that takes over."""
+    """Of an entry point: what runs it now, its twin that takes over, and what leads its callers to either.
+
+    That one is off while it leads to AWS, and on when it leads to Azure.
+    """
 
     AWS = "aws"
     AZURE = "azure"
+    TRAFFIC = "traffic"
 
 
 class Step(StrEnum):
-    """What may be done with triggers: turn those of the one side off, those of the other on, or put all back."""
+    """What may be done with triggers: turn those of the one side off, those of the other on, lead callers there, or put
+    all back.
+    """
 
     CORDON = "cordon"
     ACTIVATE = "activate"
+    TRAFFIC = "traffic"
     UNDO = "undo"
 
 

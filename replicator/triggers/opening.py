@@ -1,17 +1,17 @@
 """Opens the triggers of a config. None of them is called yet."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from replicator.config.models import MigrationConfig
-from replicator.registry import Registry, TriggerContext
+from replicator.registry import Registry, TriggerContext, nothing_told
 from replicator.triggers.model import Place, Side
 from replicator.triggers.triggers import Opened
 
 
 @asynccontextmanager
 async def open_triggers(
-    config: MigrationConfig, registry: Registry, told: Callable[[], Mapping[str, object]] = dict
+    config: MigrationConfig, registry: Registry, told: Callable[[], Awaitable[Mapping[str, object]]] = nothing_told
 ) -> AsyncIterator[dict[Place, Opened]]:
     """By place, in the order of the config; closed on leaving. `told` is what hooks are given.
 
@@ -21,7 +21,7 @@ async def open_triggers(
     opened: dict[Place, Opened] = {}
     async with AsyncExitStack() as stack:
         for name, trigger in config.triggers.items():
-            for side, given in ((Side.AWS, trigger.aws), (Side.AZURE, trigger.azure)):
+            for side, given in ((Side.AWS, trigger.aws), (Side.AZURE, trigger.azure), (Side.TRAFFIC, trigger.traffic)):
                 if given is not None:
                     place = Place(name, side)
                     context = TriggerContext(f"triggers.{place}", told, sources)

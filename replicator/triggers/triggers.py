@@ -31,6 +31,9 @@ OURSELVES = "replicator"
 
 OFF, ON = "off", "on"
 
+STEPS = tuple(f"{side}-{word}" for side in Side for word in (OFF, ON))
+"""What may be signed off."""
+
 Record = Callable[[str, str, str, str], Awaitable[None]]
 """Notes who does what, to which pipeline, in detail; see `Daemon.record`."""
 
@@ -150,6 +153,10 @@ class Triggers:
         """Turns the Azure sides on. Refused while an AWS side may be on: what it does would be done twice."""
         return await self._turn_all(Step.ACTIVATE, who)
 
+    async def traffic(self, who: str) -> Progress:
+        """Leads callers to Azure. Refused while an Azure side may be off: nobody would be there."""
+        return await self._turn_all(Step.TRAFFIC, who)
+
     async def undo(self, who: str) -> Progress:
         """Puts back what was changed, newest first, and forgets it when all is back."""
         async with self._alone("an undo", Step.UNDO):
@@ -168,8 +175,8 @@ class Triggers:
         """
         side, _, word = step.partition("-")
         where = f"triggers.{name}"
-        if side not in set(Side) or word not in {OFF, ON}:
-            raise ConfigurationError(where, f"{step} is no step", "Use aws-off, aws-on, azure-off or azure-on")
+        if step not in STEPS:
+            raise ConfigurationError(where, f"{step} is no step", f"Use one of {', '.join(STEPS)}")
         place = Place(name, Side(side))
         if place not in self._opened:
             raise ConfigurationError(where, f"there is no trigger {place}", "Use a name of the config")
@@ -185,21 +192,20 @@ class Triggers:
         side, to = AIMS[step]
         async with self._alone(f"{step}", step):
             note = await self._load()
-            if step is Step.ACTIVATE:
-                await self._require_off(Side.AWS, note)
+            if step in BEFORE:
+                await self._require(*BEFORE[step], note)
             places = self._of(side)
             looks = await self._require_looks(places, note)
             await self._prepare(note, looks, to=to)
             changes = [change for change in (note.change(place) for place in places) if change is not None]
             return await self._go_through(step, changes, Way(note, looks, who))
 
-    async def _require_off(self, side: Side, note: Note) -> None:
+    async def _require(self, side: Side, aim: bool, note: Note) -> None:
         for place, look in (await self._require_looks(self._of(side), note)).items():
-            if look.state.enabled is not False or not look.state.settled:
-                how = "is on" if look.state.enabled else "is not known to be off"
-                raise ConfigurationError(
-                    f"triggers.{place}", f"{how}, so what it triggers would be done twice", "Cordon first"
-                )
+            if look.state.enabled is not aim or not look.state.settled:
+                how = f"is {_word(not aim)}" if look.state.enabled is not aim and look.state.enabled is not None else ""
+                problem = f"{how or f'is not known to be {_word(aim)}'}, so {WHY[side]}"
+                raise ConfigurationError(f"triggers.{place}", problem, FIRST[side])
 
     async def _prepare(self, note: Note, looks: Mapping[Place, Look], *, to: bool) -> None:
         """Remembers how each is now, all in one note. Of what is ours already the prior state is known, and stays."""
@@ -406,7 +412,13 @@ class Triggers:
             self._changed.set()
 
 
-AIMS = {Step.CORDON: (Side.AWS, False), Step.ACTIVATE: (Side.AZURE, True)}
+AIMS = {Step.CORDON: (Side.AWS, False), Step.ACTIVATE: (Side.AZURE, True), Step.TRAFFIC: (Side.TRAFFIC, True)}
+
+BEFORE = {Step.ACTIVATE: (Side.AWS, False), Step.TRAFFIC: (Side.AZURE, True)}
+"""How those of another side must be before a step is taken."""
+
+WHY = {Side.AWS: "what it triggers would be done twice", Side.AZURE: "callers would find nobody"}
+FIRST = {Side.AWS: "Cordon first", Side.AZURE: "Activate first"}
 
 
 def _word(enabled: bool | None) -> str:

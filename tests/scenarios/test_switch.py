@@ -81,5 +81,12 @@ async def test_a_pause_that_is_over_puts_everything_back_and_the_next_switch_is_
             await daemon.until(lambda s: s["phase"] == "sealed")
             assert (at_aws.read_text(), at_azure.read_text()) == ("off", "on")
             _, told = await daemon.get("/v1/cutover/switch")
-            assert [taken["step"] for taken in told["steps"]] == ["cordon", "drain", "release", "activate", "seal"]
+            assert [taken["step"] for taken in told["steps"]] == [
+                "cordon",
+                "drain",
+                "release",
+                "activate",
+                "traffic",
+                "seal",
+            ]
             await w.assert_equal()

@@ -129,6 +129,7 @@ PLACES = {
     (TRIGGERS, "Command: `type: command`"): SCHEMA["$defs"]["CommandConfig"],
     (TRIGGERS, "Webhook: `type: webhook`"): SCHEMA["$defs"]["WebhookConfig"],
     (TRIGGERS, "Manual step: `type: manual`"): SCHEMA["$defs"]["ManualConfig"],
+    (CONFIGURATION, "`cutover.probe`"): SCHEMA["$defs"]["ProbeConfig"],
     (TABLES, "Source: `type: dynamodb`"): SCHEMA["$defs"]["DynamoDbSourceConfig"],
     (TABLES, "Target: `type: cosmos`"): SCHEMA["$defs"]["CosmosTargetConfig"],
     (BUCKETS, "Source: `type: s3`"): SCHEMA["$defs"]["S3SourceConfig"],

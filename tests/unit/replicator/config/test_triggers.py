@@ -52,7 +52,7 @@ def test_a_truth_may_still_be_written_in_words(word: str) -> None:
 @pytest.mark.parametrize(
     ("triggers", "where", "problem"),
     [
-        ("{x: {}}", "triggers.x", "has neither side"),
+        ("{x: {}}", "triggers.x", "has no side"),
         ("{x: {pipeline: orders, aws: {type: rule, name: r}}}", "triggers.x", "no Azure side"),
         ("{x: {pipeline: nope, azure: {type: manual, off: o, on: n}}}", "", "names a pipeline that does not exist"),
         ("{x: {aws: {type: nope}}}", "triggers.x.aws.type", "names no kind there is"),

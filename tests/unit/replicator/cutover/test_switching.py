@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -12,6 +12,7 @@ from fakes.stores import InlineStore
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
 from replicator.cutover import Cutover
+from replicator.cutover import switching as switching_module
 from replicator.cutover.switching import Stage, Step, Switching
 from replicator.errors import ConfigurationError
 from replicator.status import DrainStatus, PipelineStatus, QueueDepth
@@ -19,6 +20,12 @@ from replicator.triggers.model import Pending, Place, Progress, Side
 from replicator.triggers.model import Step as Turn
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _virtual_dates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock on the wall goes as the virtual one does."""
+    monkeypatch.setattr(switching_module, "utc_now", lambda: T0 + timedelta(seconds=elapsed_s()))
 
 
 class Clouds:
@@ -37,6 +44,7 @@ class Clouds:
         self.pending = ""
         self.failing: set[str] = set()
         self.both: list[str] = []
+        self.at_azure = False
 
     def act(self, name: str) -> None:
         if name in self.failing:
@@ -58,10 +66,22 @@ class Clouds:
         self.both += ["both are on"] if self.aws else []
         return Progress(Turn.ACTIVATE, ())
 
+    interval_s = 0.25
+
+    async def works(self) -> bool:
+        """A client of the application, which is called where traffic leads."""
+        await anyio.sleep(0.01)
+        return self.azure if self.at_azure else self.aws
+
+    async def traffic(self, who: str) -> Progress:
+        self.act("traffic")
+        self.at_azure = True
+        return Progress(Turn.TRAFFIC, ())
+
     async def undo(self, who: str) -> Progress:
         await anyio.sleep(0.1)
         self.act("undo")
-        self.azure, self.aws = False, True
+        self.azure, self.aws, self.at_azure = False, True, False
         return Progress(Turn.UNDO, ())
 
 
@@ -131,6 +151,7 @@ class Scene:
 
     async def process(self) -> Switching:
         switching = Switching(Means(self.clouds), self.store, ["orders", "jobs"])
+        switching.probe = self.clouds
         await switching.take_up()
         return switching
 
@@ -194,6 +215,62 @@ async def test_a_budget_that_is_over_leads_back_and_says_what_was_waited_for() -
 
 
 @in_virtual_time
+async def test_the_pause_that_clients_see_is_measured_until_they_are_served_again() -> None:
+    clouds = Clouds(drain_s=3)
+    place = Scene(clouds)
+    async with place.store, anyio.create_task_group() as tasks:
+        switching = await place.process()
+        tasks.start_soon(switching.run)
+        await switching.begin(max_pause_s=10, by="ann")
+        await ended(switching)
+        await anyio.sleep(2)
+        kept = await place.process()
+        tasks.cancel_scope.cancel()
+    told = switching.told
+    assert told is not None
+    assert told.probe is not None
+    assert not told.probe.failing
+    paused_s = told.paused_s(T0)
+    assert paused_s <= told.probe.pause_s <= paused_s + 3 * clouds.interval_s
+    assert told.probe.failures >= paused_s / clouds.interval_s - 3
+    assert kept.told == told, "it is saved as it was told last"
+
+
+@in_virtual_time
+async def test_while_the_daemon_is_down_nobody_knows_so_it_counts_as_a_pause() -> None:
+    clouds = Clouds(drain_s=1000)
+    place = Scene(clouds)
+    async with place.store:
+        for down_s in (20.0, 0.0):
+            async with anyio.create_task_group() as tasks:
+                switching = await place.process()
+                tasks.start_soon(switching.run)
+                if down_s:
+                    await switching.begin(max_pause_s=5, by="ann")
+                    await anyio.sleep(1)
+                else:
+                    await ended(switching)
+                    await anyio.sleep(1)
+                tasks.cancel_scope.cancel()
+            await anyio.sleep(down_s)
+    assert switching.told is not None
+    assert switching.told.probe is not None
+    assert switching.told.probe.pause_s >= 20
+
+
+@in_virtual_time
+async def test_clients_that_are_not_served_even_before_stand_against_a_switch() -> None:
+    clouds = Clouds()
+    clouds.at_azure = True
+    place = Scene(clouds)
+    async with place.store:
+        switching = await place.process()
+        with pytest.raises(ConfigurationError, match="fails before anything is switched"):
+            await switching.begin(max_pause_s=5, by="ann")
+        assert switching.told is None
+
+
+@in_virtual_time
 async def test_a_manual_step_that_nobody_does_leads_back_too() -> None:
     clouds = Clouds()
     clouds.pending = "Turn DNS"
@@ -216,7 +293,7 @@ async def test_it_does_not_begin_unless_ready_nor_where_the_drain_is_expected_to
     assert clouds.aws
 
 
-@pytest.mark.parametrize("failing", ["activate", "seal"])
+@pytest.mark.parametrize("failing", ["activate", "traffic", "seal"])
 def test_what_fails_from_the_activation_on_is_tried_again(failing: str) -> None:
     @in_virtual_time
     async def run() -> None:

@@ -104,8 +104,12 @@ async def test_hooks_are_told_what_is_going_on() -> None:
         daemon = place.triggered()
         tasks.start_soon(daemon.run)
         await daemon.started.wait()
-        told: Mapping[str, object] = place.contexts[0].told()
+        told: Mapping[str, object] = await place.contexts[0].told()
         assert told["migration"] == "shop"
         assert told["ready"] is False
+        report = told["report"]
+        assert isinstance(report, dict)
+        assert report["migration"] == "shop"
+        assert "actions" not in report
         assert set(told) == {"migration", "step", "phase", "ready", "reasons", "report"}
         tasks.cancel_scope.cancel()

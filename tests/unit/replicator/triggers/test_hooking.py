@@ -19,7 +19,12 @@ from replicator.registry import TriggerContext
 from replicator.triggers.hooking import Command, open_webhook
 from replicator.triggers.hooks import CommandConfig, WebhookConfig
 
-CONTEXT = TriggerContext("triggers.dns.aws", lambda: {"step": "cordon", "ready": True})
+
+async def going_on() -> dict[str, object]:
+    return {"step": "cordon", "ready": True}
+
+
+CONTEXT = TriggerContext("triggers.dns.aws", going_on)
 
 TOLD = {"trigger": "dns", "side": "aws", "step": "cordon", "ready": True}
 

@@ -27,16 +27,18 @@ def mixed() -> World:
         idle_aws=Thing("OFF"),
         hook_aws=Thing("on", visible=False),
         hook_azure=Thing("off", visible=False),
+        dns_traffic=Thing("off", visible=False),
     )
 
 
 async def switch(triggers: Triggers) -> None:
     assert (await triggers.cordon(WHO)).complete
     assert (await triggers.activate(WHO)).complete
+    assert (await triggers.traffic(WHO)).complete
 
 
 def is_switched(world: World) -> bool:
-    return all(thing.enabled is (place.side is Side.AZURE) for place, thing in world.things.items())
+    return all(thing.enabled is (place.side is not Side.AWS) for place, thing in world.things.items())
 
 
 @in_virtual_time
@@ -46,11 +48,15 @@ async def test_a_cordon_turns_one_side_off_in_order_and_an_activation_the_other_
         triggers = world.process()
         await triggers.cordon(WHO)
         assert not any(thing.enabled for place, thing in world.things.items() if place.side is Side.AWS)
-        assert not any(thing.enabled for place, thing in world.things.items() if place.side is Side.AZURE)
+        assert not any(thing.enabled for place, thing in world.things.items() if place.side is not Side.AWS)
+        with pytest.raises(ConfigurationError, match=r"stream\.azure: is off, so callers would find nobody. Activate"):
+            await triggers.traffic(WHO)
         await triggers.activate(WHO)
+        assert not world.things[Place("dns", Side.TRAFFIC)].enabled
+        await triggers.traffic(WHO)
         assert is_switched(world)
     assert [detail.partition(":")[0] for *_, detail in world.recorded] == [
-        "stream.aws", "nightly.aws", "hook.aws", "stream.azure", "nightly.azure", "hook.azure",
+        "stream.aws", "nightly.aws", "hook.aws", "stream.azure", "nightly.azure", "hook.azure", "dns.traffic",
     ]  # fmt: skip
 
 
@@ -270,7 +276,7 @@ async def test_a_plan_says_what_would_change_and_changes_nothing() -> None:
         await switch(triggers)
         back = [(str(p.place), p.to) for p in await triggers.plan(Step.UNDO)]
         assert back == [
-            ("hook.azure", False), ("nightly.azure", False), ("stream.azure", False),
+            ("dns.traffic", False), ("hook.azure", False), ("nightly.azure", False), ("stream.azure", False),
             ("hook.aws", True), ("nightly.aws", True), ("stream.aws", True),
         ]  # fmt: skip
         assert is_switched(world)
