@@ -9,9 +9,10 @@ from replicator.api.access import Access
 from replicator.api.answers import refusals, refused
 from replicator.clocks import elapsed_s
 from replicator.status import Instant
+from replicator.triggers.looking import Seen
 from replicator.triggers.model import Place, Planned, Progress, Side, Step
 from replicator.triggers.note import Note
-from replicator.triggers.triggers import Seen, Triggers
+from replicator.triggers.triggers import Triggers
 
 
 class Switches(Protocol):

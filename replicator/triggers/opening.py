@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from replicator.config.models import MigrationConfig
 from replicator.registry import Registry, TriggerContext, nothing_told
+from replicator.triggers.looking import Opened
 from replicator.triggers.model import Place, Side
-from replicator.triggers.triggers import Opened
 
 
 @asynccontextmanager

@@ -8,85 +8,25 @@ so that a step may be killed at any instruction: called again it goes on, and `u
 changed and nothing else. What cannot be looked at is known by what was done last, or by whoever has signed it off.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 
 import anyio
 import structlog
 
 from replicator.clocks import elapsed_s, utc_now
 from replicator.errors import ConfigurationError
-from replicator.ports import StateStore, Trigger
-from replicator.triggers.model import Pending, Place, Planned, Progress, Side, Step, TriggerState
+from replicator.ports import StateStore
+from replicator.triggers.looking import Look, Opened, Seen, look, look_at, require
+from replicator.triggers.model import Place, Planned, Progress, Side, Step, TriggerState
 from replicator.triggers.note import NOTE, Change, Note, Signed, Stage, note_text, read_note
+from replicator.triggers.turning import Record, Turning, Way, word_of
 
 LOOK_INTERVAL_S = 30.0
 """From one look at all triggers to the next. Each is a call or two to its service."""
 
-MOST_LOOKS = 8
-"""Triggers that are looked at, at once, while a step is taken."""
-
-OURSELVES = "replicator"
-
-OFF, ON = "off", "on"
-
-STEPS = tuple(f"{side}-{word}" for side in Side for word in (OFF, ON))
+STEPS = tuple(f"{side}-{word}" for side in Side for word in ("off", "on"))
 """What may be signed off."""
-
-Record = Callable[[str, str, str, str], Awaitable[None]]
-"""Notes who does what, to which pipeline, in detail; see `Daemon.record`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A trigger that can be reached, and the pipeline whose target it reads, empty for none."""
-
-    trigger: Trigger
-    pipeline: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a look has found, begun at this moment of `elapsed_s`. None with the reason where it failed."""
-
-    state: TriggerState | None
-    at: float
-    failure: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A trigger as it was found, or as it was said to be: `blind` where nobody can look at it.
-
-    `failure` is why it could not be looked at just now.
-    """
-
-    state: TriggerState
-    blind: bool
-    failure: ConfigurationError | None = None
-
-
-UNKNOWN = Look(TriggerState(None), blind=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """What a step goes by: what is remembered, how each was found, who wants it, and whether it leads `back`."""
-
-    note: Note
-    looks: Mapping[Place, Look]
-    who: str
-    back: bool = False
-
-    def aim(self, change: Change) -> bool:
-        """What the trigger is to be."""
-        return change.back if self.back else change.to
-
-    @property
-    def ends(self) -> Stage:
-        """What a change is when it is in force."""
-        return Stage.UNDONE if self.back else Stage.DONE
 
 
 class Triggers:
@@ -104,6 +44,7 @@ class Triggers:
         self._opened = dict(opened)
         self._store = store
         self._record = record
+        self._turning = Turning(self._opened, self._save, record)
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -162,8 +103,8 @@ class Triggers:
         async with self._alone("an undo", Step.UNDO):
             note = await self._load()
             changes = [change for change in reversed(note.changes) if change.is_ours]
-            looks = await self._look_at([self._require_opened(change.place) for change in changes], note)
-            progress = await self._go_through(Step.UNDO, changes, Way(note, looks, who, back=True))
+            looks = await look_at({change.place: self._require_opened(change.place) for change in changes}, note)
+            progress = await self._turning.go_through(Step.UNDO, changes, Way(note, looks, who, back=True))
             if progress.complete:
                 note.changes.clear()
                 await self._save(note)
@@ -184,8 +125,8 @@ class Triggers:
             raise ConfigurationError(f"{where}.{side}", "can be looked at", "There is nothing to be signed off")
         async with self._alone("a sign-off"):
             note = await self._load()
-            await self._tell(who, "sign a trigger off", place, f"{place}: {word}")
-            note.signed[str(place)] = Signed(word == ON, who, utc_now())
+            await self._record(who, "sign a trigger off", self._opened[place].pipeline, f"{place}: {word}")
+            note.signed[str(place)] = Signed(word == "on", who, utc_now())
             await self._save(note)
 
     async def _turn_all(self, step: Step, who: str) -> Progress:
@@ -194,24 +135,24 @@ class Triggers:
             note = await self._load()
             if step in BEFORE:
                 await self._require(*BEFORE[step], note)
-            places = self._of(side)
-            looks = await self._require_looks(places, note)
+            looks = require(await look_at(self._of(side), note))
             await self._prepare(note, looks, to=to)
-            changes = [change for change in (note.change(place) for place in places) if change is not None]
-            return await self._go_through(step, changes, Way(note, looks, who))
+            changes = [change for change in map(note.change, looks) if change is not None]
+            return await self._turning.go_through(step, changes, Way(note, looks, who))
 
     async def _require(self, side: Side, aim: bool, note: Note) -> None:
-        for place, look in (await self._require_looks(self._of(side), note)).items():
-            if look.state.enabled is not aim or not look.state.settled:
-                how = f"is {_word(not aim)}" if look.state.enabled is not aim and look.state.enabled is not None else ""
-                problem = f"{how or f'is not known to be {_word(aim)}'}, so {WHY[side]}"
-                raise ConfigurationError(f"triggers.{place}", problem, FIRST[side])
+        for place, seen in require(await look_at(self._of(side), note)).items():
+            state = seen.state
+            if state.enabled is not aim or not state.settled:
+                is_other = state.enabled is (not aim)
+                how = f"is {word_of(not aim)}" if is_other else f"is not known to be {word_of(aim)}"
+                raise ConfigurationError(f"triggers.{place}", f"{how}, so {WHY[side]}", FIRST[side])
 
     async def _prepare(self, note: Note, looks: Mapping[Place, Look], *, to: bool) -> None:
         """Remembers how each is now, all in one note. Of what is ours already the prior state is known, and stays."""
         found: list[Change] = []
-        for place, look in looks.items():
-            known, state = note.change(place), look.state
+        for place, seen in looks.items():
+            known, state = note.change(place), seen.state
             if known is None or known.stage in {Stage.UNDONE, Stage.ALREADY, Stage.PLANNED}:
                 if not state.settled:
                     problem = f"is being changed by somebody else ({state.detail})"
@@ -221,103 +162,6 @@ class Triggers:
         note.changes[:] = [*(change for change in note.changes if change.place not in fresh), *found]
         await self._save(note)
 
-    async def _go_through(self, step: Step, changes: Sequence[Change], way: Way) -> Progress:
-        """Each in its turn; those that were asked for are waited for before one that is blind, and at the end."""
-        done: list[Place] = []
-        asked: list[Change] = []
-        for change in changes:
-            if way.looks[change.place].blind:
-                await self._settle(asked, way)
-                asked.clear()
-                pending = await self._take_blind(change, way)
-                if pending:
-                    return Progress(step, tuple(done), pending)
-            else:
-                asked.append(change)
-            done.append(change.place)
-        await self._settle(asked, way)
-        return Progress(step, tuple(done))
-
-    async def _settle(self, changes: Sequence[Change], way: Way) -> None:
-        """Asks for one after the other, and waits for all of them at once. What fails on the way back hinders no other.
-
-        Raises ConfigurationError for the first that is not asked for, or does not come into force.
-        """
-        failures: list[ConfigurationError] = []
-        asked: list[Change] = []
-        for change in changes:
-            try:
-                asked += [change] if await self._ask(change, way) else []
-            except ConfigurationError as error:
-                failures.append(error)
-                if not way.back:
-                    break
-
-        async def wait(change: Change) -> None:
-            try:
-                await self._opened[change.place].trigger.settle(way.aim(change))
-            except ConfigurationError as error:
-                failures.append(error)
-            else:
-                way.note.mark(change, way.ends)
-
-        async with anyio.create_task_group() as tasks:
-            for change in asked:
-                tasks.start_soon(wait, change)
-        if asked:
-            await self._save(way.note)
-        if failures:
-            raise failures[0]
-
-    async def _ask(self, change: Change, way: Way) -> bool:
-        """Whether it was asked for, and is to be waited for; False where it is so already."""
-        place, state = change.place, way.looks[change.place].state
-        trigger = self._opened[place].trigger
-        if way.back:
-            await self._tell(way.who, "put a trigger back", place, f"{place}: {_word(change.back)}")
-            await (trigger.set_enabled(change.back) if change.before is None else trigger.restore(change.saved))
-            return True
-        if state.enabled is change.to and state.settled:
-            await self._mark(way.note, change, Stage.ALREADY if change.stage is Stage.PLANNED else Stage.DONE)
-            return False
-        await self._mark(way.note, change, Stage.BEGUN)
-        await self._tell_turn(change, way)
-        await trigger.set_enabled(change.to)
-        return True
-
-    async def _take_blind(self, change: Change, way: Way) -> Pending | None:
-        """A hook is called, a person is asked: what neither has done, or what was only begun, is not believed."""
-        place, aim = change.place, way.aim(change)
-        said = way.looks[place].state.enabled
-        text = self._opened[place].trigger.manual(enabled=aim)
-        if said is aim and (text or not way.back):
-            already = change.stage is Stage.PLANNED and not way.back
-            await self._mark(way.note, change, Stage.ALREADY if already else way.ends)
-            return None
-        if text:  # marked, since somebody may do it now and sign it off only after a restart
-            if not way.back:
-                await self._mark(way.note, change, Stage.BEGUN)
-            return Pending(place, f"{place.side}-{_word(aim)}", text)
-        await self._call(change, way)
-        return None
-
-    async def _call(self, change: Change, way: Way) -> None:
-        """A hook, which is believed when it has ended well, and not when it was killed in between."""
-        place, note, aim = change.place, way.note, way.aim(change)
-        note.signed.pop(str(place), None)
-        await self._mark(note, change, change.stage if way.back else Stage.BEGUN)
-        if way.back:
-            await self._tell(way.who, "put a trigger back", place, f"{place}: {_word(aim)}")
-        else:
-            await self._tell_turn(change, way)
-        await self._opened[place].trigger.set_enabled(aim)
-        note.signed[str(place)] = Signed(aim, OURSELVES, utc_now())
-        await self._mark(note, change, way.ends)
-
-    async def _tell_turn(self, change: Change, way: Way) -> None:
-        detail = f"{change.place}: {_word(change.before)} before"
-        await self._tell(way.who, f"turn a trigger {_word(change.to)}", change.place, detail)
-
     async def _plan_turn(self, place: Place, note: Note, *, to: bool) -> Planned:
         state = await self._look(place, note)
         change = state.enabled is not to or not state.settled
@@ -325,7 +169,7 @@ class Triggers:
         return Planned(place, state.enabled, to, change, manual, state.detail)
 
     async def _plan_back(self, change: Change, note: Note) -> Planned:
-        trigger = self._opened[self._require_opened(change.place)].trigger
+        trigger = self._require_opened(change.place).trigger
         state = await self._look(change.place, note)
         return Planned(
             change.place, state.enabled, change.back, True, trigger.manual(enabled=change.back), change.detail
@@ -333,61 +177,19 @@ class Triggers:
 
     async def _look(self, place: Place, note: Note) -> TriggerState:
         """As it is, or else as it was said to be."""
-        return (await self._look_closely(place, note)).state
+        return (await look(place, self._opened[place].trigger, note)).state
 
-    async def _look_closely(self, place: Place, note: Note) -> Look:
-        state = await self._opened[place].trigger.observe()
-        signed = note.signed.get(str(place))
-        if state.enabled is not None or signed is None:
-            return Look(state, blind=state.enabled is None)
-        said = f"by {signed.who}, {signed.at:%Y-%m-%d %H:%M:%S} UTC"
-        return Look(replace(state, enabled=signed.enabled, detail=said), blind=True)
+    def _of(self, side: Side) -> dict[Place, Opened]:
+        return {place: opened for place, opened in self._opened.items() if place.side is side}
 
-    async def _look_at(self, places: Iterable[Place], note: Note) -> dict[Place, Look]:
-        """Several at once, in their order; one that fails does not hide the others."""
-        room = anyio.CapacityLimiter(MOST_LOOKS)
-        found: dict[Place, Look] = dict.fromkeys(places, UNKNOWN)
-
-        async def look(place: Place) -> None:
-            async with room:
-                try:
-                    found[place] = await self._look_closely(place, note)
-                except ConfigurationError as error:
-                    found[place] = replace(UNKNOWN, failure=error)
-
-        async with anyio.create_task_group() as tasks:
-            for place in found:
-                tasks.start_soon(look, place)
-        return found
-
-    async def _require_looks(self, places: Iterable[Place], note: Note) -> dict[Place, Look]:
-        """Raises ConfigurationError for the first of them that cannot be looked at."""
-        looks = await self._look_at(places, note)
-        for look in looks.values():
-            if look.failure is not None:
-                raise look.failure
-        return looks
-
-    def _of(self, side: Side) -> tuple[Place, ...]:
-        return tuple(place for place in self._opened if place.side is side)
-
-    def _require_opened(self, place: Place) -> Place:
-        """The same place, where the config still has it."""
+    def _require_opened(self, place: Place) -> Opened:
         if place not in self._opened:
             raise ConfigurationError(
                 f"triggers.{place}",
                 "was changed and is not in the config any more, so it cannot be put back",
                 "Put it back into the config",
             )
-        return place
-
-    async def _tell(self, who: str, action: str, place: Place, detail: str) -> None:
-        await self._record(who, action, self._opened[place].pipeline, detail)
-
-    async def _mark(self, note: Note, change: Change, stage: Stage) -> Change:
-        marked = note.mark(change, stage)
-        await self._save(note)
-        return marked
+        return self._opened[place]
 
     async def _load(self) -> Note:
         return read_note(await self._store.load_note("", NOTE))
@@ -419,7 +221,3 @@ BEFORE = {Step.ACTIVATE: (Side.AWS, False), Step.TRAFFIC: (Side.AZURE, True)}
 
 WHY = {Side.AWS: "what it triggers would be done twice", Side.AZURE: "callers would find nobody"}
 FIRST = {Side.AWS: "Cordon first", Side.AZURE: "Activate first"}
-
-
-def _word(enabled: bool | None) -> str:
-    return "unknown" if enabled is None else ON if enabled else OFF

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from replicator.status import AzureTriggers
+from replicator.triggers.looking import Seen
 from replicator.triggers.model import Place, Side
-from replicator.triggers.triggers import Seen
 
 
 def azure_triggers(seen: Mapping[Place, Seen], names: tuple[str, ...], now: float) -> AzureTriggers | None:

@@ -56,8 +56,9 @@ from replicator.report.gathering import Now, gather
 from replicator.state.sqlite import SqliteStore
 from replicator.status import NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
+from replicator.triggers.looking import Opened
 from replicator.triggers.model import Place, Side
-from replicator.triggers.triggers import Opened, Triggers
+from replicator.triggers.triggers import Triggers
 
 PIPELINES = ("orders", "customers")
 

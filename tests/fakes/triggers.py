@@ -11,8 +11,9 @@ from replicator.clocks import elapsed_s
 from replicator.errors import ConfigurationError
 from replicator.model import Finding
 from replicator.ports import Trigger
+from replicator.triggers.looking import Opened
 from replicator.triggers.model import Place, Side, TriggerState
-from replicator.triggers.triggers import Opened, Triggers
+from replicator.triggers.triggers import Triggers
 
 
 async def turn(trigger: Trigger, enabled: bool) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from replicator.status import AzureTriggers
+from replicator.triggers.looking import Seen
 from replicator.triggers.model import Place, Side, TriggerState
-from replicator.triggers.triggers import Seen
 from replicator.triggers.watching import azure_triggers
 
 PLACE = Place("orders", Side.AZURE)
