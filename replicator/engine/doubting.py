@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Generic
 
+import anyio
+
 from replicator.engine.comparing import CHUNK, Pair, Sides
 from replicator.engine.rounds import Doubt, Round, difference_of
 from replicator.model import R
@@ -42,18 +44,28 @@ class Doubting(Generic[R]):
         self._store = store
         self._through = through
         self._mend = mend
+        self._lock = anyio.Lock()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether as many more can be taken as are compared together."""
-        return len(self._round.doubts) + CHUNK <= MOST_DOUBTS
+    def has_room(self, readers: int) -> bool:
+        """Whether so many can each bring as many more as are compared together."""
+        return len(self._round.doubts) + readers * CHUNK <= MOST_DOUBTS
 
     async def doubt(self, keys: Sequence[str]) -> None:
         """These keys differed, looked at in whatever order: looks again, and remembers which still do."""
-        await self._look([key for key in keys if key not in self._round.doubts], mended=False)
+        if keys:
+            async with self._lock:
+                await self._look([key for key in keys if key not in self._round.doubts], mended=False)
 
     async def settle(self) -> None:
-        """Looks again at a few of those of which all that was committed before is at the target by now."""
+        """Looks again at a few of those of which all that was committed before is at the target by now. At once when
+        somebody else is at it.
+        """
+        if self._lock.locked():
+            return
+        async with self._lock:
+            await self._settle()
+
+    async def _settle(self) -> None:
         through, doubts = self._through(), self._round.doubts
         due = [key for key, doubt in doubts.items() if doubt.is_due(through)][:CHUNK]
         if not due:

@@ -1,6 +1,9 @@
-"""One round of verification: every record of the source, then everything the target holds, then what is in doubt."""
+"""One round of verification: every record of the source and everything the target holds, then what is in doubt.
 
-from collections.abc import Awaitable, Callable, Sequence
+Several partitions of the source are read at once, beside the target: a switch waits for a round, and so do clients.
+"""
+
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from math import ceil
 from typing import Generic
@@ -13,10 +16,13 @@ from replicator.engine.comparing import CHUNK, Sides
 from replicator.engine.doubting import Doubting
 from replicator.engine.gate import Gate
 from replicator.engine.rounds import ABSENT, UNREADABLE, Difference, Leg, Round
-from replicator.model import Change, Listed, Partition, R, Resume
+from replicator.model import Batch, Listed, Partition, R, Resume
 from replicator.ports import Source, Target
 
 SAVE_INTERVAL_S = 5.0
+
+AT_ONCE = 4
+"""Partitions of the source that are read at once, each with a page in memory. The rate is bounded by the budgets."""
 
 LOOK_INTERVAL_S = 0.5
 """How often doubts are looked at while nothing else is to be done."""
@@ -57,11 +63,11 @@ class Surveying(Generic[R]):
         """True when the round is through, False when it is not wanted any more."""
         if self._round.legs is None:
             self._round.legs = [Leg(partition.id) for partition in await self._source.copy_partitions()]
-        for leg in self._round.legs:
-            if not leg.done and self._is_wanted():
-                await self._read(leg)
-        if not self._round.scan_done and self._is_wanted():
-            await self._scan()
+        room = anyio.CapacityLimiter(AT_ONCE)
+        async with anyio.create_task_group() as tasks:
+            for leg in self._round.legs:
+                tasks.start_soon(self._read, leg, room)
+            tasks.start_soon(self._scan)
         while self._round.doubts and self._is_wanted():
             await self._gate.passed()
             await self._doubting.settle()
@@ -69,38 +75,51 @@ class Surveying(Generic[R]):
             await anyio.sleep(LOOK_INTERVAL_S)
         return self._is_wanted()
 
-    async def _read(self, leg: Leg) -> None:
-        """Saved only between batches: what is counted in one stands for what lies behind the position before it."""
-        partition = Partition(leg.partition, bounded=True)
-        async with aclosing(self._source.read(partition, Resume(leg.position))) as batches:
-            async for batch in batches:
-                for start in range(0, len(batch.changes), CHUNK):
-                    await self._compare(leg, batch.changes[start : start + CHUNK])
-                    if not self._is_wanted():
+    async def _read(self, leg: Leg, room: anyio.CapacityLimiter) -> None:
+        async with room:
+            if leg.done or not self._is_wanted():
+                return
+            partition = Partition(leg.partition, bounded=True)
+            async with aclosing(self._source.read(partition, Resume(leg.position))) as batches:
+                async for batch in batches:
+                    if not await self._compare(leg, batch):
                         return
-                leg.position = leg.position if batch.position is None else batch.position
-                await self._save_if_due()
-                if self._left(leg) == 0:
-                    break
-                await anyio.sleep(batch.pause_s)
-        leg.done = True
+                    await self._save_if_due()
+                    if self._left(leg) == 0:
+                        break
+                    await anyio.sleep(batch.pause_s)
+            leg.done = True
 
-    async def _compare(self, leg: Leg, rows: Sequence[Change[R]]) -> None:
-        rows = rows[: self._left(leg)]
-        if not rows:
-            return
-        await self._turn(len(rows))
-        pairs = await self._sides.of_rows(rows)
-        leg.records += len(rows)
-        self._round.compared += len(pairs)
-        await self._doubting.doubt([pair.key for pair in pairs if not pair.is_equal])
+    async def _compare(self, leg: Leg, batch: Batch[R]) -> bool:
+        """Whether it is still wanted.
+
+        What a batch holds is counted as its position is taken, all of it or none: another partition may have the round
+        saved meanwhile.
+        """
+        read, compared = 0, 0
+        for start in range(0, len(batch.changes), CHUNK):
+            rows = batch.changes[start : start + CHUNK][: self._left(leg, read)]
+            if rows:
+                await self._turn(len(rows))
+                pairs = await self._sides.of_rows(rows)
+                read, compared = read + len(rows), compared + len(pairs)
+                await self._doubting.doubt([pair.key for pair in pairs if not pair.is_equal])
+            if not self._is_wanted():
+                return False
+        leg.records += read
+        self._round.compared += compared
+        leg.position = leg.position if batch.position is None else batch.position
+        return True
 
     async def _scan(self) -> None:
+        if self._round.scan_done or not self._is_wanted():
+            return
         async with aclosing(self._target.scan(self._round.position)) as pages:
             async for listed in pages:
                 await self._at_source(listed)
                 if not self._is_wanted():
                     return
+                self._round.scanned += len(listed.keys)
                 self._round.position = listed.position
                 await self._save_if_due()
                 if self._round.ask.sample is not None and self._round.scanned >= self._round.ask.sample:
@@ -112,7 +131,6 @@ class Surveying(Generic[R]):
             keys = listed.keys[start : start + CHUNK]
             await self._turn(len(keys))
             await self._doubting.doubt(sorted(await self._source.missing(keys)))
-        self._round.scanned += len(listed.keys)
         await self._entries(listed)
 
     async def _entries(self, listed: Listed) -> None:
@@ -136,21 +154,21 @@ class Surveying(Generic[R]):
         """Returns when so many more may be compared; what is doubted comes first."""
         await self._gate.passed()
         await self._doubting.settle()
-        while not self._doubting.has_room and self._is_wanted():
+        while not self._doubting.has_room(AT_ONCE + 1) and self._is_wanted():
             await anyio.sleep(LOOK_INTERVAL_S)
             await self._doubting.settle()
         async with self._budget.held():
             self._budget.charge(records)
 
-    def _left(self, leg: Leg) -> int | None:
-        """How many records of this partition are still to be compared; None for all."""
+    def _left(self, leg: Leg, read: int = 0) -> int | None:
+        """How many records of this partition are still to be compared, beside those just read; None for all."""
         sample, legs = self._round.ask.sample, self._round.legs or ()
-        return None if sample is None else max(0, ceil(sample / len(legs)) - leg.records)
+        return None if sample is None else max(0, ceil(sample / len(legs)) - leg.records - read)
 
     async def _save_if_due(self) -> None:
         if elapsed_s() - self._saved_at >= SAVE_INTERVAL_S:
-            await self._save()
             self._saved_at = elapsed_s()
+            await self._save()
 
 
 def _entry(handle: str, kind: str) -> Difference:

@@ -16,7 +16,7 @@ from fakes.records import document, key_of
 from fakes.rig import NAME, Crash, Rig, faulty, load, work
 from fakes.virtual import in_virtual_time
 from replicator.documents import Document
-from replicator.engine import doubting, rounds
+from replicator.engine import doubting, rounds, surveying
 from replicator.engine.rounds import Ask, Difference, Note, Round, read_note, write_note
 from replicator.engine.verifying import NOTE, VerificationOptions
 from replicator.errors import ConfigurationError, ThrottledError
@@ -380,9 +380,10 @@ async def test_before_it_follows_and_in_mode_copy_nothing_can_be_compared() -> N
 
 @in_virtual_time
 async def test_memory_and_note_are_bounded_however_much_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doubting, "MOST_DOUBTS", 110)
+    monkeypatch.setattr(surveying, "AT_ONCE", 1)
+    monkeypatch.setattr(doubting, "MOST_DOUBTS", 210)
     monkeypatch.setattr(rounds, "MOST_NAMED", 20)
-    rig = stocked(Rig(page=150), 220)
+    rig = stocked(Rig(page=150), 620)
     most, longest = 0, 0
     async with rig.store, rig.running() as pipeline:
         await rig.converged()
@@ -393,9 +394,9 @@ async def test_memory_and_note_are_bounded_however_much_differs(monkeypatch: pyt
             await anyio.sleep(0.05)
             most = max(most, len(note.doubts))
         longest = len(await rig.store.load_note(NAME, NOTE) or "")
-    assert note.differences == 224
+    assert note.differences == 624
     assert len(note.findings) == 20
-    assert 100 <= most <= 110
+    assert 100 <= most <= 210
     assert longest < 10_000
 
 
