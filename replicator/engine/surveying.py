@@ -13,7 +13,7 @@ from replicator.engine.comparing import CHUNK, Sides
 from replicator.engine.doubting import Doubting
 from replicator.engine.gate import Gate
 from replicator.engine.rounds import ABSENT, UNREADABLE, Difference, Leg, Round
-from replicator.model import Change, Listed, Partition, R, Resume
+from replicator.model import Barriers, Change, Listed, Partition, R, Resume
 from replicator.ports import Source, Target
 
 SAVE_INTERVAL_S = 5.0
@@ -56,7 +56,7 @@ class Surveying(Generic[R]):
     async def run(self) -> bool:
         """True when the round is through, False when it is not wanted any more."""
         if self._round.legs is None:
-            self._round.legs = [Leg(partition.id) for partition in await self._source.copy_partitions()]
+            self._round.legs = [Leg(partition.id) for partition in await self._partitions()]
         for leg in self._round.legs:
             if not leg.done and self._is_wanted():
                 await self._read(leg)
@@ -68,6 +68,10 @@ class Surveying(Generic[R]):
             await self._save_if_due()
             await anyio.sleep(LOOK_INTERVAL_S)
         return self._is_wanted()
+
+    async def _partitions(self) -> Sequence[Partition]:
+        """None where to read is to take."""
+        return () if self._source.barriers is Barriers.NOTHING else await self._source.copy_partitions()
 
     async def _read(self, leg: Leg) -> None:
         """Saved only between batches: what is counted in one stands for what lies behind the position before it."""
