@@ -89,7 +89,8 @@ class PipelineOptions:
 class Pipeline(Generic[R]):
     """See the module. `judge` and `take` come before `run`; `drain` may be called at any time.
 
-    `met` returns when all pipelines in mode copy are copied. `begins_at` is when a repair that still waits begins, by `elapsed_s`.
+    `met` returns when all pipelines in mode copy are copied. `begins_at` is when a repair that still waits begins, by
+    `elapsed_s`.
     """
 
     def __init__(
