@@ -1,7 +1,6 @@
 """`replicator report`: writes what a daemon reports into two files."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,6 +32,6 @@ def save(out: Path, files: Mapping[str, str], option: str) -> None:
         for name, text in files.items():
             unfinished = out / f".{name}.unfinished"
             unfinished.write_text(text, encoding="utf-8")
-            os.replace(unfinished, out / name)
+            unfinished.replace(out / name)
     except OSError as error:
         raise ConfigurationError(option, f"{out} cannot be written: {error.strerror}", "Name another folder") from error

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from replicator.cli.verify import describe
-from replicator.cli.views import copied_text, duration_text
+from replicator.cli.views import copied_text, duration_text, phase_text
 from replicator.engine.rounds import Difference, Round
 from replicator.engine.verdict import Result, Verdict
 from replicator.model import Phase
@@ -27,10 +27,9 @@ def progress(name: str, status: PipelineStatus) -> str:
 
 def _work(status: PipelineStatus) -> str:
     if status.phase != Phase.COPIED:
-        waiting = (
-            "" if status.queue is None else f", {counted(status.queue.messages, 'message waits', 'messages wait')}"
-        )
-        return f"{status.phase}{' (paused)' if status.paused else ''}, {copied_text(status)}{waiting}"
+        queue = status.queue
+        waiting = "" if queue is None else f", {counted(queue.messages, 'message waits', 'messages wait')}"
+        return f"{phase_text(status)}, {copied_text(status)}{waiting}"
     found = status.verification
     if found is not None and found.running:
         return f"comparing, {_compared(found)}"
@@ -62,7 +61,8 @@ def summary(verdicts: Mapping[str, Verdict], naming: Naming, result: Result) -> 
 
 def _verdict(verdict: Verdict) -> str:
     state, found = verdict.state, verdict.found
-    copied = f"{counted(state.copied_records, 'record')} copied"
+    noun = "record" if found is None or found.legs else "message"
+    copied = f"{counted(state.copied_records, noun)} copied"
     if verdict.result is Result.FAILED:
         return f"FAILED, {state.failure}"
     if verdict.result is Result.UNFINISHED or found is None:
@@ -72,7 +72,7 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _counts(verdict: Verdict, found: Round) -> Iterator[str]:
-    """What is read to be compared is no queue, which is found empty instead."""
+    """A queue has nothing that could be read to be compared: it is found empty instead."""
     yield f"{found.compared:,} compared" if found.legs else "the queue received to its end"
     if found.waiting:
         yield counted(found.waiting, "message is", "messages are") + " left in the queue"
