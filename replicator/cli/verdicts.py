@@ -33,7 +33,8 @@ def _work(status: PipelineStatus) -> str:
     found = status.verification
     if found is not None and found.running:
         return f"comparing, {_compared(found)}"
-    return f"copied, {copied_text(status)}" + ("" if found is None else f"; compared, {_differ(found.differences)}")
+    then = "to be compared when all are copied" if found is None else f"compared, {_differ(found.differences)}"
+    return f"copied, {copied_text(status)}; {then}"
 
 
 def _compared(found: VerificationStatus) -> str:

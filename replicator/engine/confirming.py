@@ -41,7 +41,9 @@ class Meeting:
 
 
 class Confirming(Generic[R]):
-    """Of one pipeline. `met` returns when the others are copied too; `repair`: whether what differs is repaired."""
+    """Of one pipeline. `met` returns when the others are copied too; `repair`: whether what differs is repaired;
+    `again`: whether it is compared again although it was found equal.
+    """
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Confirming(Generic[R]):
         verifying: Verifying[R],
         met: Callable[[], Awaitable[None]],
         repair: bool,
+        again: bool,
         telemetry: PipelineTelemetry,
         gate: Gate,
     ) -> None:
@@ -63,15 +66,16 @@ class Confirming(Generic[R]):
         self._verifying = verifying
         self._met = met
         self._repair = repair
+        self._again = again
         self._telemetry = telemetry
         self._gate = gate
 
     async def run(self) -> None:
         """Once all is copied. Returns when both sides were found equal, or are not going to be by comparing again.
 
-        What was found equal before is left alone: by now its target may be the application's.
+        What was found equal before is left alone otherwise: by now its target may be the application's.
         """
-        if (await load_verdict(self._store, self._pipeline)).result is Result.EQUAL:
+        if not self._again and (await load_verdict(self._store, self._pipeline)).result is Result.EQUAL:
             self._telemetry.log.info("copied and found equal before: nothing is left to be done")
             return
         self._verifying.hurry(True)

@@ -26,7 +26,7 @@ from replicator.engine.pipeline import Pipeline, PipelineOptions
 from replicator.engine.rounds import Ask, Note
 from replicator.engine.status import Measured, Observer
 from replicator.engine.syncing import SyncLimits
-from replicator.engine.verdict import Result, Verdict, load_verdict
+from replicator.engine.verdict import Result, Verdict, is_begun_again, load_verdict
 from replicator.engine.verifying import VerificationOptions
 from replicator.errors import ConfigurationError
 from replicator.model import Action, DeadLetter, Discarded, Mode, Retried
@@ -258,6 +258,7 @@ class Daemon:
         """Looks at everything first and writes only when every pipeline may begin."""
         self.naming = self._shared.naming = await load_naming(self._store, hashed=self.config.keys == "hashed")
         self._letters = Letters(self._store, self.naming)
+        self._shared.again = is_begun_again([verdict.result for verdict in (await self.verdicts()).values()])
         opened = [
             await stack.enter_async_context(open_pipeline(name, config, self._shared))
             for name, config in self.config.pipelines.items()
@@ -394,6 +395,7 @@ class Shared:
     metrics: Metrics
     naming: Naming = field(default_factory=Naming)
     repair: bool = False
+    again: bool = False
     meeting: Meeting = field(init=False)
 
     def __post_init__(self) -> None:
@@ -418,7 +420,7 @@ async def open_pipeline(name: str, config: PipelineConfig, shared: Shared) -> As
             target=target,
             delivery=delivery,
             store=shared.store,
-            options=_options(config, shared.config.limits, repair=shared.repair),
+            options=replace(_options(config, shared.config.limits), repair=shared.repair, again=shared.again),
             telemetry=telemetry,
             payloads=Payloads(_records(shared.registry, source_kind.record), shared.config.dead_letters),
             naming=shared.naming,
@@ -440,7 +442,7 @@ def _delivery(target: TargetConfig, shared: Shared, telemetry: PipelineTelemetry
     )
 
 
-def _options(config: PipelineConfig, limits: LimitsConfig, *, repair: bool) -> PipelineOptions:
+def _options(config: PipelineConfig, limits: LimitsConfig) -> PipelineOptions:
     return PipelineOptions(
         lifetime_s=limits.request_lifetime_s,
         beat_s=limits.marker_interval_s,
@@ -451,7 +453,6 @@ def _options(config: PipelineConfig, limits: LimitsConfig, *, repair: bool) -> P
         remove_foreign=config.target.foreign == "remove",
         verification=_verification(config),
         sync=SyncLimits(config.sync.max_lag_s, config.sync.steady_s),
-        repair=repair,
     )
 
 

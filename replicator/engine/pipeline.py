@@ -71,7 +71,8 @@ class PipelineOptions:
 
     `lifetime_s`: how late a request may take effect. `beat_s`: how often the marker moves on. `discover_s`: how often
     partitions are listed, `watch_s`: how often the target is scanned for foreign records. `most_batches`: batches in
-    memory at once, half of them for copying. `repair`: whether what differs at the end of mode copy is repaired.
+    memory at once, half of them for copying. `repair`: whether what differs at the end of mode copy is repaired;
+    `again`: whether that is compared although it was found equal before.
     """
 
     lifetime_s: float
@@ -84,6 +85,7 @@ class PipelineOptions:
     verification: VerificationOptions = VerificationOptions()  # noqa: RUF009 — frozen
     sync: SyncLimits = SyncLimits()  # noqa: RUF009 — frozen
     repair: bool = False
+    again: bool = False
 
 
 class Pipeline(Generic[R]):
@@ -224,6 +226,7 @@ class Pipeline(Generic[R]):
             verifying=self.verifying,
             met=met,
             repair=options.repair,
+            again=options.again,
             telemetry=telemetry,
             gate=self.control.gate,
         )

@@ -2,6 +2,7 @@
 the reading of it.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,6 +42,13 @@ class Verdict:
         if found.ended_at is None or found.ask.sample is not None:
             return Result.UNFINISHED
         return Result.EQUAL if found.is_clean and not (found.repaired or self.dead_letters) else Result.DIFFERENT
+
+
+def is_begun_again(results: Collection[Result]) -> bool:
+    """Whether the next start compares all of them again: a verdict was told, and it was none to move traffic by. What
+    was cut off before that goes on, and what was found equal meanwhile is so still. Pure.
+    """
+    return Result.UNFINISHED not in results and any(result is not Result.EQUAL for result in results)
 
 
 async def load_verdict(store: StateStore, pipeline: str) -> Verdict:

@@ -41,7 +41,9 @@ class Place:
         self.store = InlineStore()
         self._once = once
 
-    def daemon(self, *, adopt: bool = False, migration: str = "shop", store: InlineStore | None = None) -> Daemon:
+    def daemon(
+        self, *, adopt: bool = False, repair: bool = False, migration: str = "shop", store: InlineStore | None = None
+    ) -> Daemon:
         """A new process; by itself it opens the state store anew, which must be open."""
         source, target = SourceConfig(type="scripted"), TargetConfig(type="memory")
         pipelines = {
@@ -49,7 +51,8 @@ class Place:
             for name in self.tables
         }
         config = MigrationConfig(migration=migration, limits=LIMITS, pipelines=pipelines)
-        return Daemon(config, self._registry(), store or self.store.beside(), Metrics(), adopt=adopt)
+        store = store or self.store.beside()
+        return Daemon(config, self._registry(), store, Metrics(), adopt=adopt, repair=repair)
 
     async def lease_left_s(self) -> float:
         """How long the next daemon would have to wait."""

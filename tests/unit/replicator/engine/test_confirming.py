@@ -14,6 +14,7 @@ from fakes.records import document, key_of
 from fakes.rig import NAME, Rig, load
 from fakes.virtual import in_virtual_time
 from replicator.engine.confirming import MOST_ROUNDS, Meeting
+from replicator.engine.rounds import Ask, Round
 from replicator.engine.verdict import Result, Verdict, load_verdict
 from replicator.engine.verifying import VerificationOptions
 from replicator.messages import Message
@@ -221,21 +222,22 @@ def test_what_comes_later_is_counted_and_taken_where_that_is_wanted_or_by_the_ne
         async with rig.store:
             await rig.start()
             latest = rig.latest
-            verifying, looked = latest.verifying, latest.verifying._left_over
+            start = latest.verifying.start
 
-            async def late(found: object) -> None:
+            async def starting(ask: Ask) -> Round:
                 if len(rig.queue.sent) == 10:
                     rig.queue.send("g0")
                     rig.queue.send("g1")
-                await looked(found)  # type: ignore[arg-type]
+                return await start(ask)
 
-            verifying._left_over = late  # type: ignore[method-assign]
+            latest.verifying.start = starting  # type: ignore[method-assign, assignment]
             with anyio.fail_after(LONGEST_S):
                 await latest.run()
             verdict = await load_verdict(rig.store, NAME)
             assert verdict.found is not None
             if not repair:
                 assert (verdict.result, verdict.found.waiting, verdict.found.differences) == (Result.DIFFERENT, 2, 2)
+                assert not any(w.received for w in rig.queue.waiting.values()), "to look at them is to take them"
                 verdict = await run(rig)
             assert verdict.result is Result.EQUAL
             rig.assert_delivered()
@@ -265,3 +267,14 @@ async def test_what_was_refused_ends_no_copy_and_comes_again_with_the_next_start
         rig.sink.refuses = lambda _: None
         assert (await run(rig)).result is Result.EQUAL
     rig.assert_delivered()
+
+
+@in_virtual_time
+async def test_a_dead_letter_alone_is_no_good_verdict() -> None:
+    rig = queued(count=1)
+    rig.sink.refuses = lambda _: "too large"
+    async with rig.store:
+        verdict = await run(rig)
+    assert (verdict.result, verdict.dead_letters) == (Result.DIFFERENT, 1)
+    assert verdict.found is not None
+    assert verdict.found.is_clean

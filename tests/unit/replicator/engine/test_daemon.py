@@ -5,6 +5,7 @@ leaves a pipeline has the reaction that `replicator.errors` names.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 
 import anyio
 import pytest
@@ -189,7 +190,7 @@ async def test_a_lost_position_stops_its_pipeline_alone() -> None:
 async def test_where_all_is_copied_once_it_ends_by_itself_when_the_slowest_was_compared() -> None:
     """And nobody was compared before the slowest was copied."""
     place = Place("orders", "customers", once=("orders", "customers"))
-    for number in range(60):
+    for number in range(600):
         place.tables["customers"].put(f"n{number}")
     place.tables["orders"].put("n0")
     async with place.store:
@@ -232,3 +233,24 @@ async def test_beside_one_that_is_followed_one_that_is_copied_once_is_compared_t
         assert daemon.statuses["customers"].phase == Phase.FOLLOWING
         with pytest.raises(ConfigurationError, match="has ended"):
             await daemon.verify(["orders"], Ask())
+
+
+@in_virtual_time
+async def test_after_a_verdict_that_was_not_good_all_are_compared_again_and_after_a_good_one_none_is() -> None:
+    """Of one and the same time: what was equal then may not be any more."""
+    place = Place("orders", "customers", once=("orders", "customers"))
+    for table in place.tables.values():
+        table.put("n0")
+    place.services["orders"].refuses = lambda _: "too large"
+    began: list[list[datetime]] = []
+    async with place.store:
+        for expected in ([Result.DIFFERENT, Result.EQUAL], [Result.EQUAL] * 2, [Result.EQUAL] * 2):
+            daemon = place.daemon(repair=True)
+            with anyio.fail_after(60):
+                await daemon.run()
+            verdicts = (await daemon.verdicts()).values()
+            assert [verdict.result for verdict in verdicts] == expected
+            place.services["orders"].refuses = lambda _: None
+            began.append([verdict.found.began_at for verdict in verdicts if verdict.found])
+    assert began[0][1] < began[1][1]
+    assert began[1] == began[2]
