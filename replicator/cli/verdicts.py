@@ -44,7 +44,7 @@ def _compared(found: VerificationStatus) -> str:
 
 
 def _differ(count: int) -> str:
-    return f"{count:,} differ" if count else "none differs"
+    return counted(count, "differs", "differ") if count else "none differs"
 
 
 def summary(verdicts: Mapping[str, Verdict], naming: Naming, result: Result) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _counts(verdict: Verdict, found: Round) -> Iterator[str]:
     if found.waiting:
         yield counted(found.waiting, "message is", "messages are") + " left in the queue"
     if found.differences - found.waiting:
-        yield f"{found.differences - found.waiting:,} differ"
+        yield counted(found.differences - found.waiting, "differs", "differ")
     if found.repaired:
         yield f"{found.repaired:,} repaired, but never found equal"
     if found.unsettled:
