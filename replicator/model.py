@@ -256,6 +256,11 @@ class Phase(StrEnum):
         """Whether the target is brought up to the source's changes, and only moves forward."""
         return self in {Phase.FOLLOWING, Phase.DRAINING}
 
+    @property
+    def compares(self) -> bool:
+        """Whether all that was at the source is meant to be at the target, so that both sides may be compared."""
+        return self.follows or self is Phase.COPIED
+
 
 class CopyStage(StrEnum):
     """How far the copy beside the stream has come.
@@ -457,7 +462,7 @@ class Depth:
     """What waits in a queue: messages that can be received now, that somebody has received, and that are delayed.
 
     `oldest_age_s` is how long the oldest of them has waited, None where that is unknown. `held` says that they are only
-    watched: they wait for the drain.
+    watched: they wait for the drain. `parked` of those in flight were refused, and are kept back.
     """
 
     visible: int
@@ -465,8 +470,14 @@ class Depth:
     delayed: int
     oldest_age_s: float | None = None
     held: bool = False
+    parked: int = 0
 
     @property
     def messages(self) -> int:
         """All of them."""
         return self.visible + self.in_flight + self.delayed
+
+    @property
+    def waiting(self) -> int:
+        """Those that are still to be passed on."""
+        return max(0, self.messages - self.parked)

@@ -81,17 +81,35 @@ def run(
             "every record is compared with the source and repaired where it differs.",
         ),
     ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="In mode copy: repair what differs at the end, with a guard, and compare everything again."
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="DIR",
+            help="In mode copy: the folder for the report. Default: beside the state store, named by the migration.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="In mode copy: only the verdict, as one JSON document on standard output.")
+    ] = False,
 ) -> None:
     """Replicate until stopped. SIGTERM finishes what was read; a second one stops at once.
 
-    Where all pipelines are in mode copy, it ends when everything has been copied.
+    Where all pipelines are in mode copy, it copies everything once, compares both sides, writes the report and ends.
 
-    Exit codes: 0 stopped and everything saved, 1 cut off or not copied completely (a restart is safe), 2 something must
-    be mended first, 3 a bug, with its traceback (a restart is safe).
+    Exit codes: 0 stopped and everything saved, or copied and found equal, 1 cut off, not finished, or not equal (a
+    restart is safe), 2 something must be mended first, 3 a bug, with its traceback (a restart is safe).
     """
-    from replicator.cli.run import run_daemon  # noqa: PLC0415 — each command loads only what it needs
+    from replicator.cli.once import Asked  # noqa: PLC0415 — each command loads only what it needs
+    from replicator.cli.run import run_daemon  # noqa: PLC0415
 
-    raise typer.Exit(run_daemon(config, adopt=adopt))
+    raise typer.Exit(run_daemon(config, adopt=adopt, asked=Asked(repair, out, as_json)))
 
 
 @app.command(epilog="Example: replicator check migration.yaml --json")

@@ -1,6 +1,7 @@
 """`replicator report`: writes what a daemon reports into two files."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
@@ -19,13 +20,18 @@ def write_report(url: str, out: Path) -> None:
     answer = call(url, "/v1/report", "migration")
     report = read(Report, url, answer)
     written = {"report.json": json.dumps(answer, indent=2) + "\n", "report.html": page(report)}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in written.items():
-            (out / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(
-            "--out", f"{out} cannot be written: {error.strerror}", "Name another folder"
-        ) from error
+    save(out, written, "--out")
     for name in written:
         typer.echo(out / name)
+
+
+def save(out: Path, files: Mapping[str, str], option: str) -> None:
+    """Each of them whole or not at all, in a folder that is made where it is missing. Raises ConfigurationError."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            unfinished = out / f".{name}.unfinished"
+            unfinished.write_text(text, encoding="utf-8")
+            unfinished.replace(out / name)
+    except OSError as error:
+        raise ConfigurationError(option, f"{out} cannot be written: {error.strerror}", "Name another folder") from error

@@ -419,6 +419,16 @@ class MigrationConfig(Frozen):
     )
     pipelines: dict[Name, PipelineConfig] = Field(min_length=1, description="The pipelines by name.")
 
+    @property
+    def copied_once(self) -> list[str]:
+        """The pipelines in mode copy."""
+        return [name for name, pipeline in self.pipelines.items() if pipeline.mode == "copy"]
+
+    @property
+    def is_copied_once(self) -> bool:
+        """Whether nothing is followed, so that it ends by itself."""
+        return len(self.copied_once) == len(self.pipelines)
+
     @model_validator(mode="after")
     def _pipelines_of_triggers(self) -> Self:
         for name, trigger in self.triggers.items():

@@ -55,6 +55,13 @@ class Copying(Generic[R]):
             await self._finish()
             await self._standing.update(copy_stage=CopyStage.SWEPT)
 
+    async def again(self) -> None:
+        """Once it is over: reads the source to its end once more, and counts that to the copy."""
+        records, bytes_ = self.records, self.bytes
+        await self._walk.begin()
+        await self._walk.run(both_ways=False)
+        await self._standing.update(copied_records=records + self._walk.records, copied_bytes=bytes_ + self._walk.bytes)
+
     @property
     def _is_over(self) -> bool:
         return self._standing.state.copy_stage is not CopyStage.RUNNING

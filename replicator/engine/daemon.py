@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ from replicator.cutover.probe import open_probe
 from replicator.cutover.switching import Switching
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.barrier import STOPPING, Answer
+from replicator.engine.confirming import Meeting
 from replicator.engine.control import Control
 from replicator.engine.lease import DaemonLease
 from replicator.engine.letters import Letters
@@ -25,9 +27,10 @@ from replicator.engine.pipeline import Pipeline, PipelineOptions
 from replicator.engine.rounds import Ask, Note
 from replicator.engine.status import Measured, Observer
 from replicator.engine.syncing import SyncLimits
+from replicator.engine.verdict import Result, Verdict, is_begun_again, load_verdict
 from replicator.engine.verifying import VerificationOptions
 from replicator.errors import ConfigurationError
-from replicator.model import Action, DeadLetter, Discarded, Mode, Phase, Retried
+from replicator.model import Action, DeadLetter, Discarded, Mode, Retried
 from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
 from replicator.registry import RecordKind, Registry, SourceContext, TargetContext
@@ -50,10 +53,20 @@ EXPIRE_INTERVAL_S = 60.0
 
 
 class Daemon:
-    """Runs one migration. `statuses` is what the outside may look at; it is replaced, never changed."""
+    """Runs one migration. `statuses` is what the outside may look at; it is replaced, never changed.
+
+    `repair`: whether what differs at the end of mode copy is repaired and compared again.
+    """
 
     def __init__(
-        self, config: MigrationConfig, registry: Registry, store: StateStore, metrics: Metrics, *, adopt: bool
+        self,
+        config: MigrationConfig,
+        registry: Registry,
+        store: StateStore,
+        metrics: Metrics,
+        *,
+        adopt: bool,
+        repair: bool = False,
     ) -> None:
         self.config = config
         self.metrics = metrics
@@ -62,7 +75,7 @@ class Daemon:
         self._store = store
         self._adopt = adopt
         self._fence = Fence(config.limits.request_lifetime_s)
-        self._shared = Shared(config, registry, store, self._fence, metrics)
+        self._shared = Shared(config, registry, store, self._fence, metrics, repair=repair)
         self._lease = DaemonLease(store, config.limits.lease_s, self._fence)
         self.naming = Naming()
         self._letters = Letters(store, self.naming)
@@ -71,7 +84,7 @@ class Daemon:
         self._watch = Watch(config)
         self._announcer = Announcer(metrics)
         self._recorder = Recorder(store)
-        following = [name for name, pipeline in config.pipelines.items() if pipeline.mode != Mode.COPY.value]
+        following = [name for name in config.pipelines if name not in config.copied_once]
         self.switching = Switching(self, store, following)
         self._triggers: Triggers | None = None
         self._writing = False
@@ -79,9 +92,9 @@ class Daemon:
         self._stopping = anyio.Event()
 
     async def run(self) -> bool:
-        """Returns when stopped or, where all pipelines are in mode copy, when they are through.
+        """Returns when stopped or, where all pipelines are in mode copy, when they are through or have failed.
 
-        True when everything read was finished and saved, False when it was cut off or a copy is not complete.
+        True when everything read was finished and saved, False when it was cut off or a copy was not found equal.
 
         Raises ConfigurationError before anything is written when something must be mended first.
         """
@@ -190,6 +203,10 @@ class Daemon:
         """What is known of each pipeline's rounds, and of its messages by what became of them."""
         return {name: (p.verifying.note, p.verifying.ledger) for name, p in self._pipelines.items()}
 
+    async def verdicts(self) -> dict[str, Verdict]:
+        """What has come of each pipeline in mode copy so far."""
+        return {name: await load_verdict(self._store, name) for name in self.config.copied_once}
+
     async def report(self) -> Report:
         """The migration from its beginning until now."""
         judged = self._watch.judge()
@@ -242,6 +259,7 @@ class Daemon:
         """Looks at everything first and writes only when every pipeline may begin."""
         self.naming = self._shared.naming = await load_naming(self._store, hashed=self.config.keys == "hashed")
         self._letters = Letters(self._store, self.naming)
+        self._shared.again = is_begun_again([verdict.result for verdict in (await self.verdicts()).values()])
         opened = [
             await stack.enter_async_context(open_pipeline(name, config, self._shared))
             for name, config in self.config.pipelines.items()
@@ -288,20 +306,23 @@ class Daemon:
         structlog.get_logger().info("replicating", migration=self.config.migration, pipelines=list(self._pipelines))
         async with anyio.create_task_group() as tasks:
             for pipeline in self._pipelines.values():
-                if not pipeline.is_failed:
-                    tasks.start_soon(pipeline.run)
-        if any(pipeline.state.phase is not Phase.COPIED for pipeline in self._pipelines.values()):
+                tasks.start_soon(self._work_on, pipeline)
+        if not self.config.is_copied_once:
             await self._stopping.wait()
 
+    async def _work_on(self, pipeline: Pipeline[Any]) -> None:
+        if not pipeline.is_failed:
+            await pipeline.run()
+        self._shared.meeting.leave(pipeline.name)
+
     async def _is_complete(self) -> bool:
-        """Whether each pipeline in mode copy has been copied, with nothing left out."""
+        """Whether each pipeline in mode copy has been copied and found equal, with nothing left out."""
         complete = True
-        for name, config in self.config.pipelines.items():
-            if Mode(config.mode) is Mode.COPY:
-                phase = self._pipelines[name].state.phase
-                left_out = (await self._store.dead_letter_summary(name)).count
-                structlog.get_logger().info("copy ended", pipeline=name, phase=phase.value, dead_letters=left_out)
-                complete = complete and phase is Phase.COPIED and not left_out
+        for name, verdict in (await self.verdicts()).items():
+            structlog.get_logger().info(
+                "copy ended", pipeline=name, result=verdict.result.value, dead_letters=verdict.dead_letters
+            )
+            complete = complete and verdict.result is Result.EQUAL
         return complete
 
     async def _observe(self, observers: Mapping[str, Observer]) -> None:
@@ -375,6 +396,12 @@ class Shared:
     fence: Fence
     metrics: Metrics
     naming: Naming = field(default_factory=Naming)
+    repair: bool = False
+    again: bool = False
+    meeting: Meeting = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.meeting = Meeting(set(self.config.copied_once))
 
 
 @asynccontextmanager
@@ -395,10 +422,11 @@ async def open_pipeline(name: str, config: PipelineConfig, shared: Shared) -> As
             target=target,
             delivery=delivery,
             store=shared.store,
-            options=_options(config, shared.config.limits),
+            options=replace(_options(config, shared.config.limits), repair=shared.repair, again=shared.again),
             telemetry=telemetry,
             payloads=Payloads(_records(shared.registry, source_kind.record), shared.config.dead_letters),
             naming=shared.naming,
+            met=partial(shared.meeting.meet, name),
         )
 
 
@@ -425,11 +453,15 @@ def _options(config: PipelineConfig, limits: LimitsConfig) -> PipelineOptions:
         most_batches=limits.max_batches,
         mode=Mode(config.mode),
         remove_foreign=config.target.foreign == "remove",
-        verification=VerificationOptions(
-            **config.verification.model_dump(), remove_foreign=config.target.foreign == "remove"
-        ),
+        verification=_verification(config),
         sync=SyncLimits(config.sync.max_lag_s, config.sync.steady_s),
     )
+
+
+def _verification(config: PipelineConfig) -> VerificationOptions:
+    """What is copied once is compared when that is over, and never by itself."""
+    options = VerificationOptions(**config.verification.model_dump(), remove_foreign=config.target.foreign == "remove")
+    return replace(options, continuous=options.continuous and Mode(config.mode) is not Mode.COPY)
 
 
 def _siblings(name: str, migration: MigrationConfig) -> frozenset[tuple[str, ...]]:

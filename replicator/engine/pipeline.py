@@ -1,12 +1,13 @@
 """One pipeline: claims its target, copies, follows, keeps its phase, and stops in two stages."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from replicator.clocks import elapsed_s
@@ -14,6 +15,7 @@ from replicator.config.models import DeadLettersConfig
 from replicator.delivery import Delivery
 from replicator.engine.applying import NONE_REFUSED, Applier
 from replicator.engine.barrier import Barrier, Work
+from replicator.engine.confirming import Confirming
 from replicator.engine.control import Control
 from replicator.engine.copying import Copying
 from replicator.engine.draining import Draining
@@ -69,7 +71,8 @@ class PipelineOptions:
 
     `lifetime_s`: how late a request may take effect. `beat_s`: how often the marker moves on. `discover_s`: how often
     partitions are listed, `watch_s`: how often the target is scanned for foreign records. `most_batches`: batches in
-    memory at once, half of them for copying.
+    memory at once, half of them for copying. `repair`: whether what differs at the end of mode copy is repaired;
+    `again`: whether that is compared although it was found equal before.
     """
 
     lifetime_s: float
@@ -81,12 +84,15 @@ class PipelineOptions:
     remove_foreign: bool = False
     verification: VerificationOptions = VerificationOptions()  # noqa: RUF009 — frozen
     sync: SyncLimits = SyncLimits()  # noqa: RUF009 — frozen
+    repair: bool = False
+    again: bool = False
 
 
 class Pipeline(Generic[R]):
     """See the module. `judge` and `take` come before `run`; `drain` may be called at any time.
 
-    `begins_at` is when a repair that still waits begins, by `elapsed_s`.
+    `met` returns when all pipelines in mode copy are copied. `begins_at` is when a repair that still waits begins, by
+    `elapsed_s`.
     """
 
     def __init__(
@@ -101,6 +107,7 @@ class Pipeline(Generic[R]):
         telemetry: PipelineTelemetry,
         payloads: Payloads[R] | None = None,
         naming: Naming | None = None,
+        met: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint,
     ) -> None:
         self.name = name
         self.source = source
@@ -205,9 +212,21 @@ class Pipeline(Generic[R]):
             store=store,
             standing=self._standing,
             ledger=self._ledger,
-            through=lambda: self.replicated_through,
+            through=self._compared_through,
             mend=self._mending.repair,
             options=options.verification,
+            telemetry=telemetry,
+            gate=self.control.gate,
+        )
+        self._confirming = Confirming(
+            pipeline=name,
+            source=source,
+            store=store,
+            copying=self.copying,
+            verifying=self.verifying,
+            met=met,
+            repair=options.repair,
+            again=options.again,
             telemetry=telemetry,
             gate=self.control.gate,
         )
@@ -275,8 +294,8 @@ class Pipeline(Generic[R]):
         await self._take_up()
 
     async def run(self) -> None:
-        """Replicates until drained, failed or, in mode copy, done. Reading is cancelled first; writers finish what was
-        read.
+        """Replicates until drained, failed or, in mode copy, copied and compared. Reading is cancelled first; writers
+        finish what was read.
 
         When it returns, no request is under way, and of those in doubt `delivery` knows.
         """
@@ -344,6 +363,8 @@ class Pipeline(Generic[R]):
         where = f"pipelines.{self.name}"
         if self.is_failed:
             raise ConfigurationError(where, "has failed", "Adopt its target first, with run --adopt")
+        if self._reading.cancel_called and self.state.phase is Phase.COPIED:
+            raise ConfigurationError(where, "is copied and compared, and has ended", "See docs/planned-downtime.md")
         if self._reading.cancel_called:
             raise ConfigurationError(where, "is being stopped", "Try again when it has been started again")
         if self.state.phase is Phase.SEALED:
@@ -389,7 +410,7 @@ class Pipeline(Generic[R]):
             self._work = tasks.cancel_scope
             if self._options.mode is not Mode.COPY:
                 tasks.start_soon(self.watching.run)
-                tasks.start_soon(self.verifying.run)
+            tasks.start_soon(self.verifying.run)
             tasks.start_soon(self._work_through)
 
     async def _wait_for_others(self) -> None:
@@ -451,14 +472,19 @@ class Pipeline(Generic[R]):
             self.syncing.look(Seen(self.source.clock.latest(), None, following=True, halted=1))
             self._applier.in_order = False
 
+    def _compared_through(self) -> datetime | None:
+        """What was committed before is at the target, or never will be: in mode copy nothing comes later."""
+        return self.source.clock.latest() if self._options.mode is Mode.COPY else self.replicated_through
+
     def _claim(self, checkpoint: Checkpoint) -> datetime | None:
         return None if checkpoint.partition.bounded else self.lineage.claim(checkpoint)
 
     async def _tick(self) -> None:
-        """Moves phase and guards on with the watermark, until nothing is left to be done."""
+        """Moves phase and guards on with the watermark, until nothing is left to be done but to compare."""
         while self.state.phase is not Phase.COPIED:
             await self._move_on()
             await anyio.sleep(TICK_S)
+        await self._confirming.run()
         self.drain()
 
     async def _move_on(self) -> None:

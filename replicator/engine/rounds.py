@@ -17,6 +17,8 @@ MOST_NAMED = 1000
 
 ABSENT = "absent"
 UNREADABLE = "not as replicator wrote it"
+WAITING = "(messages)"
+"""Stands for messages whose ids are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One that was found: `kind` is missing, different, extra, misplaced, foreign, lost, in_hand or unsettled.
+    """One that was found: `kind` is missing, different, extra, misplaced, foreign, lost, waiting, in_hand or unsettled.
 
     `source` and `target` are the versions that either side shows; `reason` is that of the key's dead letter, if any.
     """
@@ -91,7 +93,8 @@ class Round:
     """One round. `began_at`, by the source's clock, names it and is the time of which a clean one is evidence.
 
     `legs` is None until the partitions are listed. `compared` counts the source's records, `scanned` the target's;
-    `foreign` are entries there that are not ours, counted apart. `differences` are those that are left.
+    `foreign` are entries there that are not ours, counted apart. `differences` are those that are left, among them
+    messages that are `waiting` in a queue that was received to its end.
     """
 
     began_at: datetime
@@ -105,6 +108,7 @@ class Round:
     repaired: int = 0
     unsettled: int = 0
     foreign: int = 0
+    waiting: int = 0
     doubts: dict[str, Doubt] = field(default_factory=dict)
     findings: dict[str, Difference] = field(default_factory=dict)
     ended_at: datetime | None = None
@@ -143,6 +147,12 @@ class Round:
         """Nothing can be said of this one."""
         self.unsettled += 1
         self._name(difference)
+
+    def waits(self, messages: int) -> None:
+        """So many are in the queue and were not passed on; which ones is not known without receiving them."""
+        self.waiting = messages
+        self.differences += messages
+        self._name(Difference(WAITING, "waiting", f"{messages}", ABSENT))
 
     def _repaired(self, key: str) -> None:
         self.repaired += 1

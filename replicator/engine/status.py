@@ -315,7 +315,9 @@ def _has_been_read(checkpoint: Checkpoint) -> bool:
 def _queue(measured: Measured) -> QueueDepth | None:
     if measured.depth is None:
         return None
-    return QueueDepth(**asdict(measured.depth), age_s=elapsed_s() - measured.depth_at)
+    told = asdict(measured.depth)
+    del told["parked"]  # dead letters are counted elsewhere
+    return QueueDepth(**told, age_s=elapsed_s() - measured.depth_at)
 
 
 def _lag_s(now: datetime, through: datetime | None) -> float | None:

@@ -3,7 +3,7 @@
 Several partitions of the source are read at once, beside the target: a switch waits for a round, and so do clients.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from math import ceil
 from typing import Generic
@@ -16,7 +16,7 @@ from replicator.engine.comparing import CHUNK, Sides
 from replicator.engine.doubting import Doubting
 from replicator.engine.gate import Gate
 from replicator.engine.rounds import ABSENT, UNREADABLE, Difference, Leg, Round
-from replicator.model import Batch, Listed, Partition, R, Resume
+from replicator.model import Barriers, Batch, Listed, Partition, R, Resume
 from replicator.ports import Source, Target
 
 SAVE_INTERVAL_S = 5.0
@@ -62,7 +62,7 @@ class Surveying(Generic[R]):
     async def run(self) -> bool:
         """True when the round is through, False when it is not wanted any more."""
         if self._round.legs is None:
-            self._round.legs = [Leg(partition.id) for partition in await self._source.copy_partitions()]
+            self._round.legs = [Leg(partition.id) for partition in await self._partitions()]
         room = anyio.CapacityLimiter(AT_ONCE)
         async with anyio.create_task_group() as tasks:
             for leg in self._round.legs:
@@ -74,6 +74,10 @@ class Surveying(Generic[R]):
             await self._save_if_due()
             await anyio.sleep(LOOK_INTERVAL_S)
         return self._is_wanted()
+
+    async def _partitions(self) -> Sequence[Partition]:
+        """None where to read is to take."""
+        return () if self._source.barriers is Barriers.NOTHING else await self._source.copy_partitions()
 
     async def _read(self, leg: Leg, room: anyio.CapacityLimiter) -> None:
         async with room:

@@ -21,7 +21,7 @@ from replicator.engine.rounds import ABSENT, Ask, Difference, Note, Round, read_
 from replicator.engine.standing import Standing
 from replicator.engine.surveying import Surveying
 from replicator.errors import ConfigurationError
-from replicator.model import CopyStage, Mode, R
+from replicator.model import Barriers, CopyStage, Phase, R
 from replicator.ports import Source, StateStore, Target
 from replicator.telemetry import PipelineTelemetry
 
@@ -50,7 +50,9 @@ class VerificationOptions:
 
 
 class Verifying(Generic[R]):
-    """The rounds of one pipeline. `through` is the watermark, `mend` the guarded procedure for keys."""
+    """The rounds of one pipeline. `through` is the watermark, or now where nothing is followed; `mend` is the guarded
+    procedure for keys.
+    """
 
     def __init__(
         self,
@@ -81,6 +83,7 @@ class Verifying(Generic[R]):
         self._telemetry = telemetry
         self._gate = gate
         self._wake = anyio.Event()
+        self._ended = anyio.Event()
 
     @property
     def ledger(self) -> dict[str, int]:
@@ -112,12 +115,17 @@ class Verifying(Generic[R]):
     def require_ready(self) -> None:
         """Raises ConfigurationError where nothing can be compared now."""
         where = f"pipelines.{self._pipeline}"
-        if self._standing.state.mode is Mode.COPY:
-            raise ConfigurationError(where, "is in mode copy and follows nothing", "Verify in mode async")
         if self._gate.is_closed:
             raise ConfigurationError(where, "is paused", "Resume it first: replicator resume")
         if not self._is_ready:
-            raise ConfigurationError(where, "is not following yet", "Wait until its copy is finished and swept")
+            raise ConfigurationError(where, "is still being copied", "Wait until its copy is finished and swept")
+
+    async def ended(self) -> Round:
+        """The latest round, once it has come to its end; another one may have taken its place by then."""
+        while self.note.is_under_way:
+            await self._ended.wait()
+        assert self.note.round is not None, "one must have been started"  # noqa: S101
+        return self.note.round
 
     async def run(self) -> None:
         """Until cancelled: goes on with the round that was under way, and with those that become due."""
@@ -136,7 +144,7 @@ class Verifying(Generic[R]):
     @property
     def _is_ready(self) -> bool:
         state = self._standing.state
-        return state.phase.follows and state.copy_stage is CopyStage.SWEPT and not self._gate.is_closed
+        return state.phase.compares and state.copy_stage is CopyStage.SWEPT and not self._gate.is_closed
 
     @property
     def _is_due(self) -> bool:
@@ -194,12 +202,22 @@ class Verifying(Generic[R]):
         for id_ in self._ledger.lost:
             round_.differs(Difference(id_, "lost", "settled", ABSENT))
         round_.differences += self._ledger.lost_count - len(self._ledger.lost)
+        if self._standing.state.phase is Phase.COPIED:
+            await self._left_over(round_)
         return self.note.round is round_
+
+    async def _left_over(self, round_: Round) -> None:
+        """Where nothing is received any more, what waits in a queue is not on its way."""
+        depth = await self._source.depth() if self._source.barriers is Barriers.NOTHING else None
+        if depth is not None and depth.waiting:
+            round_.waits(depth.waiting)
 
     async def _end(self, round_: Round) -> None:
         round_.ended_at = self._source.clock.latest()
         self.note.ended()
         await self._save()
+        self._ended.set()
+        self._ended = anyio.Event()
         log = self._telemetry.log
         (log.info if round_.is_clean else log.warning)(
             "verification ended",

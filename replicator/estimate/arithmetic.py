@@ -143,7 +143,7 @@ def combined(source: Flow, target: Flow) -> Flow:
 
 def _compared(source: SourceFigures, flow: Flow, per_s: float | None) -> Flow:
     """Both sides no faster than the daemon compares: each record as the source holds it, and as the target does. In
-    mode copy it does not.
+    mode copy nothing holds it back.
     """
     if per_s is None or flow.most_per_s is None or not source.drains:
         return flow

@@ -1,7 +1,7 @@
 """Whole daemons over the fakes, in virtual time: each pipeline has a table and a target service of its own."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 import anyio
@@ -31,20 +31,28 @@ class HookedTarget(MemoryTarget):
 
 
 class Place:
-    """Tables, targets and state store of one migration; they outlive its daemons."""
+    """Tables, targets and state store of one migration; they outlive its daemons. Those of `once` are in mode copy."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, once: Collection[str] = ()) -> None:
         rng = random.Random(0)
         self.tables = {name: ScriptedTable(rng) for name in names}
         self.services = {name: MemoryService() for name in names}
         self.creating: dict[str, Callable[[], None]] = {}
         self.store = InlineStore()
+        self._once = once
 
-    def daemon(self, *, adopt: bool = False, migration: str = "shop", store: InlineStore | None = None) -> Daemon:
+    def daemon(
+        self, *, adopt: bool = False, repair: bool = False, migration: str = "shop", store: InlineStore | None = None
+    ) -> Daemon:
         """A new process; by itself it opens the state store anew, which must be open."""
-        pipeline = PipelineConfig(source=SourceConfig(type="scripted"), target=TargetConfig(type="memory"))
-        config = MigrationConfig(migration=migration, limits=LIMITS, pipelines=dict.fromkeys(self.tables, pipeline))
-        return Daemon(config, self._registry(), store or self.store.beside(), Metrics(), adopt=adopt)
+        source, target = SourceConfig(type="scripted"), TargetConfig(type="memory")
+        pipelines = {
+            name: PipelineConfig(source=source, target=target, mode="copy" if name in self._once else "async")
+            for name in self.tables
+        }
+        config = MigrationConfig(migration=migration, limits=LIMITS, pipelines=pipelines)
+        store = store or self.store.beside()
+        return Daemon(config, self._registry(), store, Metrics(), adopt=adopt, repair=repair)
 
     async def lease_left_s(self) -> float:
         """How long the next daemon would have to wait."""

@@ -1,11 +1,12 @@
 """A scripted queue with ordered groups, and a target that passes messages on: source and sink of a whole pipeline."""
 
 import random
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import anyio
+import anyio.lowlevel
 
 from fakes.memory import MemoryService
 from fakes.rig import LIFETIME_S, NAME, TIMEOUT_S, Crash
@@ -75,6 +76,7 @@ class QueueSource(DeliveringSource[Message]):
         self._taking: bool | None = None
         self._pause_s = pause_s
         self._claims = claims
+        self._parked: set[str] = set()
         self.receivers = 2
 
     async def connect(self) -> None:
@@ -94,7 +96,7 @@ class QueueSource(DeliveringSource[Message]):
         return () if self._is_held else self._receivers(bounded=False)
 
     async def read(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[Message], None]:
-        while self._queue.waiting or not partition.bounded:
+        while not (partition.bounded and self._is_over):
             await anyio.sleep(0.05)
             if self._is_held:
                 yield Batch((), pause_s=self._pause_s)
@@ -107,6 +109,12 @@ class QueueSource(DeliveringSource[Message]):
             through = self._through(ids) if self._claims else None
             yield Batch(changes, None, through, read=len(ids), receipts=ids, pause_s=0.0 if ids else self._pause_s)
 
+    @property
+    def _is_over(self) -> bool:
+        """Nothing is left but what is parked, and what waits behind that in its group."""
+        groups = {w.message.group for id_, w in self._queue.waiting.items() if id_ in self._parked} - {None}
+        return all(id_ in self._parked or w.message.group in groups for id_, w in self._queue.waiting.items())
+
     async def settle(self, batch: Batch[Message], rejected: Collection[str]) -> None:
         await anyio.sleep(0.02)
         for id_ in batch.receipts:
@@ -114,11 +122,13 @@ class QueueSource(DeliveringSource[Message]):
                 self._queue.waiting.pop(str(id_), None)
             elif str(id_) in self._queue.waiting:
                 self._queue.waiting[str(id_)].visible_at = elapsed_s() + 1000.0
+                self._parked.add(str(id_))
 
     async def redeliver(self, keys: Collection[str]) -> bool:
         for key in keys:
             if key in self._queue.waiting:
                 self._queue.waiting[key].visible_at = 0.0
+                self._parked.discard(key)
         return True
 
     async def take(self, taking: bool | None) -> None:
@@ -130,7 +140,8 @@ class QueueSource(DeliveringSource[Message]):
     async def depth(self) -> Depth | None:
         flying = sum(w.visible_at > elapsed_s() for w in self._queue.waiting.values())
         oldest = min((w.message.sent_at.timestamp() for w in self._queue.waiting.values()), default=elapsed_s())
-        return Depth(len(self._queue.waiting) - flying, flying, 0, elapsed_s() - oldest, held=self._is_held)
+        age_s, parked = elapsed_s() - oldest, len(self._parked & self._queue.waiting.keys())
+        return Depth(len(self._queue.waiting) - flying, flying, 0, age_s, held=self._is_held, parked=parked)
 
     async def sample(self, count: int) -> list[Change[Message]]:
         return []
@@ -200,6 +211,8 @@ class QueueRig:
     """Queue, sink and store outlive the processes."""
 
     def __init__(self, seed: int = 0, *, mode: Mode = Mode.ASYNC, held: bool = False) -> None:
+        self.repair = False
+        self.met: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         self.rng = random.Random(seed)
         self.queue = ScriptedQueue(self.rng)
         self.sink = Sink()
@@ -225,13 +238,17 @@ class QueueRig:
             target=SinkTarget(self.sink, delivery),
             delivery=delivery,
             store=self.store,
-            options=PipelineOptions(lifetime_s=LIFETIME_S, beat_s=3.0, discover_s=5.0, most_batches=4, mode=self.mode),
+            options=PipelineOptions(
+                lifetime_s=LIFETIME_S, beat_s=3.0, discover_s=5.0, most_batches=4, mode=self.mode, repair=self.repair
+            ),
             telemetry=telemetry,
+            met=self.met,
         )
         await pipeline.source.connect()
         claim = await pipeline.judge(adopt=adopt)
         assert claim is not None
         await pipeline.take(claim)
+        self.latest = pipeline
         return pipeline
 
     async def run_until(self, condition: Callable[[], bool], within_s: float = 120.0) -> Pipeline[Message]:

@@ -1,10 +1,11 @@
 """A whole pipeline over the fakes, in virtual time: run, crashed, restarted, and watched for its promises."""
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.lowlevel
 
 from fakes.memory import FINE, NEVER_LANDS, Fate, MemoryService, MemoryTarget, lost, refused
 from fakes.records import key_of, number_in
@@ -63,6 +64,8 @@ class Rig:
         self.excused: set[str] = set()
         self.remove_foreign = False
         self.mode = Mode.ASYNC
+        self.repair = False
+        self.met: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         self.verification = VerificationOptions(records_per_s=1000)
         self.sync = SyncLimits(max_lag_s=10.0, steady_s=3.0)
         self.watermark_is_proof = True
@@ -208,9 +211,10 @@ class Rig:
             options=PipelineOptions(
                 lifetime_s=self.lifetime_s, beat_s=3.0, discover_s=5.0, most_batches=self._most_batches,
                 remove_foreign=self.remove_foreign, mode=self.mode, verification=self.verification,
-                sync=self.sync,
+                sync=self.sync, repair=self.repair,
             ),
             telemetry=telemetry,
+            met=self.met,
         )  # fmt: skip
 
 

@@ -51,4 +51,9 @@ async def test_what_was_left_out_shows_in_the_exit_code(aws: AwsServer, tmp_path
         await w.dynamodb.put_item(TableName=w.table, Item=LARGE)
         code, text = await run_command(w, "run")
         assert code == 1
-        assert '"dead_letters": 1' in text
+        assert "NOT EQUAL, 21 records copied, 21 compared, 1 differs, 1 dead letter; as of" in text
+        assert '  missing: {"customer":"c","order_id":"large"}\n' in text
+        await w.dynamodb.put_item(TableName=w.table, Item={**LARGE, "text": {"S": "small"}})
+        code, text = await run_command(w, "run", "--repair")
+        assert code == 0, text
+        await w.assert_equal()

@@ -55,6 +55,7 @@ async def test_a_drain_that_is_interrupted_gives_back_what_it_holds_and_the_next
             await until(lambda: _holds(w), "nothing is under way")
             daemon.program.send(signal.SIGTERM)
             assert await daemon.program.wait() == 1, daemon.program.tail()
+            assert daemon.program.text().splitlines()[-1].startswith("NOT FINISHED: ")
         for name, queue in w.queues.items():
             visible, in_flight, _ = await w.counts(queue.url)
             assert in_flight == 0, f"{name} must not wait for its visibility timeout"

@@ -13,7 +13,8 @@ READING_INTERVAL_S = 1.0
 
 class Drain:
     """Shared by the receivers of a queue. It is empty when several readings in a row, over `span_s`, have found nothing
-    to receive, nothing delayed, and nothing in flight but what was rejected and is parked.
+    to receive, nothing delayed, and nothing in flight but what was rejected and is parked. What waits behind that in
+    its group stays there: nobody can receive it before the other is mended.
 
     `over` is taken back when a receive that was under way brings something after all.
     """
@@ -41,7 +42,9 @@ class Drain:
             return
         self._read_at = now
         counts = await self._receiver.counts()
-        if counts.visible or counts.delayed or counts.in_flight > self._receiver.parked or self._receiver.unsettled:
+        parked = self._receiver.parked
+        receivable = counts.visible if not (parked and self._receiver.queue.ordered) else 0
+        if receivable or counts.delayed or counts.in_flight > parked or self._receiver.unsettled:
             self.busy()
             self._tell(counts)
             return
@@ -50,7 +53,7 @@ class Drain:
         self.over = self._readings >= LEAST_READINGS and now - self._since >= self._span_s
 
     def _tell(self, counts: Counts) -> None:
-        """Once: what is delayed comes by itself, what waits behind a parked message of its group does not."""
+        """Once: what is delayed comes by itself, what somebody else has received may."""
         if not self._told:
             self._told = True
             self._telemetry.log.info(

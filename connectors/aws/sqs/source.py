@@ -121,7 +121,11 @@ class SqsSource(DeliveringSource[Message]):
         return Size(records=counts.messages)
 
     async def copy_partitions(self) -> tuple[Partition, ...]:
-        return self._partitions(bounded=True) if self._context.mode is Mode.COPY else ()
+        """A copy that begins anew finds the end anew."""
+        if self._context.mode is not Mode.COPY:
+            return ()
+        self._draining.busy()
+        return self._partitions(bounded=True)
 
     async def follow_partitions(self) -> tuple[Partition, ...]:
         follows = self.receives and self._context.mode is not Mode.COPY
@@ -181,7 +185,8 @@ class SqsSource(DeliveringSource[Message]):
         with self._while_it_exists():
             counts = await self._connected.counts()
         age_s = await self._oldest_age_s(counts)
-        return Depth(counts.visible, counts.in_flight, counts.delayed, age_s, held=not self.receives)
+        parked = min(self._connected.parked, counts.in_flight)
+        return Depth(counts.visible, counts.in_flight, counts.delayed, age_s, held=not self.receives, parked=parked)
 
     async def sample(self, count: int) -> list[Change[Message]]:
         return []

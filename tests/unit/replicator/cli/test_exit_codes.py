@@ -45,7 +45,7 @@ BUG = "3"
 def exit_code_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> str:
     """With which `replicator run` ends when its daemon raises this."""
 
-    def raising(path: Path, *, adopt: bool) -> bool:
+    def raising(*_: object, **__: object) -> bool:
         raise error
 
     monkeypatch.setattr(run_module, "run_daemon", raising)

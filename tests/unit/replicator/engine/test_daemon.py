@@ -4,6 +4,8 @@ leaves a pipeline has the reaction that `replicator.errors` names.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
 
 import anyio
 import pytest
@@ -14,6 +16,8 @@ from fakes.records import document, key_of
 from fakes.rig import LIFETIME_S
 from fakes.virtual import in_virtual_time
 from replicator.engine.daemon import Daemon
+from replicator.engine.rounds import Ask
+from replicator.engine.verdict import Result
 from replicator.errors import ConfigurationError, ForeignOwnerError, LeaseLostError, ReplicatorError
 from replicator.model import Marker, Phase
 
@@ -180,3 +184,73 @@ async def test_a_lost_position_stops_its_pipeline_alone() -> None:
         assert [daemon.statuses[name].phase for name in place.tables] == [Phase.FAILED, Phase.FOLLOWING]
         assert "another log" in daemon.statuses["orders"].problems[0]
         assert place.services["customers"].visible(key_of("n0")) is not None
+
+
+@in_virtual_time
+async def test_where_all_is_copied_once_it_ends_by_itself_when_the_slowest_was_compared() -> None:
+    """And nobody was compared before the slowest was copied."""
+    place = Place("orders", "customers", once=("orders", "customers"))
+    for number in range(1500):
+        place.tables["customers"].put(f"n{number}")
+    place.tables["orders"].put("n0")
+    async with place.store:
+        daemon = place.daemon()
+        with anyio.fail_after(600):
+            assert await daemon.run()
+        verdicts = await daemon.verdicts()
+        assert {name: verdict.result for name, verdict in verdicts.items()} == dict.fromkeys(place.tables, Result.EQUAL)
+        copied_at = verdicts["customers"].state.copy_finished_at
+        assert copied_at is not None
+        for verdict in verdicts.values():
+            assert verdict.found is not None
+            assert verdict.found.ended_at is not None
+            assert verdict.found.ended_at > copied_at
+
+
+@in_virtual_time
+async def test_where_all_is_copied_once_one_that_has_failed_keeps_nobody_waiting() -> None:
+    place = Place("orders", "customers", once=("orders", "customers"))
+    async with place.store as store:
+        await place.daemon().run()
+        state = await store.load_pipeline("orders")
+        assert state is not None
+        await store.save_pipeline("orders", replace(state, phase=Phase.FAILED, failure="it is gone"))
+        place.services["orders"].marker = None
+        daemon = place.daemon()
+        with anyio.fail_after(60):
+            assert not await daemon.run()
+        results = [verdict.result for verdict in (await daemon.verdicts()).values()]
+        assert results == [Result.FAILED, Result.EQUAL]
+
+
+@in_virtual_time
+async def test_beside_one_that_is_followed_one_that_is_copied_once_is_compared_too_and_the_daemon_stays() -> None:
+    place = Place("orders", "customers", once=("orders",))
+    place.tables["orders"].put("n0")
+    async with place.store, running(place) as daemon:
+        await anyio.sleep(30)
+        assert (await daemon.verdicts())["orders"].result is Result.EQUAL
+        assert daemon.statuses["customers"].phase == Phase.FOLLOWING
+        with pytest.raises(ConfigurationError, match="has ended"):
+            await daemon.verify(["orders"], Ask())
+
+
+@in_virtual_time
+async def test_after_a_verdict_that_was_not_good_all_are_compared_again_and_after_a_good_one_none_is() -> None:
+    """Of one and the same time: what was equal then may not be any more."""
+    place = Place("orders", "customers", once=("orders", "customers"))
+    for table in place.tables.values():
+        table.put("n0")
+    place.services["orders"].refuses = lambda _: "too large"
+    began: list[list[datetime]] = []
+    async with place.store:
+        for expected in ([Result.DIFFERENT, Result.EQUAL], [Result.EQUAL] * 2, [Result.EQUAL] * 2):
+            daemon = place.daemon(repair=True)
+            with anyio.fail_after(60):
+                await daemon.run()
+            verdicts = (await daemon.verdicts()).values()
+            assert [verdict.result for verdict in verdicts] == expected
+            place.services["orders"].refuses = lambda _: None
+            began.append([verdict.found.began_at for verdict in verdicts if verdict.found])
+    assert began[0][1] < began[1][1]
+    assert began[1] == began[2]

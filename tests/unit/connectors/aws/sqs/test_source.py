@@ -201,6 +201,45 @@ def test_a_drain_waits_the_longest_delay_out_and_ends(bench: Bench) -> None:
     run()
 
 
+def test_a_copy_that_begins_anew_takes_what_has_come_since(bench: Bench) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        bench.stored.send("now")
+        async with bench.source(Mode.COPY, receivers=1) as source:
+            for expected in (["now"], ["later"], []):
+                (partition,) = await source.copy_partitions()
+                found: list[str] = []
+                async for batch in source.read(partition, Resume()):
+                    found.extend(change.record.body for change in batch.changes)
+                    await source.settle(batch, ())
+                assert found == expected
+                if found == ["now"]:
+                    bench.stored.send("later")
+
+    run()
+
+
+def test_what_waits_behind_a_parked_message_ends_a_drain_and_what_is_parked_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It cannot be received before the other is mended, which nobody does who waits for the end."""
+
+    @in_virtual_time
+    async def run() -> None:
+        bench = Bench(monkeypatch, ordered=True)
+        bench.stored.send(*(f"m{number}" for number in range(12)), group="g")
+        async with bench.source(Mode.COPY, receivers=1) as source:
+            (partition,) = await source.copy_partitions()
+            with anyio.fail_after(300):
+                async for batch in source.read(partition, Resume()):
+                    await source.settle(batch, [change.key for change in batch.changes])
+            depth = await source.depth()
+            assert depth is not None
+            assert (depth.visible, depth.in_flight, depth.parked, depth.waiting) == (2, 10, 10, 2)
+
+    run()
+
+
 @pytest.mark.parametrize("counts_nothing", [False, True])
 def test_a_drain_does_not_end_while_a_batch_is_not_settled(bench: Bench, *, counts_nothing: bool) -> None:
     """It may come again, also if the service's counts do not show it yet."""
