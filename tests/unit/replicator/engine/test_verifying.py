@@ -380,7 +380,7 @@ async def test_memory_and_note_are_bounded_however_much_differs(monkeypatch: pyt
     monkeypatch.setattr(surveying, "AT_ONCE", 1)
     monkeypatch.setattr(doubting, "MOST_DOUBTS", 210)
     monkeypatch.setattr(rounds, "MOST_NAMED", 20)
-    rig = stocked(Rig(page=150), 620)
+    rig = stocked(Rig(page=150), 300)
     most, longest = 0, 0
     async with rig.store, rig.running() as pipeline:
         await rig.converged()
@@ -391,7 +391,7 @@ async def test_memory_and_note_are_bounded_however_much_differs(monkeypatch: pyt
             await anyio.sleep(0.05)
             most = max(most, len(note.doubts))
         longest = len(await rig.store.load_note(NAME, NOTE) or "")
-    assert note.differences == 624
+    assert note.differences == 304
     assert len(note.findings) == 20
     assert 100 <= most <= 210
     assert longest < 10_000
