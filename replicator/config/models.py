@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -110,7 +110,11 @@ class SourceConfig(EndpointConfig):
 
 
 class TargetConfig(EndpointConfig):
-    """Base of every target's config."""
+    """Base of every target's config. `read_back` says, for people, how what is written there from an instant on is
+    read by whoever replicates the other way.
+    """
+
+    read_back: ClassVar[str] = ""
 
     type: str = Field(description="Names the connector.")
     max_concurrency: int = Field(

@@ -9,7 +9,7 @@ before it is begun and each may be repeated, so a switch that is killed goes on,
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 import structlog
@@ -25,6 +25,9 @@ from replicator.triggers.model import Progress
 NOTE = "switch"
 EVERYWHERE = ""
 """The switch is a note of no pipeline."""
+
+MOST_EARLIER = 20
+"""Switches that were undone and are remembered, the latest ones."""
 
 LOOK_INTERVAL_S = 0.25
 
@@ -63,10 +66,8 @@ class Taken(Part):
     expected_s: float | None = None
 
 
-class Switched(Part):
-    """A switch as it is remembered and told. `reason` is why it leads back, `waiting_for` what the present step waits
-    for, in words.
-    """
+class Attempt(Part):
+    """What is remembered of a switch when it is over. `reason` is why it leads back."""
 
     began_at: Instant
     by: str
@@ -74,8 +75,17 @@ class Switched(Part):
     stage: Stage = Stage.RUNNING
     steps: list[Taken] = Field(default_factory=list)
     reason: str = ""
-    waiting_for: str = ""
     undone_at: Instant | None = None
+
+
+class Switched(Attempt):
+    """A switch as it is remembered and told. `waiting_for` is what the present step waits for, in words; `earlier` the
+    latest of those before it, which were undone, of which there were `attempt` - 1.
+    """
+
+    waiting_for: str = ""
+    attempt: int = 1
+    earlier: list[Attempt] = Field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
@@ -169,7 +179,8 @@ class Switching:
         """The switch is durable when this returns. Raises ConfigurationError where it is not possible."""
         async with self._lock:
             self.require_possible(max_pause_s)
-            await self._save(Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s))
+            before = {} if self.told is None else _past(self.told)
+            await self._save(Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s, **before))
         self._wanted.set()
 
     def require_reversible(self) -> Switched:
@@ -345,3 +356,9 @@ class Switching:
     async def _save(self, told: Switched) -> None:
         await self._store.save_note(EVERYWHERE, NOTE, told.model_dump_json())
         self.told = told
+
+
+def _past(told: Switched) -> dict[str, Any]:
+    """What the next switch remembers of this one and of those before it."""
+    over = Attempt(**{name: getattr(told, name) for name in Attempt.model_fields})
+    return {"attempt": told.attempt + 1, "earlier": [*told.earlier, over][-MOST_EARLIER:]}

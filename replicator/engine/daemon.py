@@ -12,6 +12,7 @@ import structlog
 from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
 from replicator.cutover import Announcer, Cutover, Watch
+from replicator.cutover.phases import least_phase
 from replicator.cutover.switching import Switching
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
 from replicator.engine.barrier import STOPPING, Answer
@@ -30,13 +31,14 @@ from replicator.model import Action, DeadLetter, Discarded, Mode, Phase, Retried
 from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
 from replicator.registry import RecordKind, Registry, SourceContext, TargetContext
-from replicator.report import Report
+from replicator.report import Evidence, Report
+from replicator.report.freezing import Frozen, freeze, load_frozen, with_evidence
 from replicator.report.gathering import Now, gather
 from replicator.report.recording import Recorder
 from replicator.status import AzureTriggers, NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
 from replicator.triggers.opening import open_triggers
-from replicator.triggers.triggers import Triggers
+from replicator.triggers.triggers import OURSELVES, Triggers
 from replicator.triggers.watching import azure_triggers
 
 OBSERVE_INTERVAL_S = 1.0
@@ -73,6 +75,7 @@ class Daemon:
         following = [name for name, pipeline in config.pipelines.items() if pipeline.mode != Mode.COPY.value]
         self.switching = Switching(self, store, following)
         self._triggers: Triggers | None = None
+        self._frozen: Frozen | None = None
         self._writing = False
         self._everything = anyio.CancelScope()
         self._stopping = anyio.Event()
@@ -191,8 +194,20 @@ class Daemon:
 
     async def report(self) -> Report:
         """The migration from its beginning until now."""
+        live = await self._report_now()
+        return live if self._frozen is None else await with_evidence(self._frozen, live, self._store)
+
+    def evidence(self) -> Evidence:
+        """The report as of the seal. Raises ConfigurationError where nothing was sealed."""
+        if self._frozen is None:
+            raise ConfigurationError("report", "the migration is not sealed yet", "Seal it, and ask a second later")
+        return self._frozen.evidence
+
+    async def _report_now(self) -> Report:
+        seen = self._triggers.seen if self._triggers else {}
         judged = self._watch.judge()
-        return await gather(self.config, self._store, Now(self.statuses, self._recorder.histories, judged))
+        now = Now(self.statuses, self._recorder.histories, judged, self.drains(), dict(seen))
+        return await gather(self.config, self._store, now)
 
     async def wait(self, pipeline: str, keys: Sequence[str], timeout_s: float) -> Answer:
         """Until what was committed before the call is at the target; see `Barrier.wait`."""
@@ -263,6 +278,7 @@ class Daemon:
         self._pipelines = {pipeline.name: pipeline for pipeline in opened}
         await self._recorder.begin(self._pipelines)
         await self.switching.take_up()
+        self._frozen = await load_frozen(self._store)
 
     async def _replicate(self) -> None:
         """Works, and looks at that meanwhile."""
@@ -321,6 +337,15 @@ class Daemon:
         self.statuses = statuses
         self.cutover()
         self._recorder.see(statuses, {name: p.verifying.note.round for name, p in self._pipelines.items()})
+        await self._freeze()
+
+    async def _freeze(self) -> None:
+        """Keeps the evidence when everything is sealed, once, also where a crash came between."""
+        is_sealed = least_phase(status.phase for status in self.statuses.values()) == Phase.SEALED
+        told = self.switching.told
+        if self._frozen is None and is_sealed and (told is None or told.is_over):
+            self._frozen = await freeze(self._store, await self._report_now())
+            await self.record(OURSELVES, "freeze the evidence", "", f"sha256 {self._frozen.sha256}")
 
     def _azure_triggers(self, pipeline: str) -> AzureTriggers | None:
         twins = self.config.triggers.items()

@@ -149,6 +149,8 @@ class Triggers:
             note = await self._load()
             if step is Step.ACTIVATE:
                 await self._require_off(Side.AWS, note)
+                if not any(change.is_ours and change.place.side is Side.AZURE for change in note.changes):
+                    note.activating_at = utc_now()  # saved with what is prepared, before anything is turned on
             await self._prepare(note, self._of(side), to=to)
             done: list[Place] = []
             for place in self._of(side):

@@ -1,6 +1,6 @@
 """What a Cosmos DB target may be told."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,11 @@ Path = Annotated[str, Form(r"^/.+$", "must begin with a slash, and name somethin
 
 class CosmosTargetConfig(AzureTargetConfig):
     """A container of documents."""
+
+    read_back: ClassVar[str] = (
+        "the change feed of the container, with this as its start time; deletions are told only by a feed in the mode "
+        "of all versions and deletes"
+    )
 
     type: Literal["cosmos"] = Field(description="Names the connector.")
     endpoint: Url = Field(description="URL of the account.")

@@ -1,6 +1,6 @@
 """What a Service Bus target may be told."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
@@ -39,6 +39,10 @@ class ClaimCheckConfig(Frozen):
 
 class ServiceBusTargetConfig(TargetConfig):
     """A queue of messages."""
+
+    read_back: ClassVar[str] = (
+        "messages that were enqueued since then and that nobody has taken; what consumers took is not there any more"
+    )
 
     type: Literal["servicebus"] = Field(description="Names the connector.")
     queue: QueueName = Field(description="Name of the queue.")
