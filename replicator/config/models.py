@@ -99,7 +99,11 @@ class EndpointConfig(Frozen):
 
 
 class SourceConfig(EndpointConfig):
-    """Base of every source's config."""
+    """Base of every source's config. `rehearsed` names the fields that decide what happens to records: a rehearsal
+    counts for another config only where they are the same.
+    """
+
+    rehearsed: ClassVar[tuple[str, ...]] = ()
 
     type: str = Field(description="Names the connector.")
 
@@ -110,11 +114,12 @@ class SourceConfig(EndpointConfig):
 
 
 class TargetConfig(EndpointConfig):
-    """Base of every target's config. `read_back` says, for people, how what is written there from an instant on is
-    read by whoever replicates the other way.
+    """Base of every target's config; `rehearsed` is as that of a source. `read_back` says, for people, how what is
+    written there from an instant on is read by whoever replicates the other way.
     """
 
     read_back: ClassVar[str] = ""
+    rehearsed: ClassVar[tuple[str, ...]] = ()
 
     type: str = Field(description="Names the connector.")
     max_concurrency: int = Field(
@@ -232,6 +237,27 @@ class LimitsConfig(Frozen):
         return self
 
 
+class RehearsalConfig(Frozen):
+    """What is demanded of a rehearsal before the migration counts as ready."""
+
+    max_age_days: float = Field(
+        default=30.0, gt=0, le=3650, description="A rehearsal was sealed at most so many days ago."
+    )
+    waived: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description="Why none is demanded, which is shown wherever readiness is. Default: one is demanded.",
+    )
+    is_rehearsal: bool = Field(
+        default=False, description="Whether this migration is a rehearsal itself, of which none is demanded."
+    )
+
+    @model_validator(mode="after")
+    def _one_reason(self) -> Self:
+        if self.is_rehearsal and self.waived:
+            raise mistake("is a rehearsal, of which none is demanded", "Leave waived out")
+        return self
+
+
 class CutoverConfig(Frozen):
     """What is demanded before the migration counts as ready to be cut over. All in seconds."""
 
@@ -259,6 +285,9 @@ class CutoverConfig(Frozen):
     )
     min_retention_headroom_s: float = Field(
         default=3600.0, ge=0, description="Nothing unread is forgotten by its source within this."
+    )
+    rehearsal: RehearsalConfig = Field(
+        default=RehearsalConfig(), description="Whether the same was rehearsed elsewhere before."
     )
 
 

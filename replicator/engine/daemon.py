@@ -32,6 +32,7 @@ from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
 from replicator.registry import RecordKind, Registry, SourceContext, TargetContext
 from replicator.report import Evidence, Report
+from replicator.report.beforehand import Beforehand
 from replicator.report.freezing import Frozen, freeze, load_frozen, with_evidence
 from replicator.report.gathering import Now, gather
 from replicator.report.recording import Recorder
@@ -72,6 +73,7 @@ class Daemon:
         self._watch = Watch(config)
         self._announcer = Announcer(metrics)
         self._recorder = Recorder(store)
+        self.beforehand = Beforehand(config, store, self.record, self._watch)
         following = [name for name, pipeline in config.pipelines.items() if pipeline.mode != Mode.COPY.value]
         self.switching = Switching(self, store, following)
         self._triggers: Triggers | None = None
@@ -279,6 +281,7 @@ class Daemon:
         await self._recorder.begin(self._pipelines)
         await self.switching.take_up()
         self._frozen = await load_frozen(self._store)
+        await self.beforehand.take_up()
 
     async def _replicate(self) -> None:
         """Works, and looks at that meanwhile."""

@@ -11,7 +11,10 @@ from pydantic import ValidationError
 from replicator.clocks import utc_now
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
 from replicator.cutover import Cutover, PipelineCutover
+from replicator.cutover.fingerprint import fingerprint
 from replicator.cutover.phases import least_phase
+from replicator.cutover.rehearsal import NOTE as REHEARSAL_NOTE
+from replicator.cutover.rehearsal import Rehearsal
 from replicator.cutover.switching import NOTE as SWITCH_NOTE
 from replicator.cutover.switching import Switched
 from replicator.engine.rounds import Note, read_note
@@ -34,6 +37,7 @@ from replicator.report.model import (
     OperatorAction,
     PipelineReport,
     Reality,
+    Rehearsed,
     Report,
     Side,
     Verified,
@@ -115,6 +119,17 @@ async def gather(config: MigrationConfig, store: StateStore, now: Now) -> Report
         actions_left_out=more,
         switch=switch_report(known),
         estimated_at=estimates.made_at if estimates else None,
+        rehearsed=_rehearsed(config, await _load(store, REHEARSAL_NOTE, Rehearsal)),
+    )
+
+
+def _rehearsed(config: MigrationConfig, recorded: Rehearsal | None) -> Rehearsed:
+    demanded = config.cutover.rehearsal
+    return Rehearsed(
+        is_rehearsal=demanded.is_rehearsal,
+        waived=demanded.waived or "",
+        recorded=recorded,
+        fingerprint=fingerprint(config),
     )
 
 

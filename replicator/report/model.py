@@ -7,6 +7,8 @@ the daemon's clock unless a member says that they are by the source's.
 
 from collections.abc import Mapping
 
+from replicator.cutover.fingerprint import Fingerprint
+from replicator.cutover.rehearsal import Rehearsal
 from replicator.status import Instant, Part
 
 FORMAT = 1
@@ -306,6 +308,18 @@ class Estimates(Part):
     pipelines: Mapping[str, Mapping[str, float]]
 
 
+class Rehearsed(Part):
+    """Whether this is a rehearsal itself, why none was demanded, or which one was recorded, where there is any.
+
+    `fingerprint` is of what a rehearsal must have in common with this migration.
+    """
+
+    is_rehearsal: bool
+    waived: str
+    recorded: Rehearsal | None
+    fingerprint: Fingerprint
+
+
 class SinceSeal(Part):
     """What came after the evidence was frozen: at `evidence_at`, with this SHA-256 of its text. As of `as_of`.
 
@@ -357,4 +371,5 @@ class Report(Part):
     actions_left_out: bool
     switch: SwitchReport | None
     estimated_at: Instant | None
+    rehearsed: Rehearsed | None = None
     since_seal: SinceSeal | None = None

@@ -1,7 +1,7 @@
 """The report as one HTML page that needs nothing else: no scripts, no fonts, no pictures from elsewhere. Pure."""
 
 from replicator.report.ending import action_table, drain_part, evidence_note, since_seal_section, way_back_part
-from replicator.report.model import PipelineReport, Report, Side
+from replicator.report.model import PipelineReport, Rehearsed, Report, Side
 from replicator.report.picture import lag_picture
 from replicator.report.style import STYLE
 from replicator.report.switching import switch_section
@@ -42,9 +42,24 @@ def _head(report: Report) -> str:
     }
     return f"""<header><h1>Migration {text(report.migration)}</h1>
 <p class="soft">As of {instant(report.written_at)} UTC. All times are UTC.</p>
-<p>{_verdict(report)}</p>{evidence_note(report)}{facts(whole)}
+<p>{_verdict(report)}</p>{evidence_note(report)}{facts(whole)}{_rehearsed(report.rehearsed)}
 <nav aria-label="Contents"><ul>{links}<li><a href="#switch">Switch</a></li>
 <li><a href="#actions">Actions</a></li>{since}</ul></nav></header>"""
+
+
+def _rehearsed(rehearsed: Rehearsed | None) -> str:
+    if rehearsed is None:
+        return ""
+    if rehearsed.is_rehearsal:
+        return '<p><span class="badge wait">a rehearsal</span> It stands for no switch of production.</p>'
+    found = rehearsed.recorded
+    if found is None:
+        why = f"waived: {text(rehearsed.waived)}" if rehearsed.waived else "none was recorded"
+        return f"<p>Rehearsal: {why}.</p>"
+    waived = f" Waived: {text(rehearsed.waived)}." if rehearsed.waived else ""
+    return f"""<p>Rehearsal: <strong>{text(found.migration)}</strong> (id {text(found.migration_id)}), sealed
+{instant(found.sealed_at)} by {text(found.by)}, both sides off for {duration(found.pause_s)}; recorded
+{instant(found.recorded_at)} by {text(found.recorded_by)}.{waived}</p>"""
 
 
 def _verdict(report: Report) -> str:

@@ -34,6 +34,7 @@ class BlobTargetConfig(AzureTargetConfig):
         "a listing of the container, of which blobs changed since then count, or the change feed of the account from "
         "then on; deletions are told only by that feed"
     )
+    rehearsed: ClassVar[tuple[str, ...]] = ("prefix", "tags", "tiers", "transfer")
 
     type: Literal["blob"]
     endpoint: Url = Field(pattern=r"^https?://", description="URL of the account's blob service.")

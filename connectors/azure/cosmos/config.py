@@ -18,6 +18,7 @@ class CosmosTargetConfig(AzureTargetConfig):
         "the change feed of the container, with this as its start time; deletions are told only by a feed in the mode "
         "of all versions and deletes"
     )
+    rehearsed: ClassVar[tuple[str, ...]] = ("partition_key", "id")
 
     type: Literal["cosmos"] = Field(description="Names the connector.")
     endpoint: Url = Field(description="URL of the account.")

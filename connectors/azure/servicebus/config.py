@@ -43,6 +43,9 @@ class ServiceBusTargetConfig(TargetConfig):
     read_back: ClassVar[str] = (
         "messages that were enqueued since then and that nobody has taken; what consumers took is not there any more"
     )
+    rehearsed: ClassVar[tuple[str, ...]] = (
+        "sessions", "drop_order", "content_type", "oversize", "s3_pointers", "duplicate_window_s",
+    )  # fmt: skip
 
     type: Literal["servicebus"] = Field(description="Names the connector.")
     queue: QueueName = Field(description="Name of the queue.")
