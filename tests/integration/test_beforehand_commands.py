@@ -33,7 +33,7 @@ def rehearsal(place: Served, folder: Path, **changes: Any) -> Path:
     place.replicator("report", "--out", str(folder))
     report = json.loads((folder / "report.json").read_text())
     sealed = (utc_now() - timedelta(days=1)).isoformat()
-    drain = {
+    drain: dict[str, Any] = {
         "fence": sealed,
         "drained_at": sealed,
         "in_the_way": [],

@@ -15,8 +15,8 @@ class CosmosTargetConfig(AzureTargetConfig):
     """A container of documents."""
 
     read_back: ClassVar[str] = (
-        "the change feed of the container, with this as its start time; deletions are told only by a feed in the mode "
-        "of all versions and deletes"
+        "the change feed of the container in latest version mode, with this as its start time; what was deleted since "
+        "then is not in it"
     )
     rehearsed: ClassVar[tuple[str, ...]] = ("partition_key", "id")
 
