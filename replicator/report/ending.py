@@ -18,8 +18,11 @@ def drain_part(p: PipelineReport) -> str:
         "Fence": instant(drain.fence),
         "Proven since": instant(drain.drained_at, "not proven" if drain.sealed_at else NOT_YET),
         "Sealed": instant(drain.sealed_at, NOT_YET),
-        "Written after the fence": number(drain.late) if not drain.sealed_at else "see late writes",
-        "Late writes after the seal": late_text(p.late_writes) if drain.sealed_at else NOT_YET,
+        **(
+            {"Late writes after the seal": late_text(p.late_writes)}
+            if drain.sealed_at
+            else {"Written after the fence, and applied": number(drain.late)}
+        ),
     }
     forced = '<p><span class="badge bad">sealed without proof, by force</span></p>' if drain.forced else ""
     way = "".join(f"<li>{text(reason)}</li>" for reason in drain.in_the_way)
@@ -62,7 +65,7 @@ def since_seal_section(since: SinceSeal | None) -> str:
 too.</p>
 <h3>Late writes</h3>{table(("Pipeline", "Written at the source since"), rows, long=(1,), empty="Nothing is watched.")}
 {f"<ul>{''.join(problems)}</ul>" if problems else ""}
-<h3>Entry points now</h3>{trigger_table(since.triggers)}{ways}
+<h3>Entry points now</h3>{trigger_table(since.triggers, "now")}{ways}
 <h3>What operators did since</h3>{action_table(since.actions, is_cut=since.actions_left_out)}</section>"""
 
 

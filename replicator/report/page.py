@@ -117,13 +117,17 @@ def _standing(p: PipelineReport) -> str:
     told: Facts = {
         "Phase": text(p.phase),
         "Mode": text(p.mode),
-        "Replicated through": instant(p.replicated_through),
-        "Lag now": duration(p.lag_s),
         "Epoch": number(p.epoch),
+        **(_progress(p) if p.drain is None or p.drain.sealed_at is None else {}),
     }
     against = [text(reason) for reason in dict.fromkeys([*filter(None, [p.failure]), *p.stands_against])]
     listed = "".join(f"<li>{reason}</li>" for reason in against)
     return facts(told) + (f"<p>Against a switch now:</p><ul>{listed}</ul>" if against else "")
+
+
+def _progress(p: PipelineReport) -> Facts:
+    """While there is any: what is sealed is told by its drain."""
+    return {"Replicated through": instant(p.replicated_through), "Lag now": duration(p.lag_s)}
 
 
 def _amounts(p: PipelineReport) -> str:

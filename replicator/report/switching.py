@@ -17,13 +17,13 @@ def switch_section(switch: SwitchReport | None) -> str:
 <h3>Entry points</h3>{trigger_table(switch.triggers)}{_earlier(switch.earlier)}</section>"""
 
 
-def trigger_table(triggers: Sequence[TriggerReport]) -> str:
-    """Each before it was touched, and as it was seen last."""
+def trigger_table(triggers: Sequence[TriggerReport], seen: str = "after") -> str:
+    """Each before it was touched, and as it was seen last, which is called `seen`."""
     rows = [
         (text(t.name), *map(_state, (t.aws_before, t.aws_after, t.azure_before, t.azure_after)), text(t.signed_off_by))
         for t in triggers
     ]
-    heads = ("Entry point", "AWS before", "AWS after", "Azure before", "Azure after", "Signed off by")
+    heads = ("Entry point", "AWS before", f"AWS {seen}", "Azure before", f"Azure {seen}", "Signed off by")
     return table(heads, rows, empty="The config lists none.")
 
 
@@ -42,16 +42,16 @@ def _steps(steps: Sequence[SwitchStep]) -> str:
         (
             text(step.name),
             text(step.outcome) if step.outcome else UNKNOWN,
+            text(step.by),
             instant(step.began_at),
             instant(step.ended_at),
             duration(step.elapsed_s),
             duration(step.expected_s),
-            text(step.by),
         )
         for step in steps
     ]
-    heads = ("Step", "Outcome", "Began", "Ended", "Took", "Expected", "By")
-    return table(heads, rows, figures=(4, 5), empty="No step has begun.")
+    heads = ("Step", "Outcome", "By", "Began", "Ended", "Took", "Expected")
+    return table(heads, rows, figures=(5, 6), empty="No step has begun.")
 
 
 def _pause(pause: Pause | None) -> str:
@@ -85,13 +85,13 @@ def _earlier(switches: Sequence[EarlierSwitch]) -> str:
             text(s.by),
             text(s.reason),
             instant(s.undone_at),
-            duration(s.pause.seconds if s.pause else None),
             ", ".join(f"{text(step.name)} {text(step.outcome or '')}" for step in s.steps),
+            duration(s.pause.seconds if s.pause else None),
         )
         for s in switches
     ]
-    heads = ("Begun", "By", "Undone because", "Undone", "Both sides off for", "Steps")
-    return f"<h3>Switches that were undone</h3>{table(heads, rows, figures=(4,), long=(2, 5))}"
+    heads = ("Begun", "By", "Undone because", "Undone", "Steps", "Both sides off for")
+    return f"<h3>Switches that were undone</h3>{table(heads, rows, figures=(5,), long=(2, 4))}"
 
 
 def _state(state: str | None) -> str:
