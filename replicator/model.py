@@ -298,7 +298,8 @@ class PipelineState:
     `relisting_since`: when the walk that is under way began. `generation` is what the target's marker says,
     `pending_generation` what it is about to say. `paused` and `budgets` are an operator's doing. `fence`: when draining
     began, all that counts had been written; `released`: a queue that is held otherwise is taken from since;
-    `drained_at`, of what is sealed: since when that was proven, None where it was forced.
+    `drained_at`, of what is sealed: since when that was proven, None where it was forced; `sealed_at`: when it was
+    sealed, by the daemon's clock.
     """
 
     epoch: int
@@ -321,6 +322,7 @@ class PipelineState:
     fence: datetime | None = None
     released: bool = False
     drained_at: datetime | None = None
+    sealed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

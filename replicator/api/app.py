@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from replicator.api import (
     audit,
     barriers,
+    beforehand,
     control,
     cutover,
     dead_letters,
@@ -56,6 +57,7 @@ def interface(daemon: Daemon) -> FastAPI:
         draining.router(daemon, access),
         barriers.router(daemon, access),
         report.router(daemon, access),
+        beforehand.router(daemon, access),
         switching.router(daemon, access),
         triggers.router(daemon, access),
     ]

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse
 
 from replicator.api.access import Access
-from replicator.report import Report
+from replicator.api.answers import refusals, refused
+from replicator.report import Evidence, Report
 from replicator.report.page import page
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -18,6 +19,8 @@ class Reports(Protocol):
 
     async def report(self) -> Report: ...
 
+    def evidence(self) -> Evidence: ...
+
 
 def router(daemon: Reports, access: Access) -> APIRouter:
     """The routes of the report. It tells what operators did, so it is for those who may."""
@@ -26,6 +29,13 @@ def router(daemon: Reports, access: Access) -> APIRouter:
     @routes.get("/v1/report", summary="What was done, by whom, and what proves it")
     async def report() -> Report:
         return await daemon.report()
+
+    @routes.get(
+        "/v1/report/evidence", summary="The report as it was when the migration was sealed", responses=refusals(409)
+    )
+    async def evidence() -> Evidence:
+        with refused():
+            return daemon.evidence()
 
     @routes.get("/v1/report.html", summary="The report as a page for people", response_class=HTMLResponse)
     async def report_page() -> HTMLResponse:

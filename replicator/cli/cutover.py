@@ -188,6 +188,8 @@ def _fences(found: Mapping[str, Any], pipeline: str | None) -> dict[str, Any]:
 def lines(cutover: Cutover) -> list[str]:
     """For people: each check of each pipeline, and the whole below."""
     told = [line for name, pipeline in cutover.pipelines.items() for line in _pipeline(name, pipeline)]
+    if cutover.checks:
+        told += [f"{cutover.migration}, all of it:", *map(_check, cutover.checks)]
     drain = "cannot be told" if cutover.drain_s is None else f"about {duration_text(cutover.drain_s)}"
     verdict = f"{'ready' if cutover.ready else 'not ready'}; a drain would take: {drain}"
     starting = [] if cutover.pipelines else [f"{cutover.migration}: starting, nothing is known yet"]

@@ -15,6 +15,7 @@ from connectors import registry
 from replicator.cli.ending import Exit
 from replicator.cli.estimate_views import render
 from replicator.cli.looking import look_at
+from replicator.clocks import utc_now
 from replicator.config.loading import load_config
 from replicator.config.models import MigrationConfig
 from replicator.engine.daemon import connect
@@ -98,6 +99,7 @@ def as_document(migration: str, found: MigrationEstimate, table: PriceTable, *, 
     """For machines: no number is infinite, what is unknown is null."""
     return {
         "migration": migration,
+        "made_at": utc_now().isoformat(),
         "currency": table.currency,
         "example_prices": example_prices,
         **_duration("lead", found.lead_s),

@@ -36,6 +36,11 @@ cutover_app = typer.Typer(
     help="Moving traffic to the other side.",
     epilog="Example: replicator cutover status --wait",
 )
+rehearsal_app = typer.Typer(
+    no_args_is_help=True,
+    help="What was rehearsed before the switch.",
+    epilog="Example: replicator rehearsal record rehearsal/report.json",
+)
 triggers_app = typer.Typer(
     no_args_is_help=True,
     help="What lets functions run, at both sides.",
@@ -44,6 +49,7 @@ triggers_app = typer.Typer(
 app.add_typer(letters_app, name="dead-letters")
 app.add_typer(triggers_app, name="triggers")
 app.add_typer(cutover_app, name="cutover")
+app.add_typer(rehearsal_app, name="rehearsal")
 app.add_typer(sandbox_app, name="sandbox")
 
 GARBAGE_BEFORE_COLLECTING = 10_000
@@ -157,6 +163,16 @@ def estimate(
     prices: Annotated[
         Path | None, typer.Option("--prices", metavar="FILE", help="Table of prices. Default: examples.")
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record",
+            metavar="FILE",
+            help="Instead of estimating, record with the daemon at --url what --json has printed earlier, so that the "
+            "report compares it with reality.",
+        ),
+    ] = None,
+    url: Url = DEFAULT_URL,
     as_json: Json = False,
     _: Annotated[
         bool,
@@ -168,9 +184,14 @@ def estimate(
     Copy, catch-up, drain and verification of each pipeline, and the maintenance window to agree on. Beside a daemon or
     before the first run. Nothing is written, unless --probe is given.
 
-    Exit codes: 0 everything could be estimated, 1 something is unknown or never ends, 2 a source or a target cannot be
-    looked at.
+    Exit codes: 0 everything could be estimated, or it was recorded, 1 something is unknown or never ends, 2 a source or
+    a target cannot be looked at, or the daemon does not answer or refuses.
     """
+    if record is not None:
+        from replicator.cli.beforehand import record_estimate  # noqa: PLC0415
+
+        record_estimate(config, record, url)
+        return
     from replicator.cli.estimate import run_estimate  # noqa: PLC0415
 
     raise typer.Exit(
@@ -466,21 +487,37 @@ def audit(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
 
 @app.command(epilog="Example: replicator report --out evidence")
 def report(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="The folder for report.json and report.html.")
-    ] = Path(),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the files.")] = Path(),
     url: Url = DEFAULT_URL,
 ) -> None:
     """Write what was done, by whom, and what proves it.
 
-    report.json for machines and report.html for people: a page that needs nothing else. Files of these names are
-    replaced.
+    report.json for machines and report.html for people: a page that needs nothing else. Of a migration that is sealed
+    evidence.json too: the report as it was then, to the byte. Files of these names are replaced.
 
-    Exit codes: 0 both were written, 2 they cannot be, or the daemon does not answer, or wants another token.
+    Exit codes: 0 they were written, 2 they cannot be, or the daemon does not answer, or wants another token.
     """
     from replicator.cli.report import write_report  # noqa: PLC0415
 
     write_report(url, out)
+
+
+@rehearsal_app.command("record", epilog="Example: replicator rehearsal record rehearsal/report.json")
+def rehearsal_record(
+    report: Annotated[Path, typer.Argument(metavar="REPORT", help="The report.json of the rehearsal.")],
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Record a rehearsal, as readiness demands one.
+
+    It counts where it was of the same config but for places and credentials, was sealed by a switch after a proven
+    drain without late writes, and is not too old.
+
+    Exit codes: 0 it was recorded, 2 it does not count, with all reasons, or the daemon does not answer.
+    """
+    from replicator.cli.beforehand import record_rehearsal  # noqa: PLC0415
+
+    record_rehearsal(report, url, as_json=as_json)
 
 
 @triggers_app.command("status", epilog="Example: replicator triggers status --json")

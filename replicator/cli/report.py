@@ -8,18 +8,21 @@ import typer
 
 from replicator.cli.client import call, read
 from replicator.errors import ConfigurationError
-from replicator.report import Report
+from replicator.report import Evidence, Report
 from replicator.report.page import page
 
 
 def write_report(url: str, out: Path) -> None:
-    """report.json as the daemon gives it and report.html, in a folder that is made where it is missing.
+    """report.json as the daemon gives it and report.html, in a folder that is made where it is missing; of what is
+    sealed evidence.json too, to the byte as it was frozen.
 
     Raises ConfigurationError where there is no such answer, or no such folder can be written.
     """
     answer = call(url, "/v1/report", "migration")
     report = read(Report, url, answer)
     written = {"report.json": json.dumps(answer, indent=2) + "\n", "report.html": page(report)}
+    if report.since_seal is not None:
+        written["evidence.json"] = read(Evidence, url, call(url, "/v1/report/evidence", "evidence")).evidence
     save(out, written, "--out")
     for name in written:
         typer.echo(out / name)

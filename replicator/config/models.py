@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -99,7 +99,11 @@ class EndpointConfig(Frozen):
 
 
 class SourceConfig(EndpointConfig):
-    """Base of every source's config."""
+    """Base of every source's config. `rehearsed` names the fields that decide what happens to records: a rehearsal
+    counts for another config only where they are the same.
+    """
+
+    rehearsed: ClassVar[tuple[str, ...]] = ()
 
     type: str = Field(description="Names the connector.")
 
@@ -110,7 +114,12 @@ class SourceConfig(EndpointConfig):
 
 
 class TargetConfig(EndpointConfig):
-    """Base of every target's config."""
+    """Base of every target's config; `rehearsed` is as that of a source. `read_back` says, for people, how what is
+    written there from an instant on is read by whoever replicates the other way.
+    """
+
+    read_back: ClassVar[str] = ""
+    rehearsed: ClassVar[tuple[str, ...]] = ()
 
     type: str = Field(description="Names the connector.")
     max_concurrency: int = Field(
@@ -250,6 +259,27 @@ class ProbeConfig(EndpointConfig):
     )
 
 
+class RehearsalConfig(Frozen):
+    """What is demanded of a rehearsal before the migration counts as ready."""
+
+    max_age_days: float = Field(
+        default=30.0, gt=0, le=3650, description="A rehearsal was sealed at most so many days ago."
+    )
+    waived: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description="Why none is demanded, which is shown wherever readiness is. Default: one is demanded.",
+    )
+    is_rehearsal: bool = Field(
+        default=False, description="Whether this migration is a rehearsal itself, of which none is demanded."
+    )
+
+    @model_validator(mode="after")
+    def _one_reason(self) -> Self:
+        if self.is_rehearsal and self.waived:
+            raise mistake("is a rehearsal, of which none is demanded", "Leave waived out")
+        return self
+
+
 class CutoverConfig(Frozen):
     """What is demanded before the migration counts as ready to be cut over. All in seconds."""
 
@@ -280,6 +310,9 @@ class CutoverConfig(Frozen):
     )
     probe: ProbeConfig | None = Field(
         default=None, description="What measures the pause that clients see during a switch. Default: nothing."
+    )
+    rehearsal: RehearsalConfig = Field(
+        default=RehearsalConfig(), description="Whether the same was rehearsed elsewhere before."
     )
 
 

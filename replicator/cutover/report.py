@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from replicator.status import Instant, Part
 
 
@@ -14,11 +16,11 @@ class Outcome(StrEnum):
 
 
 class Check(Part):
-    """One condition of one pipeline.
+    """One condition of one pipeline, or of the migration itself.
 
-    `measured` and its `limit` are in `unit` (`s`, or empty); `measured_at` is when, by the daemon's clock or, of a
-    comparison or a scan, by the source's. `todo` is what helps, empty where the check passes. `waived` is why the
-    config says that the outcome does not count, empty where it does.
+    `measured` and its `limit` are in `unit` (`s`, `d` for days, or empty); `measured_at` is when, by the daemon's clock
+    or, of a comparison or a scan, by the source's. `todo` is what helps, empty where the check passes. `waived` is why
+    the config says that the outcome does not count, empty where it does.
     """
 
     name: str
@@ -60,7 +62,7 @@ class Cutover(Part):
     """Every pipeline by its name. Not ready while there is none, as while the daemon is starting.
 
     `judged_at` is by the daemon's clock. `drain_s` is that of the pipeline that takes longest, None when any cannot be
-    told. `reasons` is what stands against it, in words.
+    told. `reasons` is what stands against it, in words. `checks` are those of the migration itself.
     """
 
     migration: str
@@ -70,3 +72,4 @@ class Cutover(Part):
     drain_s: float | None
     reasons: list[str]
     pipelines: dict[str, PipelineCutover]
+    checks: list[Check] = Field(default_factory=list)

@@ -9,7 +9,7 @@ before it is begun and each may be repeated, so a switch that is killed goes on,
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 import structlog
@@ -26,6 +26,9 @@ from replicator.triggers.model import Progress
 NOTE = "switch"
 EVERYWHERE = ""
 """The switch is a note of no pipeline."""
+
+MOST_EARLIER = 20
+"""Switches that were undone and are remembered, the latest ones."""
 
 LOOK_INTERVAL_S = 0.25
 
@@ -71,9 +74,10 @@ class Taken(Part):
     expected_s: float | None = None
 
 
-class Switched(Part):
-    """A switch as it is remembered and told. `reason` is why it leads back, `waiting_for` what the present step waits
-    for, in words; `probe` what clients saw, None where nothing measures it.
+class Attempt(Part):
+    """What is remembered of a switch when it is over.
+
+    `reason` is why it leads back, `probe` what clients saw, None where nothing measures it.
     """
 
     began_at: Instant
@@ -82,9 +86,18 @@ class Switched(Part):
     stage: Stage = Stage.RUNNING
     steps: list[Taken] = Field(default_factory=list)
     reason: str = ""
-    waiting_for: str = ""
     undone_at: Instant | None = None
     probe: Probed | None = None
+
+
+class Switched(Attempt):
+    """A switch as it is remembered and told. `waiting_for` is what the present step waits for, in words; `earlier` the
+    latest of those before it, which were undone, of which there were `attempt` - 1.
+    """
+
+    waiting_for: str = ""
+    attempt: int = 1
+    earlier: list[Attempt] = Field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
@@ -100,6 +113,13 @@ class Switched(Part):
     def ended_at(self) -> datetime | None:
         """When it was done, or undone."""
         return self.undone_at or (self.steps[-1].ended_at if self.stage is Stage.DONE else None)
+
+    def is_measured(self, now: datetime) -> bool:
+        """Whether a probe is at work: until it is over and clients were served since, if that is not too long ago."""
+        if self.probe is None or self.ended_at is None:
+            return self.probe is not None
+        served = not self.probe.failing and self.probe.worked_at > self.ended_at
+        return not served and now - self.ended_at < PROBE_AFTER
 
     def paused_s(self, now: datetime) -> float:
         """How long the pause has lasted, from the cordon to the end of the activation, or of the way back."""
@@ -161,7 +181,7 @@ class Switching:
         """What an earlier run has left."""
         text = await self._store.load_note(EVERYWHERE, NOTE)
         self.told = None if text is None else Switched.model_validate_json(text)
-        if self.told is not None and self.told.probe is not None and not self.told.is_over:
+        if self.told is not None and self.told.probe is not None and self.told.is_measured(utc_now()):
             self.told = self.told.model_copy(update={"probe": self.told.probe.unwatched()})
 
     def require_possible(self, max_pause_s: float) -> None:
@@ -189,7 +209,8 @@ class Switching:
         async with self._lock:
             self.require_possible(max_pause_s)
             probed = await self._first_probe()
-            await self._save(Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s, probe=probed))
+            before = {} if self.told is None else _past(self.told)
+            await self._save(Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s, probe=probed, **before))
         self._wanted.set()
 
     async def _first_probe(self) -> Probed | None:
@@ -223,11 +244,13 @@ class Switching:
     async def run(self) -> None:
         """Goes on with whatever is under way, until cancelled."""
         async with anyio.create_task_group() as tasks:
+            if self.told is not None:
+                tasks.start_soon(self._measure)
             while True:
                 self._wanted = anyio.Event()
                 if self.told is None or self.told.is_over:
                     await self._wanted.wait()
-                tasks.start_soon(self._measure)
+                    tasks.start_soon(self._measure)
                 while self.told is not None and not self.told.is_over:
                     if self.told.stage is Stage.RUNNING:
                         await self._go_forward(self.told)
@@ -237,7 +260,7 @@ class Switching:
     async def _measure(self) -> None:
         """What clients see of this switch, until it is over and they are served again."""
         began_at, saved_s = self._present.began_at, float("-inf")
-        while self.probe is not None and self._is_measured(began_at):
+        while self.probe is not None and self._present.began_at == began_at and self._present.is_measured(utc_now()):
             began_s = elapsed_s()
             works = await self.probe.works()
             async with self._lock:
@@ -245,20 +268,11 @@ class Switching:
                 if self._present.began_at != began_at or probed is None:
                     return
                 self.told = self._present.model_copy(update={"probe": probed.after(utc_now(), works=works)})
-                is_last = not self._is_measured(began_at)
+                is_last = not self.told.is_measured(utc_now())
                 if works is probed.failing or began_s - saved_s >= PROBE_SAVE_S or is_last:
                     await self._save(self.told)
                     saved_s = began_s
             await anyio.sleep(max(0.0, self.probe.interval_s - (elapsed_s() - began_s)))
-
-    def _is_measured(self, began_at: datetime) -> bool:
-        """Whether it is the present switch, under way, or was lately and nobody was served since."""
-        told = self._present
-        if told.began_at != began_at or told.probe is None:
-            return False
-        ended_at = told.ended_at
-        lately = ended_at is None or utc_now() - ended_at < PROBE_AFTER
-        return not told.is_over or (lately and (told.probe.failing or told.probe.worked_at <= (ended_at or utc_now())))
 
     async def _go_forward(self, told: Switched) -> None:
         with anyio.CancelScope() as self._forward:
@@ -408,3 +422,9 @@ class Switching:
     async def _save(self, told: Switched) -> None:
         await self._store.save_note(EVERYWHERE, NOTE, told.model_dump_json())
         self.told = told
+
+
+def _past(told: Switched) -> dict[str, Any]:
+    """What the next switch remembers of this one and of those before it."""
+    over = Attempt(**{name: getattr(told, name) for name in Attempt.model_fields})
+    return {"attempt": told.attempt + 1, "earlier": [*told.earlier, over][-MOST_EARLIER:]}

@@ -7,17 +7,23 @@ from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import MigrationConfig
 from replicator.cutover.checks import Evidence
 from replicator.cutover.demands import demands_of
+from replicator.cutover.fingerprint import fingerprint
 from replicator.cutover.readiness import judge
+from replicator.cutover.rehearsal import Rehearsal
 from replicator.cutover.report import Cutover
 from replicator.cutover.steady import Steady, watch
+from replicator.cutover.whole import Whole
 from replicator.status import PipelineStatus
 
 
 class Watch:
-    """Of one migration, for as long as its process lives: a restart begins anew."""
+    """Of one migration, for as long as its process lives: a restart begins anew. `rehearsal` is the one on record."""
 
     def __init__(self, config: MigrationConfig) -> None:
+        self.rehearsal: Rehearsal | None = None
         self._migration = config.migration
+        self._demanded = config.cutover.rehearsal
+        self._fields = fingerprint(config).fields
         self._demands = demands_of(config)
         self._statuses: Mapping[str, PipelineStatus] = {}
         self._steady: dict[str, Steady] = {}
@@ -40,7 +46,12 @@ class Watch:
             {name: self._evidence(name, now) for name in self._demands},
             seen_at=self._seen_at,
             judged_at=utc_now(),
+            whole=self._whole(),
         )
+
+    def _whole(self) -> Whole:
+        waived = {"rehearsed": self._demanded.waived} if self._demanded.waived else {}
+        return Whole(self._demanded, self._fields, self.rehearsal, utc_now(), waived)
 
     def _evidence(self, name: str, now: float) -> Evidence | None:
         if name not in self._statuses:

@@ -13,6 +13,7 @@ import structlog
 from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
 from replicator.cutover import Announcer, Cutover, Watch
+from replicator.cutover.phases import least_phase
 from replicator.cutover.probe import open_probe
 from replicator.cutover.switching import Switching
 from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
@@ -30,17 +31,20 @@ from replicator.engine.syncing import SyncLimits
 from replicator.engine.verdict import Result, Verdict, is_begun_again, load_verdict
 from replicator.engine.verifying import VerificationOptions
 from replicator.errors import ConfigurationError
-from replicator.model import Action, DeadLetter, Discarded, Mode, Retried
+from replicator.model import Action, DeadLetter, Discarded, Mode, Phase, Retried
 from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
 from replicator.registry import RecordKind, Registry, SourceContext, TargetContext
-from replicator.report import Report
+from replicator.report import Evidence, Report
+from replicator.report.beforehand import Beforehand
+from replicator.report.freezing import Frozen, freeze, load_frozen, with_evidence
 from replicator.report.gathering import Now, gather
 from replicator.report.recording import Recorder
 from replicator.status import AzureTriggers, NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
 from replicator.triggers.opening import open_triggers
 from replicator.triggers.triggers import Triggers
+from replicator.triggers.turning import OURSELVES
 from replicator.triggers.watching import azure_triggers
 
 OBSERVE_INTERVAL_S = 1.0
@@ -84,9 +88,11 @@ class Daemon:
         self._watch = Watch(config)
         self._announcer = Announcer(metrics)
         self._recorder = Recorder(store)
+        self.beforehand = Beforehand(config, store, self.record, self._watch)
         following = [name for name in config.pipelines if name not in config.copied_once]
         self.switching = Switching(self, store, following)
         self._triggers: Triggers | None = None
+        self._frozen: Frozen | None = None
         self._writing = False
         self._everything = anyio.CancelScope()
         self._stopping = anyio.Event()
@@ -209,8 +215,20 @@ class Daemon:
 
     async def report(self) -> Report:
         """The migration from its beginning until now."""
+        live = await self._report_now()
+        return live if self._frozen is None else await with_evidence(self._frozen, live, self._store)
+
+    def evidence(self) -> Evidence:
+        """The report as of the seal. Raises ConfigurationError where nothing was sealed."""
+        if self._frozen is None:
+            raise ConfigurationError("report", "the migration is not sealed yet", "Seal it, and ask a second later")
+        return self._frozen.evidence
+
+    async def _report_now(self) -> Report:
+        seen = self._triggers.seen if self._triggers else {}
         judged = self._watch.judge()
-        return await gather(self.config, self._store, Now(self.statuses, self._recorder.histories, judged))
+        now = Now(self.statuses, self._recorder.histories, judged, self.drains(), dict(seen))
+        return await gather(self.config, self._store, now)
 
     async def wait(self, pipeline: str, keys: Sequence[str], timeout_s: float) -> Answer:
         """Until what was committed before the call is at the target; see `Barrier.wait`."""
@@ -283,6 +301,8 @@ class Daemon:
         await self._recorder.begin(self._pipelines)
         self.switching.probe = await stack.enter_async_context(open_probe(self.config.cutover.probe))
         await self.switching.take_up()
+        self._frozen = await load_frozen(self._store)
+        await self.beforehand.take_up()
 
     async def _replicate(self) -> None:
         """Works, and looks at that meanwhile."""
@@ -344,6 +364,16 @@ class Daemon:
         self.statuses = statuses
         self.cutover()
         self._recorder.see(statuses, {name: p.verifying.note.round for name, p in self._pipelines.items()})
+        await self._freeze()
+
+    async def _freeze(self) -> None:
+        """Keeps the evidence once everything is sealed and clients are served, also where a crash came between."""
+        is_sealed = least_phase(status.phase for status in self.statuses.values()) == Phase.SEALED
+        told = self.switching.told
+        is_over = told is None or (told.is_over and not told.is_measured(utc_now()))
+        if self._frozen is None and is_sealed and is_over:
+            self._frozen = await freeze(self._store, await self._report_now())
+            await self.record(OURSELVES, "freeze the evidence", "", f"sha256 {self._frozen.sha256}")
 
     def _azure_triggers(self, pipeline: str) -> AzureTriggers | None:
         twins = self.config.triggers.items()

@@ -15,7 +15,7 @@ from typing import Generic
 
 import anyio
 
-from replicator.clocks import elapsed_s
+from replicator.clocks import elapsed_s, utc_now
 from replicator.delivery import Delivery
 from replicator.engine.rounds import Ask
 from replicator.engine.standing import Standing
@@ -272,7 +272,9 @@ class Draining(Generic[R]):
             if self._standing.state.phase is Phase.SEALED:
                 return
             mark = self._mark()
-            await self._standing.update(phase=Phase.SEALED, fence=mark, drained_at=self._way.drained_at)
+            await self._standing.update(
+                phase=Phase.SEALED, fence=mark, drained_at=self._way.drained_at, sealed_at=utc_now()
+            )
             await self._save(Late())
         await self._source.take(False)
         self._telemetry.log.info("sealed", fence=mark, drained_at=self._standing.state.drained_at)

@@ -1,5 +1,5 @@
 """The record of a migration for people and auditors: what was done, when, by whom, and what proves it."""
 
-from replicator.report.model import Report
+from replicator.report.model import Evidence, Report
 
-__all__ = ["Report"]
+__all__ = ["Evidence", "Report"]

@@ -1,7 +1,7 @@
 """Makes the report of a migration from what the state store holds, and from what its daemon sees now."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -11,15 +11,20 @@ from pydantic import ValidationError
 from replicator.clocks import utc_now
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
 from replicator.cutover import Cutover, PipelineCutover
+from replicator.cutover.fingerprint import fingerprint
 from replicator.cutover.phases import least_phase
+from replicator.cutover.rehearsal import NOTE as REHEARSAL_NOTE
+from replicator.cutover.rehearsal import Rehearsal
+from replicator.cutover.switching import NOTE as SWITCH_NOTE
+from replicator.cutover.switching import Switched
 from replicator.engine.rounds import Note, read_note
 from replicator.engine.verifying import NOTE as VERIFICATION_NOTE
-from replicator.model import Mode, Outcome, PipelineState
+from replicator.errors import ConfigurationError
+from replicator.model import Mode, Outcome, Phase, PipelineState
 from replicator.ports import StateStore
 from replicator.report.history import History
 from replicator.report.model import (
     ESTIMATE_NOTE,
-    SWITCH_NOTE,
     Changes,
     Comparison,
     Copied,
@@ -32,13 +37,19 @@ from replicator.report.model import (
     OperatorAction,
     PipelineReport,
     Reality,
+    Rehearsed,
     Report,
     Side,
-    SwitchReport,
     Verified,
 )
 from replicator.report.recording import EVERYWHERE, load_history
-from replicator.status import Part, PipelineStatus
+from replicator.report.steps import Known, drain_report, late_writes, switch_report, way_back
+from replicator.status import NamedDrain, Part, PipelineStatus
+from replicator.triggers.looking import Seen
+from replicator.triggers.model import Place
+from replicator.triggers.note import NOTE as TRIGGERS_NOTE
+from replicator.triggers.note import Note as TriggerNote
+from replicator.triggers.note import read_note as read_trigger_note
 
 MOST_ACTIONS = 10_000
 """Lines of the audit log that are told, the first ones."""
@@ -61,6 +72,8 @@ class Now:
     statuses: Mapping[str, PipelineStatus]
     histories: Mapping[str, History]
     cutover: Cutover | None
+    drains: Mapping[str, NamedDrain | None] = field(default_factory=dict)
+    triggers: Mapping[Place, Seen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +88,48 @@ class Stored:
     verification: Note
     letters: DeadLetters
     judged: PipelineCutover | None
+    drain: NamedDrain | None = None
 
 
 async def gather(config: MigrationConfig, store: StateStore, now: Now) -> Report:
     """The report as of this moment."""
-    switch = await _load(store, SWITCH_NOTE, SwitchReport)
     estimates = await _load(store, ESTIMATE_NOTE, Estimates)
     stored = [await _stored(name, pipeline, store, now) for name, pipeline in config.pipelines.items()]
-    actions, more = await _actions(store)
+    actions, more = await actions_of(store)
+    known = Known(
+        switched=await _load(store, SWITCH_NOTE, Switched),
+        note=await _triggers(store),
+        states={s.name: s.state for s in stored},
+        actions=actions,
+        triggers=config.triggers,
+        seen=now.triggers,
+    )
+    phase = least_phase(s.state.phase.value for s in stored)
     return Report(
         migration=config.migration,
         migration_id=await store.migration_id(),
         written_at=utc_now(),
         began_at=min((at for s in stored for at in _beginnings(s)), default=None),
         strategy=strategy(Mode(pipeline.mode) for pipeline in config.pipelines.values()),
-        phase=least_phase(s.state.phase.value for s in stored),
-        ready=now.cutover.ready if now.cutover and now.statuses else None,
+        phase=phase,
+        ready=now.cutover.ready if now.cutover and now.statuses and phase != Phase.SEALED else None,
         keys=config.keys,
-        pipelines={s.name: pipeline_report(s, switch, estimates) for s in stored},
+        pipelines={s.name: pipeline_report(s, known, estimates) for s in stored},
         actions=actions,
         actions_left_out=more,
-        switch=switch,
+        switch=switch_report(known),
         estimated_at=estimates.made_at if estimates else None,
+        rehearsed=_rehearsed(config, await _load(store, REHEARSAL_NOTE, Rehearsal)),
+    )
+
+
+def _rehearsed(config: MigrationConfig, recorded: Rehearsal | None) -> Rehearsed:
+    demanded = config.cutover.rehearsal
+    return Rehearsed(
+        is_rehearsal=demanded.is_rehearsal,
+        waived=demanded.waived or "",
+        recorded=recorded,
+        fingerprint=fingerprint(config),
     )
 
 
@@ -106,10 +139,9 @@ def strategy(modes: Iterable[Mode]) -> str:
     return told.pop() if len(told) == 1 else "mixed"
 
 
-def pipeline_report(s: Stored, switch: SwitchReport | None, estimates: Estimates | None) -> PipelineReport:
-    """One pipeline."""
-    judged, status, history = s.judged, s.status, s.history
-    is_over = switch is not None and switch.sealed_at is not None
+def pipeline_report(s: Stored, known: Known, estimates: Estimates | None) -> PipelineReport:
+    """One pipeline. Readiness means nothing any more when it is sealed."""
+    judged, status, history = s.judged if s.state.phase is not Phase.SEALED else None, s.status, s.history
     return PipelineReport(
         source=side(s.config.source),
         target=side(s.config.target),
@@ -130,8 +162,9 @@ def pipeline_report(s: Stored, switch: SwitchReport | None, estimates: Estimates
         verified=_verified(s.verification, history),
         dead_letters=s.letters,
         estimates=_realities(s, estimates),
-        way_back=switch.way_back.get(s.name) if switch else None,
-        late_writes=switch.late_writes.get(s.name) if switch and is_over else None,
+        drain=drain_report(s.state, s.drain),
+        way_back=way_back(s.config.target.read_back, s.name, s.state, known),
+        late_writes=late_writes(s.state, s.drain),
     )
 
 
@@ -164,6 +197,7 @@ async def _stored(name: str, config: PipelineConfig, store: StateStore, now: Now
         verification=read_note(await store.load_note(name, VERIFICATION_NOTE)),
         letters=DeadLetters(open=sum(c.count for c in counts if c.outcome is Outcome.OPEN), letters=letters),
         judged=now.cutover.pipelines.get(name) if now.cutover else None,
+        drain=now.drains.get(name),
     )
 
 
@@ -176,10 +210,17 @@ async def _load(store: StateStore, name: str, model: type[N]) -> N | None:
         return None
 
 
-async def _actions(store: StateStore) -> tuple[list[OperatorAction], bool]:
-    """The audit log from its beginning, and whether there is more."""
+async def _triggers(store: StateStore) -> TriggerNote | None:
+    """What is remembered of triggers; None where that cannot be read."""
+    try:
+        return read_trigger_note(await store.load_note(EVERYWHERE, TRIGGERS_NOTE))
+    except ConfigurationError:
+        return None
+
+
+async def actions_of(store: StateStore, after: int = 0) -> tuple[list[OperatorAction], bool]:
+    """The audit log from its beginning, or behind this place in it, and whether there is more."""
     told: list[OperatorAction] = []
-    after = 0
     while page := await store.actions(PAGE, after):
         room = MOST_ACTIONS - len(told)
         told += [
@@ -254,6 +295,7 @@ def _realities(s: Stored, estimates: Estimates | None) -> list[Reality]:
         "copy": _between(s.state.copy_started_at, s.state.copy_finished_at),
         "catch-up": _catch_up_s(s),
         "verification": _verification_s(s.history),
+        "drain": _drain_s(s),
     }
     steps = [*actual, *(step for step in estimated if step not in actual)]
     return [Reality(step=step, estimated_s=estimated.get(step), actual_s=actual.get(step)) for step in steps]
@@ -270,6 +312,12 @@ def _verification_s(history: History) -> float | None:
     """The latest round over everything."""
     whole = [round_ for round_ in history.rounds if round_.sample is None]
     return _between(whole[-1].began_at, whole[-1].ended_at) if whole else None
+
+
+def _drain_s(s: Stored) -> float | None:
+    """From the fence until it was proven."""
+    drain = drain_report(s.state, s.drain)
+    return _between(drain.fence, drain.drained_at) if drain else None
 
 
 def _between(began_at: datetime | None, ended_at: datetime | None) -> float | None:

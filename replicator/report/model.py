@@ -7,15 +7,12 @@ the daemon's clock unless a member says that they are by the source's.
 
 from collections.abc import Mapping
 
-from pydantic import Field
-
+from replicator.cutover.fingerprint import Fingerprint
+from replicator.cutover.rehearsal import Rehearsal
 from replicator.status import Instant, Part
 
 FORMAT = 1
 """Of the document. Members may be added to it; none changes its meaning."""
-
-SWITCH_NOTE = "switch-report"
-"""The note of the migration in which the switch writes down what it does, as a `SwitchReport`."""
 
 ESTIMATE_NOTE = "estimate-report"
 """The note of the migration that holds what was estimated beforehand, as `Estimates`."""
@@ -140,18 +137,49 @@ class Reality(Part):
     actual_s: float | None
 
 
-class StartPosition(Part):
-    """Where the way back begins to read one partition of what is the target now."""
+class WayBack(Part):
+    """Where a replication the other way has to begin with this target: `reads` says what is read from the instant on.
 
-    partition: str
-    position: str
-    at: Instant | None
+    `before_activation` is a moment before the first Azure trigger was turned on, None where replicator turned none on;
+    `at_seal` is when replicator had written its last. `doubt` is what makes the former too late, empty where nothing
+    is known to.
+    """
+
+    reads: str
+    before_activation: Instant | None
+    at_seal: Instant | None
+    doubt: str
+
+
+class LateWrites(Part):
+    """What was written at the source after the seal, and is not at the target. `first` names the first records, as the
+    config says that records are named; `last_at` is by the source's clock.
+    """
+
+    count: int
+    last_at: Instant | None
+    first: list[str]
+
+
+class DrainReport(Part):
+    """How the drain stands, and how it stood when it was sealed. `fence` and `drained_at` are by the source's clock.
+
+    `late` counts writes after the fence, which were applied. `forced`: it was sealed though nothing had proven it.
+    """
+
+    fence: Instant | None
+    drained_at: Instant | None
+    in_the_way: list[str]
+    late: int | None
+    sealed_at: Instant | None
+    forced: bool | None
 
 
 class PipelineReport(Part):
     """One pipeline. `stands_against` is what stands against a switch now.
 
-    `way_back` and `late_writes` (changes seen at the source after the seal) come from the switch.
+    `drain` is None where there is no fence, `late_writes` before the seal, `way_back` before Azure is activated or the
+    pipeline is sealed.
     """
 
     source: Side
@@ -173,8 +201,9 @@ class PipelineReport(Part):
     verified: Verified
     dead_letters: DeadLetters
     estimates: list[Reality]
-    way_back: list[StartPosition] | None
-    late_writes: int | None
+    drain: DrainReport | None
+    way_back: WayBack | None
+    late_writes: LateWrites | None
 
 
 class OperatorAction(Part):
@@ -188,55 +217,90 @@ class OperatorAction(Part):
 
 
 class SwitchStep(Part):
-    """A step of the switch. `outcome` is done, failed, undone or skipped; None while it is under way."""
+    """A step of the switch, or the same done by hand. `outcome` is done, or of a switch that leads back undone or given
+    up; None while it is under way. `expected_s` is how long it was expected to take, None where nobody knew.
+    """
 
     name: str
     began_at: Instant
     ended_at: Instant | None = None
+    elapsed_s: float | None = None
     expected_s: float | None = None
     outcome: str | None = None
-    detail: str = ""
+    by: str = ""
+
+
+class SeenPause(Part):
+    """What a probe that writes as an application does has seen: `longest_s` is the longest stretch without success."""
+
+    began_at: Instant | None
+    ended_at: Instant | None
+    longest_s: float | None
+    attempts: int
+    failures: int
 
 
 class Pause(Part):
-    """The write pause that clients saw, as the probe measured it: from the first write that was refused to the first
-    that was taken again. `budget_s` is what was allowed.
+    """How long triggers of both sides were off: from the cordon to the end of the activation, or of the way back.
+
+    `budget_s` is what was allowed. `seen` is None where no probe ran: then it is not known what clients saw.
     """
 
     began_at: Instant
     ended_at: Instant | None
     seconds: float | None
     budget_s: float | None
-    probes: int
-    refused: int
+    seen: SeenPause | None = None
+
+
+class SideReport(Part):
+    """One side before it was touched, and as it was seen last: `on`, `off` or, where that is not known, None."""
+
+    before: str | None = None
+    after: str | None = None
 
 
 class TriggerReport(Part):
-    """An entry point before the switch and after it; each member is `on`, `off` or, where it is not known, None."""
+    """An entry point, with the sides that it has: `aws`, `azure`, `traffic`."""
 
     name: str
-    aws_before: str | None = None
-    aws_after: str | None = None
-    azure_before: str | None = None
-    azure_after: str | None = None
+    pipeline: str = ""
+    sides: dict[str, SideReport]
     signed_off_by: str = ""
 
 
-class SwitchReport(Part):
-    """What the switch writes down, replaced as a whole by each step. `attempt` counts switches that were begun.
+class EarlierSwitch(Part):
+    """A switch that was undone, and why."""
 
-    `way_back` and `late_writes` are by pipeline. `forced` is the reason that was given where it was sealed without
-    proof.
+    began_at: Instant
+    by: str
+    undone_at: Instant | None
+    reason: str
+    pause: Pause | None
+    steps: list[SwitchStep]
+
+
+class SwitchReport(Part):
+    """The latest switch, or the steps that were taken one by one: then `by_hand`, and what only a switch knows is None.
+
+    `stage` is running, done, undoing or undone; `reason` is why it leads back. `attempt` counts switches that were
+    begun; `earlier` are the latest 20 of those before, all undone. `sealed_at` is when the last pipeline was sealed.
+    `forced` is the reason that was given where one was sealed without proof.
     """
 
-    attempt: int = 1
-    steps: list[SwitchStep] = Field(default_factory=list)
-    pause: Pause | None = None
-    triggers: list[TriggerReport] | None = None
-    way_back: Mapping[str, list[StartPosition]] = {}
-    late_writes: Mapping[str, int] = {}
-    sealed_at: Instant | None = None
-    forced: str = ""
+    by_hand: bool
+    attempt: int
+    stage: str | None
+    began_at: Instant | None
+    by: str
+    reason: str
+    undone_at: Instant | None
+    pause: Pause | None
+    steps: list[SwitchStep]
+    earlier: list[EarlierSwitch]
+    triggers: list[TriggerReport]
+    sealed_at: Instant | None
+    forced: str
 
 
 class Estimates(Part):
@@ -246,11 +310,53 @@ class Estimates(Part):
     pipelines: Mapping[str, Mapping[str, float]]
 
 
+class Rehearsed(Part):
+    """Whether this is a rehearsal itself, why none was demanded, or which one was recorded, where there is any.
+
+    `fingerprint` is of what a rehearsal must have in common with this migration.
+    """
+
+    is_rehearsal: bool
+    waived: str
+    recorded: Rehearsal | None
+    fingerprint: Fingerprint
+
+
+class SinceSeal(Part):
+    """What came after the evidence was frozen: at `evidence_at`, with this SHA-256 of its text. As of `as_of`.
+
+    `late_writes` are by pipeline, None where nobody has looked yet. `way_back` is told of pipelines where it has become
+    known since. `actions` are those that came after it.
+    """
+
+    evidence_at: Instant
+    evidence_sha256: str
+    as_of: Instant
+    late_writes: dict[str, LateWrites | None]
+    way_back: dict[str, WayBack]
+    problems: dict[str, list[str]]
+    triggers: list[TriggerReport]
+    actions: list[OperatorAction]
+    actions_left_out: bool
+
+
+class Evidence(Part):
+    """The report as it was when the migration had been sealed: the text of a `Report` as JSON, of which the SHA-256 is.
+
+    It has neither been written since nor will be.
+    """
+
+    at: Instant
+    sha256: str
+    evidence: str
+
+
 class Report(Part):
     """The whole. `strategy` is planned downtime, minimized downtime, zero downtime or mixed.
 
-    `began_at` is the earliest that is known of any pipeline; `ready` is None while the daemon is starting. `switch` is
-    None where none was begun.
+    `began_at` is the earliest that is known of any pipeline; `ready` is None while the daemon is starting, and when all
+    is sealed. `switch` is None where no step of one was taken. Where there is a `since_seal`, everything else is the
+    evidence as it was when the migration had been sealed, and does not change any more.
     """
 
     format: int = FORMAT
@@ -267,3 +373,5 @@ class Report(Part):
     actions_left_out: bool
     switch: SwitchReport | None
     estimated_at: Instant | None
+    rehearsed: Rehearsed | None = None
+    since_seal: SinceSeal | None = None

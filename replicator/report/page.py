@@ -1,16 +1,12 @@
 """The report as one HTML page that needs nothing else: no scripts, no fonts, no pictures from elsewhere. Pure."""
 
-from collections.abc import Sequence
-
-from replicator.report.model import PipelineReport, Report, Side
+from replicator.report.ending import action_table, drain_part, evidence_note, since_seal_section, way_back_part
+from replicator.report.model import PipelineReport, Rehearsed, Report, Side
 from replicator.report.picture import lag_picture
 from replicator.report.style import STYLE
 from replicator.report.switching import switch_section
 from replicator.report.tables import Facts, facts, table
-from replicator.report.words import NOT_YET, UNKNOWN, duration, instant, number, rate, size, text
-
-MOST_ROWS = 500
-"""Of the audit log; the document has all of them."""
+from replicator.report.words import UNKNOWN, duration, instant, number, rate, size, text
 
 
 def page(report: Report) -> str:
@@ -21,6 +17,7 @@ def page(report: Report) -> str:
         *(_pipeline(each, pipeline) for each, pipeline in report.pipelines.items()),
         switch_section(report.switch),
         _actions(report),
+        since_seal_section(report.since_seal),
         _foot(report),
     ]
     return f"""<!DOCTYPE html>
@@ -34,6 +31,7 @@ def page(report: Report) -> str:
 
 def _head(report: Report) -> str:
     links = "".join(f'<li><a href="#pipeline-{text(name)}">{text(name)}</a></li>' for name in report.pipelines)
+    since = '<li><a href="#since">After the seal</a></li>' if report.since_seal else ""
     whole: Facts = {
         "Strategy": text(report.strategy),
         "Phase": text(report.phase) or UNKNOWN,
@@ -44,15 +42,44 @@ def _head(report: Report) -> str:
     }
     return f"""<header><h1>Migration {text(report.migration)}</h1>
 <p class="soft">As of {instant(report.written_at)} UTC. All times are UTC.</p>
-<p>{_verdict(report)}</p>{facts(whole)}
-<nav aria-label="Contents"><ul>{links}<li><a href="#switch">Switch</a></li><li><a href="#actions">Actions</a></li></ul>
-</nav></header>"""
+<p>{_verdict(report)}</p>{evidence_note(report)}{facts(whole)}{_rehearsed(report.rehearsed)}
+<nav aria-label="Contents"><ul>{links}<li><a href="#switch">Switch</a></li>
+<li><a href="#actions">Actions</a></li>{since}</ul></nav></header>"""
+
+
+def _rehearsed(rehearsed: Rehearsed | None) -> str:
+    if rehearsed is None:
+        return ""
+    if rehearsed.is_rehearsal:
+        return '<p><span class="badge wait">a rehearsal</span> It stands for no switch of production.</p>'
+    found = rehearsed.recorded
+    if found is None:
+        why = f"waived: {text(rehearsed.waived)}" if rehearsed.waived else "none was recorded"
+        return f"<p>Rehearsal: {why}.</p>"
+    waived = f" Waived: {text(rehearsed.waived)}." if rehearsed.waived else ""
+    return f"""<p>Rehearsal: <strong>{text(found.migration)}</strong> (id {text(found.migration_id)}), sealed
+{instant(found.sealed_at)} by {text(found.by)}, both sides off for {duration(found.pause_s)}; recorded
+{instant(found.recorded_at)} by {text(found.recorded_by)}.{waived}</p>"""
 
 
 def _verdict(report: Report) -> str:
     if report.switch and report.switch.sealed_at:
-        return '<span class="badge good">switched and sealed</span>'
+        return _sealed(forced=bool(report.switch.forced), late=_late(report))
     return _ready(report.ready)
+
+
+def _sealed(*, forced: bool, late: int | None) -> str:
+    told = ['<span class="badge bad">sealed by force</span>' if forced else '<span class="badge good">sealed</span>']
+    if late:
+        told.append(f'<span class="badge bad">late writes after the seal: {number(late)}</span>')
+    return " ".join(told)
+
+
+def _late(report: Report) -> int:
+    """As of now, also where the evidence is older."""
+    since = report.since_seal
+    late = since.late_writes if since else {name: p.late_writes for name, p in report.pipelines.items()}
+    return sum(each.count for each in late.values() if each is not None)
 
 
 def _ready(ready: bool | None) -> str:
@@ -63,15 +90,22 @@ def _ready(ready: bool | None) -> str:
 
 def _pipeline(name: str, p: PipelineReport) -> str:
     return f"""<section id="pipeline-{text(name)}"><h2>{text(name)}</h2>
-<p>{_ready(p.ready)} {_side(p.source)} <span aria-label="into">→</span> {_side(p.target)}</p>
+<p>{_stands(p)} {_side(p.source)} <span aria-label="into">→</span> {_side(p.target)}</p>
 {_standing(p)}
 <h3>Lag</h3>{lag_picture(p.lag, text(name))}
 <h3>Copy and changes</h3>{_amounts(p)}
 <h3>Proof by comparison</h3>{_rounds(p)}
+<h3>Drain and seal</h3>{drain_part(p)}
 <h3>Dead letters</h3>{_letters(p)}
 <h3>Estimate and reality</h3>{_realities(p)}
 <h3>What happened</h3>{_moments(p)}
-<h3>The way back</h3>{_way_back(p)}</section>"""
+<h3>The way back</h3>{way_back_part(p.way_back)}</section>"""
+
+
+def _stands(p: PipelineReport) -> str:
+    if p.drain is None or p.drain.sealed_at is None:
+        return _ready(p.ready)
+    return _sealed(forced=bool(p.drain.forced), late=p.late_writes.count if p.late_writes else None)
 
 
 def _side(side: Side) -> str:
@@ -83,14 +117,17 @@ def _standing(p: PipelineReport) -> str:
     told: Facts = {
         "Phase": text(p.phase),
         "Mode": text(p.mode),
-        "Replicated through": instant(p.replicated_through),
-        "Lag now": duration(p.lag_s),
         "Epoch": number(p.epoch),
-        "Late writes after the seal": NOT_YET if p.late_writes is None else number(p.late_writes),
+        **(_progress(p) if p.drain is None or p.drain.sealed_at is None else {}),
     }
     against = [text(reason) for reason in dict.fromkeys([*filter(None, [p.failure]), *p.stands_against])]
     listed = "".join(f"<li>{reason}</li>" for reason in against)
     return facts(told) + (f"<p>Against a switch now:</p><ul>{listed}</ul>" if against else "")
+
+
+def _progress(p: PipelineReport) -> Facts:
+    """While there is any: what is sealed is told by its drain."""
+    return {"Replicated through": instant(p.replicated_through), "Lag now": duration(p.lag_s)}
 
 
 def _amounts(p: PipelineReport) -> str:
@@ -169,28 +206,15 @@ def _moments(p: PipelineReport) -> str:
     return left_out + table(("At", "What", "Detail"), rows, long=(2,), empty="Nothing has been seen yet.")
 
 
-def _way_back(p: PipelineReport) -> str:
-    if not p.way_back:
-        return f"<p>Where the reverse replication would start: {NOT_YET}.</p>"
-    rows = [(text(s.partition), text(s.position), instant(s.at)) for s in p.way_back]
-    return table(("Partition", "Start position", "As of"), rows, long=(0, 1))
-
-
 def _actions(report: Report) -> str:
-    shown: Sequence[tuple[str, ...]] = [
-        (instant(a.at), text(a.actor), text(a.name), text(a.pipeline), text(a.detail))
-        for a in report.actions[:MOST_ROWS]
-    ]
-    is_cut = report.actions_left_out or len(report.actions) > MOST_ROWS
-    more = f"<p>The first {MOST_ROWS} are shown; replicator audit lists all of them.</p>" if is_cut else ""
-    told = table(("At", "Who", "What", "Pipeline", "Detail"), shown, long=(4,), empty="Nobody has done anything.")
-    return f'<section id="actions"><h2>What operators did</h2>{more}{told}</section>'
+    told = action_table(report.actions, is_cut=report.actions_left_out)
+    return f'<section id="actions"><h2>What operators did</h2>{told}</section>'
 
 
 def _foot(report: Report) -> str:
     named = "by a keyed hash" if report.keys == "hashed" else "by their keys"
     return f"""<footer><h2>About this report</h2>
-<p class="soft">Migration id {text(report.migration_id)}, format {report.format}. Times of copy and comparisons are by
-the source's clock, all others by the daemon's. Counts of changes are at least as shown: after a crash some seconds of
-counting may be missing. Records are named {named}, and only in the audit log; nothing that they hold is shown.
-Unknown is never zero.</p></footer>"""
+<p class="soft">Migration id {text(report.migration_id)}, format {report.format}. Times of copy and comparisons, fences,
+and since when a drain is proven are by the source's clock, all others by the daemon's. Counts of changes are at least
+as shown: after a crash some seconds of counting may be missing. Records are named {named}, and only in the audit log
+and where they were written late; nothing that they hold is shown. Unknown is never zero.</p></footer>"""

@@ -134,6 +134,7 @@ STATE_READERS: dict[str, Callable[[Any], object]] = {
     "relisting_since": instant,
     "fence": instant,
     "drained_at": instant,
+    "sealed_at": instant,
     "budgets": lambda members: Budgets(**members),
 }
 """How members of a pipeline's state are read that JSON does not know."""

@@ -62,10 +62,15 @@ class Signed:
 
 @dataclass(slots=True)
 class Note:
-    """Changes in the order in which they are made; what was said, by the text of the place."""
+    """Changes in the order in which they are made; what was said, by the text of the place.
+
+    `activating_at`: a moment before the first of the Azure sides was turned on, by the daemon's clock, None where that
+    was never begun. An undo leaves it, since a function may have run by then.
+    """
 
     changes: list[Change] = field(default_factory=list)
     signed: dict[str, Signed] = field(default_factory=dict)
+    activating_at: datetime | None = None
 
     def change(self, place: Place) -> Change | None:
         """The change of a trigger, if there is one."""

@@ -135,6 +135,8 @@ class Triggers:
             note = await self._load()
             if step in BEFORE:
                 await self._require(*BEFORE[step], note)
+            if step is Step.ACTIVATE and not any(c.is_ours and c.place.side is Side.AZURE for c in note.changes):
+                note.activating_at = utc_now()  # saved with what is prepared, before anything is turned on
             looks = require(await look_at(self._of(side), note))
             await self._prepare(note, looks, to=to)
             changes = [change for change in map(note.change, looks) if change is not None]

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import anyio
 
 from fakes.bucket import LookingSource, ScriptedBucket
+from fakes.evidence import UNREHEARSED
 from fakes.memory import FINE, Fate, MemoryService, MemoryTarget
 from fakes.queue import QueueSource, ScriptedQueue, Sink, SinkTarget
 from fakes.records import key_of, number_in
@@ -42,7 +43,7 @@ STEADY_S = 4.0
 GAP_S = 3.0
 
 LIMITS = LimitsConfig(request_timeout_s=TIMEOUT_S, request_lifetime_s=LIFETIME_S, lease_s=5, drain_deadline_s=1)
-CUTOVER = CutoverConfig(max_lag_s=MAX_LAG_S, steady_s=STEADY_S, max_gap_s=GAP_S)
+CUTOVER = CutoverConfig(max_lag_s=MAX_LAG_S, steady_s=STEADY_S, max_gap_s=GAP_S, rehearsal=UNREHEARSED)
 WAIVED = PipelineCutoverConfig(waive={"verification": "the truth is known", "foreign": "the truth is known"})
 
 

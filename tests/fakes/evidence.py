@@ -4,10 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from fakes.statuses import FINE, but
+from replicator.config.models import RehearsalConfig
 from replicator.cutover.checks import Evidence
 from replicator.cutover.demands import Demands
 from replicator.cutover.steady import Steady, watch
 from replicator.status import ForeignStatus, PipelineStatus, QueueDepth, SyncStatus, VerificationStatus
+
+UNREHEARSED = RehearsalConfig(is_rehearsal=True)
+"""Of configs of which none is demanded."""
 
 NOW = 1_000_000.0
 """By the clock of the process."""

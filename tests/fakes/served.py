@@ -23,6 +23,7 @@ from fakes.triggers import ScriptedTrigger, Thing
 from replicator.api import (
     audit,
     barriers,
+    beforehand,
     control,
     cutover,
     dead_letters,
@@ -51,7 +52,8 @@ from replicator.errors import ConfigurationError
 from replicator.model import Action, DeadLetter, Discarded, Mode, Rejection, Retried
 from replicator.naming import Naming
 from replicator.ports import StateStore
-from replicator.report import Report
+from replicator.report import Evidence, Report
+from replicator.report.beforehand import Beforehand
 from replicator.report.gathering import Now, gather
 from replicator.state.sqlite import SqliteStore
 from replicator.status import NamedDrain, PipelineStatus
@@ -120,6 +122,7 @@ class LetterDaemon:
     def __post_init__(self) -> None:
         self.controls = {name: controlled(name, self.store) for name in PIPELINES}
         self.switching = Switching(self, self.store, PIPELINES)
+        self.beforehand = Beforehand(self.config, self.store, self.record, self.watch)
         opened = {
             place: Opened(ScriptedTrigger(place, thing, lambda _: None), "orders")
             for place, thing in self.things.items()
@@ -166,6 +169,9 @@ class LetterDaemon:
 
     async def report(self) -> Report:
         return await gather(self.config, self.store, Now(self.statuses, {}, None))
+
+    def evidence(self) -> Evidence:
+        raise ConfigurationError("report", "the migration is not sealed yet", "Seal it")
 
     async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None:
         self.recorded.append((name, pipeline, detail))
@@ -267,6 +273,7 @@ async def _serving(folder: Path, token: str | None) -> AsyncIterator[tuple[Lette
             access = Access(SecretStr(token) if token else None)
             topics: Sequence[Any] = (
                 dead_letters, audit, control, verification, barriers, draining, report, triggers, switching,
+                beforehand,
             )  # fmt: skip
             routers = [topic.router(daemon, access) for topic in topics]
             app = create_app(daemon, CollectorRegistry(), *routers, cutover.router(daemon))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.evidence import HELD, READY
+from fakes.evidence import HELD, READY, UNREHEARSED
 from fakes.served import Served, run_command, served
 from fakes.statuses import but
 from replicator.config.models import CutoverConfig
@@ -17,7 +17,7 @@ from replicator.status import PipelineStatus
 @pytest.fixture
 def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Served]:
     with served(tmp_path, capsys) as up:
-        at_once = CutoverConfig(steady_s=0)
+        at_once = CutoverConfig(steady_s=0, rehearsal=UNREHEARSED)
         up.daemon.watch = Watch(up.daemon.config.model_copy(update={"cutover": at_once}))
         yield up
 

@@ -33,6 +33,9 @@ LIMITS = {
 DEADLINE_S = 200
 """For what must come: it bounds a hang. A machine that has much else to do is only slow, which is no failure."""
 
+UNREHEARSED: dict[str, Any] = {"rehearsal": {"is_rehearsal": True}}
+"""Of the cutover: none is demanded."""
+
 UNASKED = {"continuous": False}
 
 Status = Mapping[str, Any]
@@ -138,8 +141,9 @@ class Migration:
         return self.folder / "migration.yaml"
 
     def write_config(self, **changes: Any) -> None:
-        """Writes the config, with changes to its top level."""
-        self.path.write_text(yaml.safe_dump({**self.config, **changes}))
+        """Writes the config, with changes to its top level; those of the cutover are added to what it says."""
+        cutover = {**self.config.get("cutover", {}), **changes.pop("cutover", {})}
+        self.path.write_text(yaml.safe_dump({**self.config, **changes, "cutover": cutover}))
 
     def daemon(self, *options: str, path: Path | None = None) -> Daemon:
         """A daemon on the config, not started."""
@@ -156,6 +160,7 @@ def config_of(pipelines: Mapping[str, Mapping[str, Any]], limits: Mapping[str, A
         "http": {"listen": "127.0.0.1:0"},
         "log": {"format": "json"},
         "limits": {**LIMITS, **(limits or {})},
+        "cutover": dict(UNREHEARSED),
         "pipelines": {name: {"verification": UNASKED, **pipeline} for name, pipeline in pipelines.items()},
     }
 

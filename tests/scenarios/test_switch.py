@@ -1,11 +1,16 @@
 """Promise: a switch is done within its pause, or everything is as it was, whatever is killed meanwhile."""
 
+import hashlib
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
 
+from replicator.report import Report
+from replicator.report.rehearsing import claim_of
 from sandbox.aws import AwsServer
 from sandbox.processes import replicator_program
 from sandbox.workload import Writer
@@ -90,3 +95,45 @@ async def test_a_pause_that_is_over_puts_everything_back_and_the_next_switch_is_
                 "seal",
             ]
             await w.assert_equal()
+            await the_report_tells_it(w, daemon)
+
+
+async def the_report_tells_it(w: World, daemon: Daemon) -> None:
+    """Both switches, and the evidence as it was at the seal whatever is written later."""
+    report = await reported(daemon, lambda told: told["since_seal"] is not None)
+    told, orders = report["switch"], report["pipelines"]["orders"]
+    assert (told["stage"], told["by_hand"], told["attempt"], told["forced"]) == ("done", False, 2, "")
+    assert [before["reason"][:19] for before in told["earlier"]] == ["the pause of 4 s wa"]
+    assert all(step["elapsed_s"] is not None and step["outcome"] == "done" for step in told["steps"])
+    assert 0 < told["pause"]["seconds"] < 60
+    (trigger,) = told["triggers"]
+    assert (trigger["name"], {n: s["after"] for n, s in trigger["sides"].items()}) == (
+        "functions", {"aws": "off", "azure": "on"},
+    )  # fmt: skip
+    drained, activated = (step["ended_at"] for step in told["steps"] if step["name"] in {"drain", "activate"})
+    assert drained <= orders["way_back"]["before_activation"] <= activated <= orders["way_back"]["at_seal"]
+    assert (orders["drain"]["forced"], orders["late_writes"]["count"]) == (False, 0)
+    assert claim_of(Report.model_validate(report)) is not None
+    late = {"customer": {"S": "late"}, "order_id": {"S": "o1"}}
+    await w.dynamodb.put_item(TableName=w.table, Item=late)
+    later = await reported(daemon, lambda told: (told["since_seal"]["late_writes"]["orders"] or {}).get("count"))
+    assert "late" in later["since_seal"]["late_writes"]["orders"]["first"][0]
+    assert {**later, "since_seal": None} == {**report, "since_seal": None}
+    arguments = ("report", "--out", str(w.folder / "out"), "--url", daemon.url)
+    async with replicator_program(w.folder / "report.log", *arguments, environment=w.environment) as program:
+        assert await program.wait(60) == 0, program.text()
+    evidence = (w.folder / "out/evidence.json").read_bytes()
+    assert hashlib.sha256(evidence).hexdigest() == later["since_seal"]["evidence_sha256"]
+    assert json.loads(evidence) == {**report, "since_seal": None}
+    assert "After the seal" in (w.folder / "out/report.html").read_text()
+
+
+async def reported(daemon: Daemon, what: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """The first report for which `what` holds."""
+    with anyio.move_on_after(60):
+        while True:
+            told: dict[str, Any] = (await daemon.get("/v1/report"))[1]
+            if what(told):
+                return told
+            await anyio.sleep(0.1)
+    raise AssertionError(told)

@@ -1,6 +1,6 @@
 """What an S3 source may be told."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -12,6 +12,8 @@ from replicator.config import Url
 
 class S3SourceConfig(ReceivingConfig):
     """A general purpose bucket, and the queue that its event notifications come to."""
+
+    rehearsed: ClassVar[tuple[str, ...]] = ("tags",)
 
     type: Literal["s3"]
     bucket: str = Field(min_length=3, max_length=255, pattern=r"^[A-Za-z0-9._-]+$", description="Name of the bucket.")

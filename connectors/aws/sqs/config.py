@@ -1,6 +1,6 @@
 """What an SQS source may be told."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -13,6 +13,8 @@ BucketName = Annotated[str, StringConstraints(min_length=3, max_length=255, patt
 
 class SqsSourceConfig(ReceivingConfig):
     """A queue, and how its messages may be taken."""
+
+    rehearsed: ClassVar[tuple[str, ...]] = ("consume", "s3_pointers")
 
     type: Literal["sqs"]
     queue: str = Field(min_length=1, max_length=2048, description="Name, ARN or URL of the queue.")

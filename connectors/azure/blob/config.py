@@ -1,7 +1,7 @@
 """What a Blob Storage target may be told."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -29,6 +29,12 @@ _LOCAL = re.compile(r"^(localhost|\[.*\]|[\d.]+)$")
 
 class BlobTargetConfig(AzureTargetConfig):
     """A container of blobs."""
+
+    read_back: ClassVar[str] = (
+        "a listing of the container, of which blobs changed since then count, or the change feed of the account from "
+        "then on; deletions are told only by that feed"
+    )
+    rehearsed: ClassVar[tuple[str, ...]] = ("prefix", "tags", "tiers", "transfer")
 
     type: Literal["blob"]
     endpoint: Url = Field(pattern=r"^https?://", description="URL of the account's blob service.")

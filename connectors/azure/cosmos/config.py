@@ -1,6 +1,6 @@
 """What a Cosmos DB target may be told."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,12 @@ Path = Annotated[str, Form(r"^/.+$", "must begin with a slash, and name somethin
 
 class CosmosTargetConfig(AzureTargetConfig):
     """A container of documents."""
+
+    read_back: ClassVar[str] = (
+        "the change feed of the container in latest version mode, with this as its start time; what was deleted since "
+        "then is not in it"
+    )
+    rehearsed: ClassVar[tuple[str, ...]] = ("partition_key", "id")
 
     type: Literal["cosmos"] = Field(description="Names the connector.")
     endpoint: Url = Field(description="URL of the account.")

@@ -1,6 +1,6 @@
 """What a Service Bus target may be told."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
@@ -39,6 +39,13 @@ class ClaimCheckConfig(Frozen):
 
 class ServiceBusTargetConfig(TargetConfig):
     """A queue of messages."""
+
+    read_back: ClassVar[str] = (
+        "messages that were enqueued since then and that nobody has taken; what consumers took is not there any more"
+    )
+    rehearsed: ClassVar[tuple[str, ...]] = (
+        "sessions", "drop_order", "content_type", "oversize", "s3_pointers", "duplicate_window_s",
+    )  # fmt: skip
 
     type: Literal["servicebus"] = Field(description="Names the connector.")
     queue: QueueName = Field(description="Name of the queue.")

@@ -38,6 +38,9 @@ http:
   listen: 127.0.0.1:0
 log:
   format: json
+cutover:
+  rehearsal:
+    is_rehearsal: true
 limits: # local clouds answer at once; the defaults suit real ones
   request_timeout_s: 4
   request_lifetime_s: 5

@@ -21,6 +21,7 @@ from replicator.cli.main import app
 from replicator.config.loading import json_schema, parse_config
 from replicator.cutover import Check, Cutover, DrainEstimate, PipelineCutover
 from replicator.cutover.checks import CHECKS
+from replicator.cutover.whole import WHOLE_CHECKS
 from replicator.engine.daemon import Daemon
 from replicator.model import Retried
 from replicator.state.sqlite import SqliteStore
@@ -115,6 +116,7 @@ PLACES = {
     (CONFIGURATION, "`log`"): SCHEMA["$defs"]["LogConfig"],
     (CONFIGURATION, "`limits`"): SCHEMA["$defs"]["LimitsConfig"],
     (CONFIGURATION, "`cutover`"): SCHEMA["$defs"]["CutoverConfig"],
+    (CONFIGURATION, "`cutover.rehearsal`"): SCHEMA["$defs"]["RehearsalConfig"],
     (CONFIGURATION, "`dead_letters`"): SCHEMA["$defs"]["DeadLettersConfig"],
     (CONFIGURATION, "`pipelines.<name>`"): SCHEMA["$defs"]["PipelineConfig"],
     (CONFIGURATION, "`pipelines.<name>.cutover`"): SCHEMA["$defs"]["PipelineCutoverConfig"],
@@ -266,6 +268,9 @@ def test_every_member_of_readiness_is_documented() -> None:
 
 def test_every_check_of_readiness_is_documented_and_no_other_is() -> None:
     assert [quoted(row[0])[0] for row in rows(sections("docs/cutover.md")["What is checked"])] == list(CHECKS)
+    assert [quoted(row[0])[0] for row in rows(sections("docs/cutover.md")["What is checked once"])] == list(
+        WHOLE_CHECKS
+    )
 
 
 def test_every_member_of_a_dead_letter_is_shown() -> None:

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from fakes.evidence import HELD, READY
+from fakes.evidence import HELD, READY, UNREHEARSED
 from fakes.statuses import but
 from replicator.api import cutover
 from replicator.api.app import create_app
@@ -36,7 +36,7 @@ class Told:
         default_factory=lambda: MigrationConfig(
             migration="shop",
             pipelines={"orders": PIPELINE, "jobs": PIPELINE},
-            cutover=CutoverConfig(steady_s=0),
+            cutover=CutoverConfig(steady_s=0, rehearsal=UNREHEARSED),
         )
     )
     statuses: dict[str, PipelineStatus] = field(default_factory=dict)
@@ -115,7 +115,11 @@ def test_a_pipeline_may_have_a_limit_of_its_own_and_waive_what_cannot_be() -> No
     own = PIPELINE.model_copy(
         update={"cutover": PIPELINE.cutover.model_copy(update={"max_lag_s": 900, "waive": {"foreign": "a queue"}})}
     )
-    daemon = Told(MigrationConfig(migration="shop", pipelines={"orders": own}, cutover=CutoverConfig(steady_s=0)))
+    daemon = Told(
+        MigrationConfig(
+            migration="shop", pipelines={"orders": own}, cutover=CutoverConfig(steady_s=0, rehearsal=UNREHEARSED)
+        )
+    )
     daemon.take(orders=but(READY, lag_s=800, foreign=None))
     answer = daemon.cutover()
     assert answer.ready
@@ -125,7 +129,11 @@ def test_a_pipeline_may_have_a_limit_of_its_own_and_waive_what_cannot_be() -> No
 def test_a_pipeline_in_mode_sync_is_not_ready_while_nothing_is_known_of_that() -> None:
     synchronous = PIPELINE.model_copy(update={"mode": "sync"})
     daemon = Told(
-        MigrationConfig(migration="shop", pipelines={"orders": synchronous}, cutover=CutoverConfig(steady_s=0))
+        MigrationConfig(
+            migration="shop",
+            pipelines={"orders": synchronous},
+            cutover=CutoverConfig(steady_s=0, rehearsal=UNREHEARSED),
+        )
     )
     daemon.take(orders=READY)
     assert daemon.cutover().reasons == ["orders: sync is unknown: wait until it is known"]

@@ -20,15 +20,7 @@ from replicator.model import Action, CopyStage, Mode, Phase, PipelineState, Reje
 from replicator.report import Report
 from replicator.report.gathering import MOST_ACTIONS, Now, gather, side, strategy
 from replicator.report.history import Counts, History, Seen, write_history
-from replicator.report.model import (
-    ESTIMATE_NOTE,
-    SWITCH_NOTE,
-    Estimates,
-    Pause,
-    StartPosition,
-    SwitchReport,
-    SwitchStep,
-)
+from replicator.report.model import ESTIMATE_NOTE, Estimates
 from replicator.report.recording import EVERYWHERE, SAVE_INTERVAL_S, Recorder, load_history, note_of
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -107,28 +99,15 @@ async def test_catching_up_is_counted_from_the_end_of_the_copy(store: InlineStor
     report = await gather(CONFIG, store, Now({}, {"orders": History(moments=seen)}, None))
     steps = {r.step: (r.estimated_s, r.actual_s) for r in report.pipelines["orders"].estimates}
     assert steps == {"copy": (40, 50), "catch-up": (None, 12), "verification": (None, None), "drain": (3, None)}
+    sealed = replace(COPIED, phase=Phase.SEALED, fence=T0, drained_at=T0 + timedelta(seconds=4))
+    await store.save_pipeline("orders", sealed)
+    estimates = (await gather(CONFIG, store, NOTHING_YET)).pipelines["orders"].estimates
+    assert [(r.estimated_s, r.actual_s) for r in estimates if r.step == "drain"] == [(3, 4)]
     assert report.estimated_at == T0
 
 
 def estimated(**seconds: float) -> str:
     return Estimates(made_at=T0, pipelines={"orders": seconds}).model_dump_json()
-
-
-async def test_what_the_switch_writes_down_is_told(store: InlineStore) -> None:
-    switch = SwitchReport(
-        steps=[SwitchStep(name="cordon", began_at=T0)],
-        pause=Pause(began_at=T0, ended_at=None, seconds=None, budget_s=10, probes=4, refused=2),
-        way_back={"orders": [StartPosition(partition="0", position="17", at=T0)]},
-    )
-    await store.save_note(EVERYWHERE, SWITCH_NOTE, switch.model_dump_json())
-    report = await gather(CONFIG, store, NOTHING_YET)
-    assert report.switch == switch
-    orders = report.pipelines["orders"]
-    assert orders.way_back is not None
-    assert orders.way_back[0].position == "17"
-    assert orders.late_writes is None, "nothing is known before the seal"
-    await store.save_note(EVERYWHERE, SWITCH_NOTE, '{"steps": 3}')
-    assert (await gather(CONFIG, store, NOTHING_YET)).switch is None
 
 
 async def test_counts_of_changes_come_from_the_history_also_without_a_daemon(store: InlineStore) -> None:

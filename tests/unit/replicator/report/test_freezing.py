@@ -1,0 +1,122 @@
+"""Promises of the evidence: frozen once when all is sealed, the same for ever, and what comes later beside it."""
+
+import hashlib
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+
+from fakes.daemons import Place
+from fakes.stores import InlineStore
+from fakes.virtual import in_virtual_time
+from replicator.engine.daemon import Daemon
+from replicator.errors import ConfigurationError
+from replicator.report import Report
+from replicator.report.freezing import NOTE, Frozen, load_frozen, with_evidence
+from replicator.report.recording import EVERYWHERE
+
+
+async def running(daemon: Daemon, tasks: anyio.abc.TaskGroup) -> Daemon:
+    tasks.start_soon(daemon.run)
+    await daemon.started.wait()
+    await anyio.sleep(120)
+    return daemon
+
+
+async def seal(daemon: Daemon, *names: str, force: bool = False) -> None:
+    await daemon.drain(names)
+    if not force:
+        with anyio.fail_after(600):
+            while any(drain is None or drain.drained_at is None for drain in daemon.drains().values()):  # noqa: ASYNC110 — time is virtual
+                await anyio.sleep(1)
+    await daemon.record("ann", "seal")
+    await daemon.seal(names, force=force)
+    await anyio.sleep(2)
+
+
+@in_virtual_time
+async def test_the_evidence_is_frozen_at_the_seal_and_stays_whatever_comes_later() -> None:
+    place = Place("orders")
+    place.tables["orders"].put("before", 1)
+    async with place.store:
+        async with anyio.create_task_group() as tasks:
+            daemon = await running(place.daemon(), tasks)
+            with pytest.raises(ConfigurationError, match="not sealed"):
+                daemon.evidence()
+            assert (await daemon.report()).since_seal is None
+            await seal(daemon, "orders")
+            evidence = daemon.evidence()
+            daemon.stop()
+        place.tables["orders"].put("late", 2)
+        async with anyio.create_task_group() as tasks:
+            daemon = await running(place.daemon(), tasks)
+            await daemon.record("bob", "look")
+            assert daemon.evidence() == evidence
+            report = await daemon.report()
+            daemon.stop()
+    frozen = Report.model_validate_json(evidence.evidence)
+    assert evidence.sha256 == hashlib.sha256(evidence.evidence.encode()).hexdigest()
+    assert report.model_copy(update={"since_seal": None}) == frozen
+    orders, came = frozen.pipelines["orders"], report.since_seal
+    assert (frozen.phase, frozen.ready, orders.stands_against) == ("sealed", None, [])
+    assert [m.what for m in orders.moments][-2:] == ["draining", "sealed"]
+    assert orders.late_writes is not None
+    assert orders.late_writes.count == 0
+    assert orders.drain is not None
+    assert orders.drain.forced is False
+    assert [a.name for a in frozen.actions] == ["seal"]
+    assert came is not None
+    late = came.late_writes["orders"]
+    assert late is not None
+    assert (late.count, late.first) == (1, ['{"id":"late"}'])
+    assert [(a.actor, a.name) for a in came.actions] == [("replicator", "freeze the evidence"), ("bob", "look")]
+    assert evidence.sha256 in came.actions[0].detail
+    assert came.problems["orders"]
+
+
+@in_virtual_time
+async def test_nothing_is_frozen_while_a_pipeline_is_not_sealed() -> None:
+    place = Place("customers", "orders")
+    async with place.store, anyio.create_task_group() as tasks:
+        daemon = await running(place.daemon(), tasks)
+        await seal(daemon, "orders", force=True)
+        with pytest.raises(ConfigurationError, match="not sealed"):
+            daemon.evidence()
+        await seal(daemon, "customers", force=True)
+        assert daemon.evidence().evidence
+        daemon.stop()
+
+
+@in_virtual_time
+async def test_a_crash_between_the_seal_and_the_evidence_is_made_up_for() -> None:
+    place = Place("orders")
+    async with place.store:
+        async with anyio.create_task_group() as tasks:
+            daemon = await running(place.daemon(), tasks)
+            await daemon.drain(["orders"])
+            await daemon.seal(["orders"], force=True)
+            tasks.cancel_scope.cancel()
+        assert await load_frozen(place.store) is None
+        async with anyio.create_task_group() as tasks:
+            daemon = await running(place.daemon(), tasks)
+            assert Report.model_validate_json(daemon.evidence().evidence).phase == "sealed"
+            daemon.stop()
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[InlineStore]:
+    async with InlineStore() as opened:
+        yield opened
+
+
+async def test_evidence_that_cannot_be_read_any_more_is_kept_and_its_hash_told(store: InlineStore) -> None:
+    frozen = Frozen.model_validate({"at": "2026-01-01T00:00:00Z", "last_action": 0, "text": '{"newer": 1}'})
+    await store.save_note(EVERYWHERE, NOTE, frozen.model_dump_json())
+    assert await load_frozen(store) == frozen
+    place = Place("orders")
+    async with place.store:
+        live = await place.daemon().report()
+    told = await with_evidence(frozen, live, store)
+    assert told.pipelines == live.pipelines
+    assert told.since_seal is not None
+    assert told.since_seal.evidence_sha256 == frozen.sha256
