@@ -120,9 +120,22 @@ def init(
 
     Exit codes: 0 the files are written, 2 they are not.
     """
-    from replicator.cli.init.command import run_init  # noqa: PLC0415
+    from replicator.cli.init import run_init  # noqa: PLC0415
 
     raise typer.Exit(run_init(function, region=region, endpoint=aws_endpoint, out=out, force=force, as_json=as_json))
+
+
+@app.command(epilog="Example: replicator plan migration.yaml --json")
+def plan(config: ConfigPath, as_json: Json = False) -> None:
+    """Tell every change that a run and a switch would make in either cloud. None is made.
+
+    By when it would be made: at the start, while it runs, at the switch, never.
+
+    Exit codes: 0 all of it is told, 2 a part of it cannot be told.
+    """
+    from replicator.cli.plan import run_plan  # noqa: PLC0415
+
+    raise typer.Exit(run_plan(config, as_json=as_json))
 
 
 @app.command(epilog="Example: replicator check migration.yaml --json")

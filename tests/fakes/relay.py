@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -74,14 +75,23 @@ class Relay:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         url = f"{self.target.rstrip('/')}{request.raw_path}"
         async with self._client.request(
-            request.method, aiohttp.client.URL(url, encoded=True), data=body, headers=headers
+            request.method,
+            URL(url, encoded=True),
+            data=body or None,
+            headers=headers,
+            skip_auto_headers={"Content-Type"},
         ) as answer:
-            told = await answer.read()
+            told = (await answer.read()).replace(_place(self.target), _place(self.endpoint))
             self.asked.append(Asked(request.method, request.path, action, answer.status))
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
             if encoding := answer.headers.get("Content-Encoding"):
                 kept["Content-Encoding"] = encoding
             return web.Response(status=answer.status, body=told, headers=kept)
+
+
+def _place(url: str) -> bytes:
+    """Host and port, which a service may tell of itself."""
+    return url.rstrip("/").partition("://")[2].partition("/")[0].encode()
 
 
 def _action(request: web.Request, body: bytes) -> str:

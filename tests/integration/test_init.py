@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from aiobotocore.session import AioSession
 
 from connectors import registry
@@ -18,13 +19,17 @@ from connectors.azure.cosmos.config import CosmosTargetConfig
 from fakes.relay import Asked, Relay
 from replicator.config.loading import load_config
 from sandbox.aws import AwsServer
+from sandbox.cosmos import CosmosServer
+from sandbox.functions import Function, FunctionsServer
 from sandbox.processes import replicator_program
+from sandbox.servicebus import QueueSettings, ServiceBusServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from replicator.config.models import MigrationConfig
+    from sandbox.azurite import Azurite
 
 CODE = io.BytesIO()
 with zipfile.ZipFile(CODE, "w") as archive:
@@ -288,3 +293,130 @@ async def test_a_function_that_there_is_not_is_told_with_what_to_do(aws: AwsServ
         said = await init(relay, tmp_path, "--function", "nope", expect=2)
     assert "--function nope: there is no such function. Check its name, --region" in said
     assert not (tmp_path / "out").exists()
+
+
+@asynccontextmanager
+async def relayed(*targets: str) -> AsyncIterator[list[Relay]]:
+    """A relay before each."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(Relay(target)) for target in targets]
+
+
+def accepted(relay: Relay) -> list[Asked]:
+    """What might have changed something and was not refused. Whether one may write is tried with what cannot be."""
+    reads = {"GET", "HEAD"}
+    queries = ("/colls/", "appsettings/list")
+    asked = [a for a in relay.asked if a.method not in reads and a.status < 400]
+    return [a for a in asked if not (a.method == "POST" and any(part in a.path for part in queries))]
+
+
+async def plan(folder: Path, environment: dict[str, str], *options: str, expect: int = 0) -> str:
+    """What the real program prints of the config that was written."""
+    log = folder / "plan.log"
+    log.unlink(missing_ok=True)
+    arguments = (str(folder / "out" / "config.yaml"), *options)
+    async with replicator_program(log, "plan", *arguments, environment=environment) as program:
+        assert await program.wait(60) == expect, program.text()
+        return program.text()
+
+
+def fill(folder: Path, management: str, token: str) -> None:
+    """What a person would write into the config: keys, and that what is missing may be made."""
+    path = folder / "out" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    for pipeline in config["pipelines"].values():
+        target = pipeline["target"]
+        if target["type"] == "servicebus":
+            del target["namespace"]
+            target["connection_string"] = "${SERVICEBUS_CONNECTION}"
+        else:
+            target |= {"key": f"${{{target['type'].upper()}_KEY}}", "create": True}
+    for trigger in config["triggers"].values():
+        trigger["azure"] |= {"endpoint": management, "token": token, "function": "onOrder"}
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+async def test_the_config_that_was_written_passes_plan_which_changes_nothing(
+    aws: AwsServer, azurite: Azurite, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    """All that is asked of every service is a read, or is refused; what is left to the operator has its command."""
+    sessions = QueueSettings(sessions=True)
+    async with AsyncExitStack() as stack:
+        cosmos = await stack.enter_async_context(CosmosServer())
+        broker = await stack.enter_async_context(
+            ServiceBusServer({"payments": sessions, "payments-dead": sessions, "emails": QueueSettings()})
+        )
+        functions = await stack.enter_async_context(FunctionsServer())
+        functions.app("shop").functions = {"onOrder": Function()}
+        relays = await stack.enter_async_context(
+            relayed(aws.endpoint, cosmos.endpoint, azurite.endpoint.rpartition("/")[0], functions.endpoint)
+        )
+        at_aws, at_cosmos, at_blobs, at_functions = relays
+        await init(at_aws, tmp_path, "--function", "onOrder")
+        fill(tmp_path, at_functions.endpoint, functions.token)
+        at_aws.asked.clear()
+        environment = {
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "COSMOS_ENDPOINT": at_cosmos.endpoint,
+            "COSMOS_KEY": cosmos.key,
+            "COSMOS_DATABASE": "shop",
+            "BLOB_ENDPOINT": f"{at_blobs.endpoint}/{azurite.account_name}",
+            "BLOB_KEY": azurite.account_key,
+            "SERVICEBUS_CONNECTION": broker.connection_string,
+            "FUNCTION_APP_ID": functions.app_id("shop"),
+        }
+        said = await plan(tmp_path, environment, "--json")
+        assert all(relay.asked for relay in relays), "nothing goes past them"
+        assert changing(at_aws) == []
+        assert [accepted(relay) for relay in relays[1:]] == [[], [], []]
+        assert not cosmos.stats()["items"]
+        assert {queue["accepted"] for queue in broker.stats()["queues"].values()} == {0}
+        assert functions.app("shop").starts == 0
+        assert not (tmp_path / "out" / "replicator.sqlite").exists()
+    assert_the_plan_tells_everything(json.loads(said.splitlines()[-1]))
+
+
+def assert_the_plan_tells_everything(told: dict[str, Any]) -> None:
+    """By when, for each kind of thing."""
+    assert told["errors"] == []
+    said = {when: [c for c in told["changes"] if c["when"] == when] for when in ("start", "running", "switch", "never")}
+    for when, where, part in (
+        ("start", "state", "positions, phases"),
+        ("start", "pipelines.orders-v2.target", "container Orders_v2 of database shop is created"),
+        ("start", "pipelines.orders-v2.target", "the marker is written, which claims the target"),
+        ("start", "pipelines.init-media.target", "container init-media is created"),
+        ("running", "pipelines.orders-v2.source", "is only read"),
+        ("running", "pipelines.orders-v2.target", "the marker is replaced every 10 s"),
+        ("running", "pipelines.emails.source", "is held: only its counts are read"),
+        ("switch", "pipelines.emails.source", "received, kept invisible to others meanwhile, and deleted"),
+        ("switch", "triggers.onorder-nightly.aws", "cordon: on -> off"),
+        ("switch", "triggers.onorder-nightly.azure", "activate: on, stays so"),
+        ("switch", "state", "replication ends for good"),
+        ("never", "pipelines.carts.source.table", "the stream of table carts is off"),
+        ("never", "pipelines.init-media.source", "already goes elsewhere, and S3 notifies one place only"),
+    ):
+        texts = [c["text"] for c in said[when] if c["where"] == where]
+        assert any(part in text for text in texts), (when, where, part, texts)
+    (stream,) = [c for c in said["never"] if c["where"] == "pipelines.carts.source.table"]
+    assert "aws dynamodb update-table --table-name carts" in stream["fix"]
+
+
+async def test_a_plan_tells_what_it_can_where_a_side_cannot_be_reached(
+    aws: AwsServer, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    async with Relay(aws.endpoint) as relay:
+        await init(relay, tmp_path, "--function", "onOrder")
+        path = tmp_path / "out" / "config.yaml"
+        config = yaml.safe_load(path.read_text())
+        config["pipelines"] = {"carts": config["pipelines"]["carts"]}
+        del config["triggers"]
+        path.write_text(yaml.safe_dump(config))
+        closed = {"COSMOS_ENDPOINT": "http://127.0.0.1:1", "COSMOS_DATABASE": "shop"}
+        credentials = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "test"}
+        said = await plan(tmp_path, closed | credentials, expect=2)
+    headings = [line.partition(":")[0] for line in said.splitlines() if line[0].isupper()]
+    assert headings == ["At the start", "While it runs", "At the switch", "Never"]
+    assert "  state: replication ends for good" in said
+    assert "\nerror    pipelines.carts" in said
+    assert said.endswith("1 error: not all of it can be told\n")

@@ -8,7 +8,7 @@ import yaml
 
 from connectors.aws.discovery.model import Bucket, Queue, Table
 from connectors.azure.cosmos.mapping import default_path
-from replicator.cli.init.proposal import APP, Pipeline, Proposal, Trigger
+from connectors.drafting.proposal import APP, Pipeline, Proposal, Trigger
 
 READ_UNITS = 500
 """Of a table that is billed on demand. 500 consistent reads of 4 KB per second."""

@@ -5,7 +5,7 @@ from typing import Any
 from connectors.aws.discovery.model import Bucket, Catalogue, Discovery, Kind, NotCovered, Queue, Resource, Table, Topic
 from connectors.aws.permissions import SWITCHES, Needed, policy
 from connectors.azure.roles import Targets, role_script
-from replicator.cli.init.proposal import MARKER, Proposal
+from connectors.drafting.proposal import MARKER, Proposal
 
 
 def aws_policy(found: Discovery) -> dict[str, Any]:

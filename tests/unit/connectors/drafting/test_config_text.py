@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from connectors import registry
 from connectors.aws.discovery.model import Bucket, Catalogue, Discovery, Entry, Kind, Queue, Resource, Table
 from connectors.azure.cosmos.config import CosmosTargetConfig
-from replicator.cli.init.config_text import comment, config_text, scalar
-from replicator.cli.init.proposal import propose
+from connectors.drafting.config_text import comment, config_text, scalar
+from connectors.drafting.proposal import propose
 from replicator.config.loading import parse_config
 from replicator.config.models import MigrationConfig
 
