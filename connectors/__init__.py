@@ -42,6 +42,8 @@ from replicator.triggers.model import Side
 if TYPE_CHECKING:
     from connectors.drafting.draft import Draft
 
+__all__ = ["DRAFTED", "Draft", "draft", "registry"]
+
 Opened = AbstractAsyncContextManager
 
 DRAFTED = ("config.yaml", "aws-policy.json", "azure-roles.sh", "not-covered.md")

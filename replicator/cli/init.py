@@ -16,7 +16,7 @@ from replicator.telemetry import configure_logging
 from replicator.wording import counted
 
 if TYPE_CHECKING:
-    from connectors.drafting.draft import Draft
+    from connectors import Draft
 
 LONGEST_S = 1800.0
 """For all that is read."""

@@ -127,9 +127,9 @@ def init(
 
 @app.command(epilog="Example: replicator plan migration.yaml --json")
 def plan(config: ConfigPath, as_json: Json = False) -> None:
-    """Tell every change that a run and a switch would make in either cloud. None is made.
+    """Tell every change that a run and a switch would make.
 
-    By when it would be made: at the start, while it runs, at the switch, never.
+    In either cloud, by when: at the start, while it runs, at the switch, never. None is made.
 
     Exit codes: 0 all of it is told, 2 a part of it cannot be told.
     """

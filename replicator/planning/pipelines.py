@@ -28,7 +28,7 @@ async def plan_pipeline(
     at_source = await source.planned() if isinstance(source, PlannedSource) else [UNTOLD]
     at_target = await target.planned() if isinstance(target, PlannedTarget) else [UNTOLD]
     at_target += await _ownership(pipeline, marker_interval_s) if judged else []
-    at_target += _records(await source.size(), await source.depth(), mode)
+    at_target += records(await source.size(), await source.depth(), mode)
     return [*_placed(f"{where}.source", at_source), *_placed(f"{where}.target", at_target)]
 
 
@@ -43,8 +43,8 @@ async def _ownership(pipeline: Pipeline[Any], marker_interval_s: float) -> list[
     return [Intended(When.START, CLAIMS[claim]), Intended(When.RUNNING, again)]
 
 
-def _records(size: Size, depth: Depth | None, mode: Mode) -> list[Intended]:
-    """What is copied, then followed; what is held waits for the switch. Pure."""
+def records(size: Size, depth: Depth | None, mode: Mode) -> list[Intended]:
+    """Of the target: what is copied, then followed; what is held waits for the switch. Pure."""
     if depth is not None and depth.held:
         waiting = f"the messages that wait then are sent, {depth.messages:,} as of now"
         return [Intended(When.RUNNING, "nothing is sent"), Intended(When.SWITCH, waiting)]

@@ -24,7 +24,9 @@ DENIED = {
 
 @dataclass(frozen=True)
 class Asked:
-    """A request; `action` is what AWS calls it where it is told apart from the path. `status` is the answer's."""
+    """A request; `action` is what AWS calls it where it is told apart from the path, or `Query` of a database.
+    `status` is the answer's.
+    """
 
     method: str
     path: str
@@ -96,6 +98,8 @@ def _place(url: str) -> bytes:
 
 def _action(request: web.Request, body: bytes) -> str:
     """By the target of JSON services, or the form of older ones; empty for those that have paths."""
+    if request.headers.get("x-ms-documentdb-isquery", "").lower() == "true":
+        return "Query"
     if target := request.headers.get("X-Amz-Target"):
         return target.rpartition(".")[2]
     found = re.search(rb"(?:^|&)Action=(\w+)", body)
