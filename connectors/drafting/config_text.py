@@ -19,6 +19,8 @@ PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 
 MOST_REASONS = 8
 
+CREATE = "      # create: true # otherwise it must exist; who may create: docs/permissions.md"
+
 Line = str
 
 
@@ -116,6 +118,7 @@ def _table(table: Table, container: str, access: Mapping[str, str]) -> Iterator[
     yield "      # key: ${COSMOS_KEY} # without one: DefaultAzureCredential"
     yield "      database: ${COSMOS_DATABASE}"
     yield f"      container: {scalar(container)}"
+    yield CREATE
     if table.keys:
         yield f"      partition_key: [{_path(table.keys)}] # how the application will ask; it cannot be changed later"
         yield f"      id: [{', '.join(map(scalar, table.keys))}] # all key attributes"
@@ -150,6 +153,7 @@ def _bucket(bucket: Bucket, container: str, access: Mapping[str, str]) -> Iterat
     yield "      endpoint: ${BLOB_ENDPOINT}"
     yield "      # key: ${BLOB_KEY} # without one: DefaultAzureCredential"
     yield f"      container: {scalar(container)}"
+    yield CREATE
 
 
 def slug_queue(bucket: str) -> str:
@@ -170,6 +174,7 @@ def _queue(queue: Queue, target: str, access: Mapping[str, str]) -> Iterator[Lin
     yield "      namespace: ${SERVICEBUS_NAMESPACE}"
     yield "      # key: ${SERVICEBUS_KEY} # of key_name; without one: DefaultAzureCredential"
     yield f"      queue: {scalar(target)}"
+    yield CREATE
     if queue.fifo:
         yield "      sessions: true"
 

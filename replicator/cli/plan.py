@@ -119,13 +119,13 @@ def _state(config: MigrationConfig, *, alone: bool) -> Planned:
 async def _pipeline(
     name: str, config: PipelineConfig, migration: MigrationConfig, store: SqliteStore | None
 ) -> list[Planned]:
-    """One that could be copied and not followed, as without a stream, is told all the same: what it lacks is yours to
-    mend.
+    """One whose source could be copied and not followed, as without a stream, is told all the same: what it lacks is
+    yours to mend.
     """
     try:
         return await _looked_at(name, config, migration, store, Mode(config.mode))
     except ConfigurationError as error:
-        if Mode(config.mode) is Mode.COPY:
+        if Mode(config.mode) is Mode.COPY or not error.where.startswith(f"pipelines.{name}.source"):
             raise
         copied = config.model_copy(update={"mode": Mode.COPY.value})
         try:

@@ -96,6 +96,10 @@ class Asking:
             more = {asked: answer[told]}
         self._cut.append(f"{permission}: after {MOST_PAGES} pages nothing more was looked at ({about})")
 
+    def leave_out(self, what: str, why: Exception) -> None:
+        """What could not be read for another reason than a permission."""
+        self._cut.append(f"{what}: {why}")
+
     def not_covered(self) -> list[NotCovered]:
         """What was left out for want of a permission, or for its length."""
         refused = [_refused(permission, about) for permission, about in self._refused.items()]

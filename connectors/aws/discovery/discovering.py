@@ -1,6 +1,6 @@
 """From the names of functions to all that they use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from connectors.aws.discovery.resources import describe_bucket, describe_queues,
 from connectors.aws.discovery.roles import read_role
 from connectors.aws.discovery.services import Services, open_services
 from connectors.aws.errors import AwsRefusal
+from replicator.errors import ConfigurationError
 from replicator.wording import counted
 
 Announce = Callable[[str], None]
@@ -46,8 +47,9 @@ async def discover(access: AwsAccess, names: Sequence[str], announce: Announce) 
         for function in functions:
             announce(f"reading function {function.name}")
             await _read(services, function, there, gathered)
-        await _schedules(services, functions, gathered)
-        await _bucket_entries(services, functions, there, gathered, announce)
+        announce(f"looking at schedules and at the notifications of {counted(len(there.buckets), 'bucket')}")
+        await _tried(services, "schedules", partial(_schedules, services, functions, gathered))
+        await _tried(services, "notifications", partial(_bucket_entries, services, functions, there, gathered))
         announce(f"describing {counted(len(gathered.reasons), 'resource')}")
         return await _described(services, functions, there, gathered)
 
@@ -63,10 +65,15 @@ async def _read(services: Services, function: Function, there: Catalogue, gather
         ("other ways in", partial(read_other_ways, services, function, gathered)),
     )
     for told, part in parts:
-        try:
-            await part()
-        except AwsRefusal as refusal:
-            gathered.leave(Topic.NOT_LOOKED_AT, f"{told} of {function.name}: {refusal}")
+        await _tried(services, f"{told} of {function.name}", part)
+
+
+async def _tried(services: Services, told: str, part: Callable[[], Awaitable[None]]) -> None:
+    """What a service refuses, or does not answer, hides nothing of the others."""
+    try:
+        await part()
+    except (AwsRefusal, ConfigurationError) as error:
+        services.asking.leave_out(told, error)
 
 
 async def _schedules(services: Services, functions: Sequence[Function], gathered: Gathered) -> None:
@@ -99,7 +106,7 @@ async def _schedules(services: Services, functions: Sequence[Function], gathered
 
 
 async def _bucket_entries(
-    services: Services, functions: Sequence[Function], there: Catalogue, gathered: Gathered, announce: Announce
+    services: Services, functions: Sequence[Function], there: Catalogue, gathered: Gathered
 ) -> None:
     """Notifications that lead to one of the functions show only in the configuration of each bucket."""
     owners = {arn: function.name for function in functions for arn in function.arns}
@@ -108,13 +115,16 @@ async def _bucket_entries(
     if len(names) > MOST_BUCKETS:
         text = f"notifications of {counted(len(names) - MOST_BUCKETS, 'bucket')}: there are more than {MOST_BUCKETS:,}"
         gathered.leave(Topic.NOT_LOOKED_AT, text)
-    announce(f"looking at the notifications of {counted(len(names[:MOST_BUCKETS]), 'bucket')}")
     limiter = anyio.CapacityLimiter(AT_ONCE)
     found: dict[str, list[Entry]] = {}
 
     async def look(bucket: str) -> None:
+        document: dict[str, Any] = {}
         async with limiter:
-            document = await notifications(services, bucket) or {}
+            try:
+                document = await notifications(services, bucket) or {}
+            except ConfigurationError as error:
+                services.asking.leave_out(f"notifications of bucket {bucket}", error)
         found[bucket] = list(_entries(bucket, document, owners, there))
 
     async with anyio.create_task_group() as group:

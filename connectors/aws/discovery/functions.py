@@ -116,6 +116,8 @@ def _mapping(function: Function, mapping: Mapping[str, Any], there: Catalogue, g
         gathered.leave(Topic.ENTRIES, f"{told} reads from {service}, which is not carried; the mapping can be switched")
     else:
         gathered.add(resource, told)
+    if failed := mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"):
+        gathered.leave(Topic.FUNCTIONS, f"{told}: what fails goes to {failed}")
     _, partition, _, region, account, *_ = function.arns[0].split(":")
     gathered.entries.append(
         Entry(
