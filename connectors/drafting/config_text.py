@@ -75,6 +75,8 @@ def _triggers(proposal: Proposal, access: Mapping[str, str]) -> Iterator[Line]:
 
 def _trigger(trigger: Trigger, access: Mapping[str, str]) -> Iterator[Line]:
     yield comment(trigger.entry.reason, 2)
+    if trigger.entry.off:
+        yield comment("it is off now, and a switch would turn its twin on: remove it if it shall stay off", 2)
     yield f"  {scalar(trigger.name)}:"
     if trigger.pipeline:
         yield f"    pipeline: {scalar(trigger.pipeline)} # its target is what the Azure twin reads"

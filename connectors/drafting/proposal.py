@@ -80,7 +80,7 @@ def propose(found: Discovery) -> Proposal:
     for entry in found.entries:
         name = names.new(slug(entry.name))
         pipeline = by_resource.get(entry.resource, "") if entry.resource else ""
-        triggers.append(Trigger(name, entry, pipeline, f"FUNCTION_{name.upper().replace('-', '_')}"))
+        triggers.append(Trigger(name, entry, pipeline, f"TWIN_{name.upper().replace('-', '_')}"))
     blanks = {name: text for kind in Kind if _has(pipelines, kind) for name, text in BLANKS[kind].items()}
     if triggers:
         blanks[APP] = APP_MEANING

@@ -191,7 +191,7 @@ def changing(relay: Relay) -> list[Asked]:
 def loaded(folder: Path) -> MigrationConfig:
     """The config with its blanks set."""
     path = folder / "out" / "config.yaml"
-    blanks = dict.fromkeys(re.findall(r"\$\{(FUNCTION_\w+)\}", path.read_text()), "twin") | BLANKS
+    blanks = dict.fromkeys(re.findall(r"\$\{(TWIN_\w+)\}", path.read_text()), "twin") | BLANKS
     return load_config(path, registry(), blanks)
 
 

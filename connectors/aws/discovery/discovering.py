@@ -8,6 +8,7 @@ import anyio
 
 from connectors.aws.config import AwsAccess
 from connectors.aws.discovery.functions import (
+    OFF,
     Function,
     Gathered,
     find_function,
@@ -101,6 +102,7 @@ async def _schedules(services: Services, functions: Sequence[Function], gathered
                     arn=str(schedule["Arn"]),
                     reason=f"{told}, {schedule.get('State', 'in an unknown state')}",
                     role=str((one or {}).get("Target", {}).get("RoleArn", "")),
+                    off=schedule.get("State") == OFF,
                 )
             )
 

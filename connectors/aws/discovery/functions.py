@@ -11,6 +11,9 @@ from connectors.aws.discovery.services import Services
 from connectors.aws.errors import AwsRefusal
 from replicator.errors import AccessError, ConfigurationError
 
+OFF = "DISABLED"
+"""A rule or a schedule that is off."""
+
 PARTS_OF_AN_ARN = 7
 """Without a version or an alias."""
 
@@ -127,6 +130,7 @@ def _mapping(function: Function, mapping: Mapping[str, Any], there: Catalogue, g
             resource=resource,
             arn=f"arn:{partition}:lambda:{region}:{account}:event-source-mapping:{uuid}",
             reason=f"{told}, {mapping.get('State', 'in an unknown state')}",
+            off=mapping.get("State") == "Disabled",
         )
     )
 
@@ -176,6 +180,7 @@ async def _rule(
             resource=buckets[0] if buckets else None,
             arn=str(rule.get("Arn", f"arn:{partition}:events:{region}:{account}:rule/{place}")),
             reason=f"{told}, {rule.get('State', 'in an unknown state')}",
+            off=rule.get("State") == OFF,
         )
     )
 

@@ -86,7 +86,8 @@ class Queue:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What lets a function run. `fields` are those of a trigger's config; `resource` is what it comes from, None for
-    what is no pipeline's. `arn` is what a policy names; `role` is passed on with a schedule.
+    what is no pipeline's. `arn` is what a policy names; `role` is passed on with a schedule. `off`: it lets nothing run
+    now.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Entry:
     arn: str
     reason: str
     role: str = ""
+    off: bool = False
 
 
 class Topic(StrEnum):

@@ -79,12 +79,16 @@ def test_entry_points_lead_to_their_pipelines_and_have_blank_twins() -> None:
     orders = Resource(Kind.TABLE, "Orders")
     entries = (
         Entry("f-Orders", {"type": "event_source_mapping", "uuid": "u"}, "f", orders, "arn", "mapping u"),
-        Entry("f-Orders", {"type": "rule", "name": "r", "bus": "shop"}, "f", None, "arn", "rule r\nof: bus"),
+        Entry("f-Orders", {"type": "rule", "name": "r", "bus": "shop"}, "f", None, "arn", "rule r\nof: bus", off=True),
+        Entry("app-id", {"type": "schedule", "name": "s"}, "f", None, "arn", "schedule s"),
     )
-    config = parsed(Discovery(THERE, ("f",), tables=(table("Orders"),), entries=entries))
+    found = Discovery(THERE, ("f",), tables=(table("Orders"),), entries=entries)
+    config = parsed(found)
+    assert config_text(propose(found), {}).count("it is off now, and a switch would turn its twin on") == 1
     assert {name: trigger.pipeline for name, trigger in config.triggers.items()} == {
         "f-orders": "orders",
         "f-orders-2": None,
+        "app-id": None,
     }
     assert all(trigger.aws and trigger.azure for trigger in config.triggers.values())
 
