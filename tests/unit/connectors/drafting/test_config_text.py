@@ -43,7 +43,7 @@ def parsed(found: Discovery) -> MigrationConfig:
     """As the project's own loader has it."""
     proposal = propose(found)
     text = config_text(proposal, {"region": "eu-central-1"})
-    assert set(re.findall(r"^[^#\n]*\$\{(\w+)\}", text, flags=re.MULTILINE)) == set(proposal.blanks)
+    assert set(re.findall(r"^[^#\n]*(?<!\$)\$\{(\w+)\}", text, flags=re.MULTILINE)) == set(proposal.blanks)
     return parse_config(text, registry(), {**dict.fromkeys(proposal.blanks, "twin"), **SET})
 
 
@@ -97,3 +97,9 @@ def test_entry_points_lead_to_their_pipelines_and_have_blank_twins() -> None:
 def test_a_text_comes_back_as_it_was_and_a_comment_is_one_line(text: str) -> None:
     assert yaml.safe_load(scalar(text)) == text.replace("${", "$${")
     assert len(comment(text).splitlines()) == 1
+
+
+def test_what_looks_like_a_reference_to_the_environment_is_kept_as_it_is() -> None:
+    pipeline = parsed(Discovery(THERE, ("f",), tables=(table("t", "${HOME}"),))).pipelines["t"]
+    assert isinstance(pipeline.target, CosmosTargetConfig)
+    assert (pipeline.target.id, pipeline.target.partition_key) == (("${HOME}",), ('/"${HOME}"',))
