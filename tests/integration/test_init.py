@@ -98,6 +98,7 @@ async def shop(aws: AwsServer) -> AsyncIterator[dict[str, Any]]:
             ("payments-dead.fifo", {"FifoQueue": "true"}),
             ("payments.fifo", {"FifoQueue": "true"}),
             ("emails", {}),
+            ("media-events", {}),
             ("unrelated", {}),
         ):
             url = (await made["sqs"].create_queue(QueueName=name, Attributes=attributes))["QueueUrl"]
@@ -135,8 +136,10 @@ async def shop(aws: AwsServer) -> AsyncIterator[dict[str, Any]]:
             Target={"Arn": arn, "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/scheduler"},
         )
         entry = {"Id": "to-lambda", "Events": ["s3:ObjectCreated:*"], "LambdaFunctionArn": arn}
+        ours = {"Id": "replicator", "Events": ["s3:ObjectRemoved:*"], "QueueArn": queues["media-events"]}
         await made["s3"].put_bucket_notification_configuration(
-            Bucket="init.media", NotificationConfiguration={"LambdaFunctionConfigurations": [entry]}
+            Bucket="init.media",
+            NotificationConfiguration={"LambdaFunctionConfigurations": [entry], "QueueConfigurations": [ours]},
         )
         yield {"uuid": mapping["UUID"], **made}
         await aws.reset()
@@ -215,7 +218,7 @@ def assert_the_policies_name_these_resources_and_no_others(out: Path, prefix: st
     by_name = {statement["Sid"]: set(statement["Resource"]) for statement in policy["Statement"]}
     assert by_name["ReadTables"] == {f"arn:aws:dynamodb:{prefix}:table/{name}" for name in ("Orders_v2", "carts")}
     assert by_name["TakeMessages"] == {
-        f"arn:aws:sqs:{prefix}:{name}" for name in ("payments.fifo", "payments-dead.fifo", "emails")
+        f"arn:aws:sqs:{prefix}:{name}" for name in ("payments.fifo", "payments-dead.fifo", "emails", "media-events")
     }
     assert by_name["SwitchNotifications"] == {"arn:aws:s3:::init.media"}
     assert by_name["PassRolesOfSchedules"] == {f"arn:aws:iam::{ACCOUNT}:role/scheduler"}
@@ -413,9 +416,11 @@ def assert_the_plan_tells_everything(told: dict[str, Any]) -> None:
         ("switch", "triggers.onorder-nightly.azure", "activate: on, stays so"),
         ("switch", "state", "replication ends for good"),
         ("never", "pipelines.carts.source.table", "the stream of table carts is off"),
+        ("running", "pipelines.init-media.source", "queue media-events: notifications are received"),
+        ("never", "pipelines.init-media.source", "not notified to queue media-events: s3:ObjectCreated:*"),
         ("never", "pipelines.init-media.source", "already goes elsewhere, and S3 notifies one place only"),
     ):
-        texts = [c["text"] for c in said[when] if c["where"] == where]
+        texts = [f"{c['text']} {c['fix']}" for c in said[when] if c["where"] == where]
         assert any(part in text for text in texts), (when, where, part, texts)
     (stream,) = [c for c in said["never"] if c["where"] == "pipelines.carts.source.table"]
     assert "aws dynamodb update-table --table-name carts" in stream["fix"]
