@@ -6,11 +6,11 @@ use two of them. A config alone needs none.
 
 # ruff: noqa: PLC0415 -- see above
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connectors.aws.dynamodb.config import DynamoDbSourceConfig
 from connectors.aws.s3.config import S3SourceConfig
@@ -22,6 +22,7 @@ from connectors.azure.functions.config import FunctionConfig
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
 from replicator import documents, messages, objects
 from replicator.documents import Document
+from replicator.errors import ConfigurationError
 from replicator.messages import Message
 from replicator.objects import StoredObject
 from replicator.ports import Source, Target, Trigger
@@ -38,7 +39,15 @@ from replicator.registry import (
 from replicator.triggers.hooks import CommandConfig, ManualConfig, WebhookConfig
 from replicator.triggers.model import Side
 
+if TYPE_CHECKING:
+    from connectors.drafting.draft import Draft
+
+__all__ = ["DRAFTED", "Draft", "draft", "registry"]
+
 Opened = AbstractAsyncContextManager
+
+DRAFTED = ("config.yaml", "aws-policy.json", "azure-roles.sh", "not-covered.md")
+"""The files of a draft, the config first."""
 
 DOCUMENT = "document"
 OBJECT = "object"
@@ -76,6 +85,20 @@ def registry() -> Registry:
             "manual": TriggerKind(ANY, ManualConfig, _hook("manual")),
         },
     )
+
+
+async def draft(
+    functions: Sequence[str], region: str | None, endpoint: str | None, announce: Callable[[str], None]
+) -> "Draft":
+    """A config for what these functions at AWS use, and what belongs to it; see `connectors.drafting.draft`."""
+    from connectors.aws.config import AwsAccess
+    from connectors.drafting.draft import draft as make
+
+    try:
+        access = AwsAccess(region=region, endpoint=endpoint)
+    except ValueError as error:
+        raise ConfigurationError("--aws-endpoint", "is no URL", "Give an address like https://host:port") from error
+    return await make(functions, access, announce)
 
 
 AWS, AZURE, ANY = frozenset({Side.AWS}), frozenset({Side.AZURE}), frozenset(Side)

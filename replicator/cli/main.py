@@ -118,6 +118,50 @@ def run(
     raise typer.Exit(run_daemon(config, adopt=adopt, asked=Asked(repair, out, as_json)))
 
 
+@app.command("init", epilog="Example: replicator init --function onOrder --function onPayment --region eu-central-1")
+def init(
+    function: Annotated[
+        list[str],
+        typer.Option("--function", metavar="NAME", help="A Lambda function, by name or ARN; may be repeated."),
+    ],
+    region: Annotated[
+        str | None, typer.Option("--region", help="AWS region. Default: from the environment or the profile.")
+    ] = None,
+    aws_endpoint: Annotated[
+        str | None,
+        typer.Option("--aws-endpoint", metavar="URL", help="Of all of AWS, for a local cloud. Default: AWS."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files are written.")] = Path(
+        "replicator-init"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a config for what Lambda functions use. Nothing is changed at AWS.
+
+    It reads what triggers them, their variables and the policies of their roles, and writes a commented config, the
+    policies for both clouds, and a list of what is not covered.
+
+    Exit codes: 0 the files are written, 2 they are not.
+    """
+    from replicator.cli.init import run_init  # noqa: PLC0415
+
+    raise typer.Exit(run_init(function, region=region, endpoint=aws_endpoint, out=out, force=force, as_json=as_json))
+
+
+@app.command(epilog="Example: replicator plan migration.yaml --json")
+def plan(config: ConfigPath, as_json: Json = False) -> None:
+    """Tell every change that a run and a switch would make.
+
+    In either cloud, by when: at the start, while it runs, at the switch, never. None is made.
+
+    Exit codes: 0 all of it is told, 2 a part of it cannot be told.
+    """
+    from replicator.cli.plan import run_plan  # noqa: PLC0415
+
+    raise typer.Exit(run_plan(config, as_json=as_json))
+
+
 @app.command(epilog="Example: replicator check migration.yaml --json")
 def check(config: ConfigPath, as_json: Json = False) -> None:
     """Look at everything a run needs. Nothing is changed.

@@ -46,6 +46,9 @@ async def test_before_the_first_run_while_it_runs_and_after_it(aws: AwsServer, t
             assert code == 0, text
             assert "is running this migration" in said(json.loads(text), "note")
             assert "state.path" not in said(json.loads(text), "ok")
+            code, text = await run_command(w, "plan")
+            assert code == 0, text
+            assert "a daemon runs this migration now" in text
         assert "is ours, and a run goes on" in said(await checked(w, 0), "ok")
 
 
@@ -58,6 +61,9 @@ async def test_a_target_that_is_not_ours_is_an_error_as_it_is_for_a_run(aws: Aws
         error = said(await checked(w, 2), "error")
         assert "does not know" in error
         assert "--adopt" in error
+        code, text = await run_command(w, "plan")
+        assert code == 2
+        assert "which this state store does not know" in text
 
 
 async def test_a_pipeline_that_has_failed_is_a_warning(aws: AwsServer, tmp_path: Path) -> None:

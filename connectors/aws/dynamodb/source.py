@@ -14,6 +14,7 @@ from connectors.aws.dynamodb.config import DynamoDbSourceConfig
 from connectors.aws.dynamodb.estimating import change_rate, table_figures
 from connectors.aws.dynamodb.keys import is_key
 from connectors.aws.dynamodb.lookup import lookup
+from connectors.aws.dynamodb.planning import planned_of_table
 from connectors.aws.dynamodb.reading import RETENTION, ShardReader
 from connectors.aws.dynamodb.records import row_change
 from connectors.aws.dynamodb.scanning import SegmentScan
@@ -27,6 +28,7 @@ from replicator.documents import Document
 from replicator.errors import PositionLostError
 from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
 from replicator.model import Barriers, Batch, Change, Depth, Finding, Mode, Operation, Partition, Resume, Size
+from replicator.planning.model import Intended
 from replicator.registry import SourceContext
 
 
@@ -168,6 +170,11 @@ class DynamoDbSource:
             raise configuration_error(self._where, refusal) from refusal
         now = self.clock.latest()
         return [row_change(item, self._connected.shape, now) for item in answer["Items"]]
+
+    async def planned(self) -> list[Intended]:
+        """See `replicator.planning.model.PlannedSource`."""
+        table = self._connected
+        return planned_of_table(table.name, table.read_units, follows=self._follows)
 
     async def figures(self, sample: Sequence[Change[Document]]) -> SourceFigures:
         """See `replicator.estimate.figures.SurveyedSource`."""

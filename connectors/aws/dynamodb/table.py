@@ -45,7 +45,7 @@ async def describe(caller: Caller, client: TableClient, config: DynamoDbSourceCo
     stream = description.get("StreamSpecification", {})
     return Table(
         name=config.table,
-        shape=TableShape(_key_names(description), expiry_name(expiry)),
+        shape=TableShape(key_names(description), expiry_name(expiry)),
         key_kinds=_key_kinds(description),
         read_units=_read_units(description, config, where),
         stream_arn=description.get("LatestStreamArn"),
@@ -104,7 +104,7 @@ def _not_usable(refusal: AwsRefusal, config: DynamoDbSourceConfig, where: str) -
     return ConfigurationError(f"{where}.table", str(refusal), "Check the name and the endpoint")
 
 
-def _key_names(description: Mapping[str, Any]) -> tuple[str, ...]:
+def key_names(description: Mapping[str, Any]) -> tuple[str, ...]:
     """Hash key first."""
     by_kind = {key["KeyType"]: key["AttributeName"] for key in description["KeySchema"]}
     return tuple(by_kind[kind] for kind in ("HASH", "RANGE") if kind in by_kind)
@@ -113,7 +113,7 @@ def _key_names(description: Mapping[str, Any]) -> tuple[str, ...]:
 def _key_kinds(description: Mapping[str, Any]) -> dict[str, str]:
     """Definitions are of the keys of secondary indexes too."""
     kinds = {d["AttributeName"]: d["AttributeType"] for d in description["AttributeDefinitions"]}
-    return {name: kinds[name] for name in _key_names(description)}
+    return {name: kinds[name] for name in key_names(description)}
 
 
 def _read_units(description: Mapping[str, Any], config: DynamoDbSourceConfig, where: str) -> float:

@@ -25,6 +25,7 @@ from connectors.aws.s3.listing import RangeListing
 from connectors.aws.s3.lookup import Lookups
 from connectors.aws.s3.missing import missing_keys
 from connectors.aws.s3.objects import is_object_key
+from connectors.aws.s3.planning import planned_of_bucket
 from connectors.aws.s3.ranges import KeyRange
 from connectors.aws.s3.sdk import CLIENT_SETTINGS, BucketClient
 from replicator.clocks import ServiceClock
@@ -32,6 +33,7 @@ from replicator.errors import ConfigurationError, PositionLostError
 from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
 from replicator.model import Barriers, Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
 from replicator.objects import StoredObject
+from replicator.planning.model import Intended
 from replicator.registry import SourceContext
 from replicator.wording import counted
 
@@ -185,6 +187,11 @@ class S3Source:
         page = await self._probed_page(count)
         found = await self._lookups.of([entry["Key"] for entry in page.entries])
         return list(found.values())
+
+    async def planned(self) -> list[Intended]:
+        """See `replicator.planning.model.PlannedSource`."""
+        follows = self._context.mode is not Mode.COPY
+        return await planned_of_bucket(self._caller, self._client, self._config, self._following, follows=follows)
 
     async def figures(self, sample: Sequence[Change[StoredObject]]) -> SourceFigures:
         """See `replicator.estimate.figures.SurveyedSource`. All of it is listed, unless that takes a minute."""

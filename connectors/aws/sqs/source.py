@@ -21,6 +21,7 @@ from connectors.aws.sqs.estimating import average_bytes, queue_figures, sent_mes
 from connectors.aws.sqs.holding import Receipt
 from connectors.aws.sqs.payloads import Payloads, open_payloads
 from connectors.aws.sqs.places import queue_name, require_unshared
+from connectors.aws.sqs.planning import planned_of_queue
 from connectors.aws.sqs.queue import MISSING, Queue, find_queue
 from connectors.aws.sqs.queue_time import Counts, QueueTime
 from connectors.aws.sqs.receiving import READ_TIMEOUT_S, Receiver
@@ -31,6 +32,7 @@ from replicator.errors import PositionLostError
 from replicator.estimate.figures import CHANGES_UNKNOWN, SourceFigures
 from replicator.messages import DeliveringSource, Message
 from replicator.model import Batch, Change, Depth, Finding, Mode, Partition, Resume, Size
+from replicator.planning.model import Intended
 from replicator.registry import SourceContext
 
 HELD_LOOK_S = 1.0
@@ -190,6 +192,10 @@ class SqsSource(DeliveringSource[Message]):
 
     async def sample(self, count: int) -> list[Change[Message]]:
         return []
+
+    async def planned(self) -> list[Intended]:
+        """See `replicator.planning.model.PlannedSource`."""
+        return planned_of_queue(self._queue.name, receives=self.receives)
 
     async def figures(self, sample: Sequence[Change[Message]]) -> SourceFigures:
         """See `replicator.estimate.figures.SurveyedSource`."""

@@ -16,6 +16,7 @@ from connectors.azure.blob.label import LabelRules, label_of
 from connectors.azure.blob.marker import MarkerBlob, Subject
 from connectors.azure.blob.names import blob_name, object_key
 from connectors.azure.blob.observing import Observer
+from connectors.azure.blob.planning import planned_of_blobs
 from connectors.azure.blob.scanning import Scanner, parse_handle
 from connectors.azure.blob.streaming import TransferLimits
 from connectors.azure.blob.writing import Writer
@@ -37,6 +38,7 @@ from replicator.model import (
     Watched,
 )
 from replicator.objects import StoredObject
+from replicator.planning.model import Intended
 from replicator.registry import TargetContext
 
 
@@ -99,6 +101,10 @@ class BlobTarget:
             return None
         blob_name(change.key, self._config.prefix)
         return label_of(change.record, self._rules).digest()
+
+    async def planned(self) -> list[Intended]:
+        """See `replicator.planning.model.PlannedTarget`."""
+        return planned_of_blobs(self._config, self._existing)
 
     async def figures(self, sample: Sequence[Change[StoredObject]], record_bytes: float | None) -> TargetFigures:
         """See `replicator.estimate.figures.SurveyedTarget`."""

@@ -10,7 +10,7 @@ from azure.cosmos.aio import CosmosClient
 from connectors.azure.cosmos.access import require_access
 from connectors.azure.cosmos.calls import Calls, Hook, Send, container_replaced
 from connectors.azure.cosmos.config import CosmosTargetConfig
-from connectors.azure.cosmos.mapping import MappingRules, member_of, path_member, path_of
+from connectors.azure.cosmos.mapping import MappingRules, default_path, path_member
 from connectors.azure.errors import AzureRefusal, configuration_error
 from replicator.errors import ConfigurationError
 
@@ -46,7 +46,7 @@ def mapping_rules(config: CosmosTargetConfig, key_names: tuple[str, ...], where:
     """The rules of a config for a source with these key attributes. Raises ConfigurationError if records collide."""
     field = f"{where}.partition_key"
     try:
-        paths = config.partition_key or (_default_path(key_names),)
+        paths = config.partition_key or (default_path(key_names),)
     except ValueError as error:
         raise ConfigurationError(field, str(error), "Write [/id], which partitions by the whole key") from error
     try:
@@ -62,11 +62,6 @@ def mapping_rules(config: CosmosTargetConfig, key_names: tuple[str, ...], where:
             f"Name every key attribute ({', '.join(key_names)}) in id or partition_key",
         )
     return rules
-
-
-def _default_path(key_names: tuple[str, ...]) -> str:
-    """Leads to the source's first key attribute; where that is `id` and the whole key, the document's id says it."""
-    return "/id" if key_names == ("id",) else path_of(member_of(key_names[0]))
 
 
 def _name_the_same(found: tuple[str, ...], wanted: tuple[str, ...]) -> bool:

@@ -233,6 +233,14 @@ def path_of(member: str) -> str:
     raise ValueError(f"no partition path can name the attribute {member}")
 
 
+def default_path(key_names: tuple[str, ...]) -> str:
+    """Leads to the source's first key attribute; where that is `id` and the whole key, the document's id says it.
+
+    Raises ValueError where no path can.
+    """
+    return "/id" if key_names == ("id",) else path_of(member_of(key_names[0]))
+
+
 def path_member(path: str) -> str:
     """The member that a partition path names; nested paths are refused because no key attribute is nested."""
     if path[:1] == "/" and len(path) > 1:

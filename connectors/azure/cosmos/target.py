@@ -29,6 +29,7 @@ from connectors.azure.cosmos.estimating import (
 from connectors.azure.cosmos.guarded import Guarded, fingerprint
 from connectors.azure.cosmos.mapping import MappingRules, matches_digest
 from connectors.azure.cosmos.marker import MarkerDocument, Subject
+from connectors.azure.cosmos.planning import planned_of_container
 from connectors.azure.cosmos.scanning import Scanner
 from connectors.azure.cosmos.watching import Watcher
 from connectors.azure.cosmos.writing import Action, Write, Writer, as_write
@@ -48,6 +49,7 @@ from replicator.model import (
     Rule,
     Watched,
 )
+from replicator.planning.model import Intended
 from replicator.registry import TargetContext
 
 BREATH = 50
@@ -156,6 +158,10 @@ class CosmosTarget:
             empty=await self.is_empty(),
         )
         return findings(looked, self._where)
+
+    async def planned(self) -> list[Intended]:
+        """See `replicator.planning.model.PlannedTarget`."""
+        return planned_of_container(self._config, self._existing)
 
     async def figures(self, sample: Sequence[Change[Document]], record_bytes: float | None) -> TargetFigures:
         """See `replicator.estimate.figures.SurveyedTarget`."""

@@ -11,6 +11,7 @@ from connectors.azure.servicebus.estimating import queue_figures
 from connectors.azure.servicebus.fetching import Fetching
 from connectors.azure.servicebus.links import Open, opener
 from connectors.azure.servicebus.mapping import MappingRules
+from connectors.azure.servicebus.planning import planned_of_queue
 from connectors.azure.servicebus.preparing import Preparation
 from connectors.azure.servicebus.queues import Queue, Queues, open_queues
 from connectors.azure.servicebus.sending import Sending
@@ -20,6 +21,7 @@ from replicator.errors import ConfigurationError
 from replicator.estimate.figures import TargetFigures
 from replicator.messages import Message, PassingTarget
 from replicator.model import Change, Finding, Rejection, Rule
+from replicator.planning.model import Intended
 from replicator.registry import TargetContext
 
 
@@ -85,6 +87,10 @@ class ServiceBusTarget(PassingTarget[Message]):
     async def check(self) -> list[Finding]:
         looked = Looked(self._config, self._queue, self._unknown, self._max_bytes, self._ordered_groups)
         return findings(looked, self._where)
+
+    async def planned(self) -> list[Intended]:
+        """See `replicator.planning.model.PlannedTarget`."""
+        return planned_of_queue(self._config, missing=self._queue is None and not self._unknown)
 
     async def figures(self, sample: Sequence[Change[Message]], record_bytes: float | None) -> TargetFigures:
         """See `replicator.estimate.figures.SurveyedTarget`."""

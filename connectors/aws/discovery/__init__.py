@@ -1,0 +1,1 @@
+"""What Lambda functions use, found out by reading alone: what `replicator init` writes a config from."""

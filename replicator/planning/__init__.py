@@ -1,0 +1,1 @@
+"""What a run and a switch would change in either cloud, told before anything is."""
