@@ -45,6 +45,7 @@ class Begin(BaseModel):
         default=None, ge=1, le=2**53, description="Compare about so many records of each side only."
     )
     bytes: bool = Field(default=False, description="Whether the contents of objects are read on both sides.")
+    fast: bool = Field(default=False, description="Whether it goes as fast as the read budget of the source allows.")
 
 
 class RoundFound(BaseModel):
@@ -60,6 +61,7 @@ class RoundFound(BaseModel):
     repair: bool
     sample: int | None
     bytes: bool
+    fast: bool
     compared: int
     scanned: int
     total: int | None
@@ -102,7 +104,7 @@ def router(daemon: Verifies, access: Access) -> APIRouter:
     async def begin(request: Begin, actor: Annotated[str, Depends(access)]) -> Rounds:
         require(request.pipeline)
         names = [request.pipeline] if request.pipeline else list(daemon.config.pipelines)
-        ask = Ask(request.sample, contents=request.bytes, repair=request.repair)
+        ask = Ask(request.sample, contents=request.bytes, repair=request.repair, fast=request.fast)
         with refused():
             await daemon.record(actor, "verify", request.pipeline or "", _detail(ask))
             await daemon.verify(names, ask)
@@ -158,6 +160,7 @@ def _described(found: Round, messages: dict[str, int], *, total: int | None, eta
         repair=found.ask.repair,
         sample=found.ask.sample,
         bytes=found.ask.contents,
+        fast=found.ask.fast,
         compared=found.compared,
         scanned=found.scanned,
         total=total,
@@ -180,4 +183,5 @@ def _detail(ask: Ask) -> str:
     parts = ["repair"] if ask.repair else []
     parts += [f"sample {ask.sample}"] if ask.sample else []
     parts += ["bytes"] if ask.contents else []
+    parts += ["fast"] if ask.fast else []
     return ", ".join(parts)

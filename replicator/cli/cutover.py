@@ -133,8 +133,7 @@ def _plan_switch(url: str, max_pause_s: float) -> Exit:
         planned = call(url, f"/v1/triggers/{step}", "complete", {"dry_run": True})["planned"] or []
         names = [f"{each['name']} {each['side']}" for each in planned if each["change"]]
         typer.echo(f"{step}: {', '.join(names) or 'nothing'}")
-    drain = "nobody knows how long" if found.drain_s is None else f"about {duration_text(found.drain_s)}"
-    typer.echo(f"drain: {drain}, of a pause of at most {max_pause_s:g} s")
+    typer.echo(f"drain: {_drain(found)}, of a pause of at most {max_pause_s:g} s")
     if not found.ready:
         typer.echo("it would be refused: " + "; ".join(found.reasons))
     typer.echo("nothing was changed")
@@ -190,10 +189,16 @@ def lines(cutover: Cutover) -> list[str]:
     told = [line for name, pipeline in cutover.pipelines.items() for line in _pipeline(name, pipeline)]
     if cutover.checks:
         told += [f"{cutover.migration}, all of it:", *map(_check, cutover.checks)]
-    drain = "cannot be told" if cutover.drain_s is None else f"about {duration_text(cutover.drain_s)}"
-    verdict = f"{'ready' if cutover.ready else 'not ready'}; a drain would take: {drain}"
+    verdict = f"{'ready' if cutover.ready else 'not ready'}; a drain would take: {_drain(cutover)}"
     starting = [] if cutover.pipelines else [f"{cutover.migration}: starting, nothing is known yet"]
     return [*told, *starting, verdict]
+
+
+def _drain(cutover: Cutover) -> str:
+    drain = "cannot be told" if cutover.drain_s is None else f"about {duration_text(cutover.drain_s)}"
+    if cutover.comparison_s is None:
+        return f"{drain}, and nobody knows how long its comparison takes (replicator verify --fast tells)"
+    return f"{drain}, and its comparison about {duration_text(cutover.comparison_s)}"
 
 
 def _pipeline(name: str, pipeline: PipelineCutover) -> list[str]:

@@ -275,6 +275,9 @@ def verify(
         int | None, typer.Option("--sample", min=1, help="Compare about so many records of each side only.")
     ] = None,
     contents: Annotated[bool, typer.Option("--bytes", help="Read the contents of objects too, on both sides.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="As fast as the read budget of the source allows, as a drain compares.")
+    ] = False,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
@@ -287,8 +290,9 @@ def verify(
     verify.
     """
     from replicator.cli.verify import verify as run_verify  # noqa: PLC0415
+    from replicator.engine.rounds import Ask  # noqa: PLC0415
 
-    raise typer.Exit(run_verify(url, pipeline, repair=repair, sample=sample, contents=contents, as_json=as_json))
+    raise typer.Exit(run_verify(url, pipeline, Ask(sample, contents, repair, fast), as_json=as_json))
 
 
 Pipelines = Annotated[list[str] | None, typer.Argument(metavar="PIPELINE", help="Default: all that have not failed.")]

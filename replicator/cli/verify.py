@@ -39,11 +39,13 @@ class Progress(Protocol):
         """What is known now."""
 
 
-def verify(url: str, pipeline: str | None, *, repair: bool, sample: int | None, contents: bool, as_json: bool) -> int:
+def verify(url: str, pipeline: str | None, ask: Ask, *, as_json: bool) -> int:
     """0 when all are clean, 1 when something differs or is unsettled. Raises ConfigurationError."""
-    asked = {"pipeline": pipeline, "repair": repair, "sample": sample, "bytes": contents}
+    asked = {
+        "pipeline": pipeline, "repair": ask.repair, "sample": ask.sample, "bytes": ask.contents, "fast": ask.fast,
+    }  # fmt: skip
     begun = call(url, "/v1/verification", "rounds", asked)["rounds"]
-    rounds = _watch(url, list(begun), Ask(sample, contents=contents, repair=repair))
+    rounds = _watch(url, list(begun), ask)
     findings = {name: list(_findings(url, name)) for name in rounds}
     if as_json:
         whole = {name: {**found, "findings": findings[name]} for name, found in rounds.items()}
@@ -111,7 +113,7 @@ def _watch(url: str, names: Sequence[str], ask: Ask) -> dict[str, Found]:
 
 def _require_asked(rounds: Mapping[str, Found], ask: Ask) -> None:
     for name, found in rounds.items():
-        if not Ask(found["sample"], contents=found["bytes"], repair=found["repair"]).covers(ask):
+        if not Ask(found["sample"], found["bytes"], found["repair"], found["fast"]).covers(ask):
             raise ConfigurationError(
                 f"pipelines.{name}", "another round has taken its place, which does less", "Verify again after that"
             )

@@ -5,9 +5,12 @@
 `backlog`: of a source that is a queue, or has one of notifications, the messages in it, those that are held included;
 of any other the lag times the rate at which changes are read, unless reading stands still. `rate`: the highest at which
 changes were applied over some seconds within the last hour, which the target can take; it is not needed where there is
-no backlog. `settling`: how long after its last change the source takes to prove that there was no other. It is an
+no backlog. `settling`: how long after its last change the source takes to prove that there was no other. Then both
+sides are compared, which takes as long as it did when it was last done at full speed, if it ever was. It is an
 estimate: whoever goes on writing, or a target that takes less than it did, makes it longer.
 """
+
+from collections.abc import Sequence
 
 from replicator.cutover.checks import Evidence
 from replicator.cutover.demands import DEPTH_MAX_AGE_S
@@ -21,13 +24,16 @@ def estimate(e: Evidence) -> DrainEstimate:
     per_s = e.steady.best_per_s or None
     work_s = 0.0 if backlog == 0 else None if backlog is None or per_s is None else backlog / per_s
     seconds = None if work_s is None or settling_s is None else work_s + settling_s
-    return DrainEstimate(seconds=seconds, backlog=backlog, per_s=per_s, settling_s=settling_s)
+    comparison_s = e.status.verification.fast_s if e.status.verification is not None else None
+    return DrainEstimate(
+        seconds=seconds, backlog=backlog, per_s=per_s, settling_s=settling_s, comparison_s=comparison_s
+    )
 
 
-def longest(estimates: list[DrainEstimate]) -> float | None:
+def longest(times: Sequence[float | None]) -> float | None:
     """Pipelines are drained side by side. None when any cannot be told, or there is none."""
-    known = [estimate.seconds for estimate in estimates if estimate.seconds is not None]
-    return max(known) if known and len(known) == len(estimates) else None
+    known = [seconds for seconds in times if seconds is not None]
+    return max(known) if known and len(known) == len(times) else None
 
 
 def _backlog(e: Evidence) -> float | None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from replicator.config.models import MigrationConfig, PipelineConfig, TriggerConfig
 from replicator.status import Part
 
-ASIDE = {"rehearsal"}
+ASIDE = {"probe", "rehearsal"}
 """Of the cutover's own fields."""
 
 
@@ -65,6 +65,7 @@ def _trigger(trigger: TriggerConfig) -> dict[str, str]:
         "pipeline": _text(trigger.pipeline),
         "aws": _text(trigger.aws and trigger.aws.type),
         "azure": _text(trigger.azure and trigger.azure.type),
+        "traffic": _text(trigger.traffic and trigger.traffic.type),
     }
 
 

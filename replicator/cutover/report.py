@@ -39,12 +39,15 @@ class Check(Part):
 
 
 class DrainEstimate(Part):
-    """How long a drain would take now; see `replicator.cutover.estimating`. None is unknown."""
+    """How long a drain would take now; see `replicator.cutover.estimating`. None is unknown. `comparison_s` comes on
+    top of `seconds`.
+    """
 
     seconds: float | None
     backlog: float | None
     per_s: float | None
     settling_s: float | None
+    comparison_s: float | None = None
 
 
 class PipelineCutover(Part):
@@ -62,7 +65,8 @@ class Cutover(Part):
     """Every pipeline by its name. Not ready while there is none, as while the daemon is starting.
 
     `judged_at` is by the daemon's clock. `drain_s` is that of the pipeline that takes longest, None when any cannot be
-    told. `reasons` is what stands against it, in words. `checks` are those of the migration itself.
+    told, and `comparison_s` likewise. `reasons` is what stands against it, in words. `checks` are those of the
+    migration itself.
     """
 
     migration: str
@@ -70,6 +74,12 @@ class Cutover(Part):
     ready: bool
     judged_at: Instant
     drain_s: float | None
+    comparison_s: float | None = None
     reasons: list[str]
     pipelines: dict[str, PipelineCutover]
     checks: list[Check] = Field(default_factory=list)
+
+    @property
+    def expected_s(self) -> float | None:
+        """How long a drain would take with its comparison, as far as that is known."""
+        return None if self.drain_s is None else self.drain_s + (self.comparison_s or 0.0)

@@ -197,10 +197,11 @@ class Switching:
             raise ConfigurationError(
                 "cutover", f"is not ready: {'; '.join(judged.reasons)}", "Wait: replicator cutover status --wait"
             )
-        if judged.drain_s is not None and judged.drain_s > max_pause_s:
+        if judged.expected_s is not None and judged.expected_s > max_pause_s:
             raise ConfigurationError(
                 "max_pause_s",
-                f"a drain is expected to take {judged.drain_s:.0f} s, longer than the {max_pause_s:.0f} s of the pause",
+                f"a drain is expected to take {judged.expected_s:.0f} s with its comparison, longer than the "
+                f"{max_pause_s:.0f} s of the pause",
                 "Allow a longer pause, or wait until less is changed",
             )
 
@@ -398,7 +399,7 @@ class Switching:
     async def _begin(self, step: Step) -> None:
         """A step that was begun before a restart keeps its beginning."""
         if not any(taken.step is step for taken in self._present.steps):
-            expected_s = self._means.cutover().drain_s if step is Step.DRAIN else None
+            expected_s = self._means.cutover().expected_s if step is Step.DRAIN else None
             taken = Taken(step=step, began_at=utc_now(), expected_s=expected_s)
             self._log.info("step of the switch", step=step, expected_s=expected_s)
             await self._change(lambda told: {"steps": [*told.steps, taken]})

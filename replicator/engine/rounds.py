@@ -23,16 +23,19 @@ WAITING = "(messages)"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a round is to do: look at `sample` records only (None: at all), at `contents`, and to `repair`."""
+    """What a round is to do: look at `sample` records only (None: at all), at `contents`, and to `repair`. `fast`: as
+    fast as the source's budget allows.
+    """
 
     sample: int | None = None
     contents: bool = False
     repair: bool = False
+    fast: bool = False
 
     def covers(self, other: "Ask") -> bool:
         """Whether a round that does this does the other as well."""
         enough = self.sample is None or (other.sample is not None and other.sample <= self.sample)
-        return enough and self.contents >= other.contents and self.repair >= other.repair
+        return enough and all(getattr(self, what) >= getattr(other, what) for what in ("contents", "repair", "fast"))
 
 
 @dataclass(slots=True)
@@ -92,6 +95,8 @@ class Difference:
 class Round:
     """One round. `began_at`, by the source's clock, names it and is the time of which a clean one is evidence.
 
+    `fast`: all of it went as fast as the source's budget allows, and in one go.
+
     `legs` is None until the partitions are listed. `compared` counts the source's records, `scanned` the target's;
     `foreign` are entries there that are not ours, counted apart. `differences` are those that are left, among them
     messages that are `waiting` in a queue that was received to its end.
@@ -99,6 +104,7 @@ class Round:
 
     began_at: datetime
     ask: Ask = Ask()
+    fast: bool = False
     legs: list[Leg] | None = None
     position: str | None = None
     scan_done: bool = False
@@ -181,12 +187,13 @@ class Proof:
 @dataclass(slots=True)
 class Note:
     """What is remembered: the round under way or the last one, the last one over everything, and since when the target
-    is known to be right: when the last clean one began.
+    is known to be right: when the last clean one began. `fast_s`: how long the last fast one over everything took.
     """
 
     round: Round | None = None
     proof: Proof | None = None
     clean_since: datetime | None = None
+    fast_s: float | None = None
 
     def begin(self, round_: Round) -> None:
         """In place of the one under way, if any; what that has found is not passed over."""
@@ -206,6 +213,8 @@ class Note:
         if found.ask.sample is not None:
             self._worsen(found)
             return
+        if found.fast and not found.ask.contents:
+            self.fast_s = (found.ended_at - found.began_at).total_seconds()
         left = self._left_in_contents if not found.ask.contents else 0
         self.proof = Proof(
             found.began_at,

@@ -197,6 +197,7 @@ class Observer:
             ended_at=proof.ended_at if proof else None,
             differences=max(proof.differences if proof else 0, current.differences),
             unsettled=max(proof.unsettled if proof else 0, current.unsettled),
+            fast_s=note.fast_s,
         )
 
     def _headroom_s(self, state: PipelineState, now: datetime, depth: Depth | None) -> float | None:

@@ -84,6 +84,7 @@ class Verifying(Generic[R]):
         self._gate = gate
         self._wake = anyio.Event()
         self._ended = anyio.Event()
+        self._hurries = False
 
     @property
     def ledger(self) -> dict[str, int]:
@@ -93,11 +94,22 @@ class Verifying(Generic[R]):
     async def load(self) -> None:
         """Takes up what the store remembers, before anything runs."""
         self.note = read_note(await self._store.load_note(self._pipeline, NOTE))
+        if self.note.round is not None and self.note.is_under_way:
+            self.note.round.fast = False
         self._ledger.read(await self._store.load_note(self._pipeline, LEDGER_NOTE))
 
     def hurry(self, hurries: bool) -> None:
         """Compares as fast as the source's budget allows, from now on, or as configured."""
-        self._budget.set_rate(None if hurries else self._options.records_per_s)
+        self._hurries = hurries
+        self._pace()
+
+    def _pace(self) -> None:
+        """What is slow for a while is no fast round any more."""
+        round_ = self.note.round if self.note.is_under_way else None
+        fast = self._hurries or (round_ is not None and round_.ask.fast)
+        if round_ is not None:
+            round_.fast = round_.fast and fast
+        self._budget.set_rate(None if fast else self._options.records_per_s)
 
     async def start(self, ask: Ask, *, after: datetime | None = None) -> Round:
         """The round under way, if it does what is asked and was begun after that moment of the source's clock, or else
@@ -154,8 +166,9 @@ class Verifying(Generic[R]):
         return proof is None or self._source.clock.latest() >= proof.began_at + interval
 
     async def _begin(self, ask: Ask) -> Round:
-        round_ = Round(began_at=self._source.clock.earliest(), ask=ask)
+        round_ = Round(began_at=self._source.clock.earliest(), ask=ask, fast=True)
         self.note.begin(round_)
+        self._pace()
         await self._save()
         self._wake.set()
         self._telemetry.log.info(
@@ -215,6 +228,7 @@ class Verifying(Generic[R]):
     async def _end(self, round_: Round) -> None:
         round_.ended_at = self._source.clock.latest()
         self.note.ended()
+        self._pace()
         await self._save()
         self._ended.set()
         self._ended = anyio.Event()

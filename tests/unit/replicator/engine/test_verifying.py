@@ -461,3 +461,29 @@ def test_what_differs_again_after_its_repair_is_a_difference_again() -> None:
     round_.is_repaired("k")
     assert round_.differs(found)
     assert (round_.differences, round_.repaired, round_.findings["k"].repaired) == (1, 1, False)
+
+
+@in_virtual_time
+async def test_only_a_whole_round_at_full_speed_in_one_go_tells_how_long_one_takes() -> None:
+    rig = stocked(Rig(), 40)
+    rig.verification = VerificationOptions(records_per_s=20)
+    async with rig.store:
+        async with rig.running() as pipeline:
+            await rig.converged()
+            slow = await verify(rig)
+            assert pipeline.verifying.note.fast_s is None
+            fast = await verify(rig, Ask(fast=True))
+            assert fast.ended_at is not None
+            assert slow.ended_at is not None
+            took = (fast.ended_at - fast.began_at).total_seconds()
+            assert pipeline.verifying.note.fast_s == took
+            assert took < (slow.ended_at - slow.began_at).total_seconds()
+            await verify(rig, Ask(sample=5, fast=True))
+            assert pipeline.verifying.note.fast_s == took, "one over a part tells nothing"
+            again = await verify(rig)
+            assert not again.fast, "the next one is as slow as it is configured"
+            await rig.pipeline.verify(Ask(fast=True))
+        async with rig.running() as pipeline:
+            cut = await ended(rig)
+            assert not cut.fast, "nobody worked in between"
+            assert pipeline.verifying.note.fast_s == took
