@@ -101,6 +101,9 @@ async def test_a_pipeline_never_started_is_unknown(store: StateStore) -> None:
             generation="g",
             pending_generation="p",
             failure="it was näht 'quoted'",
+            fence=T0,
+            drained_at=T0 + timedelta(seconds=1),
+            sealed_at=T0 + timedelta(seconds=2),
         ),
     ],
 )

@@ -13,7 +13,14 @@ from fakes.statuses import but
 from replicator.api import cutover
 from replicator.api.app import create_app
 from replicator.clocks import elapsed_s
-from replicator.config.models import CutoverConfig, MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
+from replicator.config.models import (
+    CutoverConfig,
+    MigrationConfig,
+    PipelineConfig,
+    RehearsalConfig,
+    SourceConfig,
+    TargetConfig,
+)
 from replicator.cutover import Announcer, Cutover, Watch
 from replicator.status import PipelineStatus
 from replicator.telemetry import Metrics
@@ -73,6 +80,18 @@ def test_the_gauges_say_what_the_answer_says() -> None:
     assert daemon.gauge("replicator_cutover_check", pipeline="orders", check="dead_letters") == 1
     assert daemon.gauge("replicator_migration_phase", phase="failed") == 1
     assert daemon.gauge("replicator_migration_phase", phase="following") == 0
+
+
+@pytest.mark.parametrize(("waived", "value"), [(None, 0), ("it was done last week", 1)])
+def test_what_is_demanded_of_the_migration_itself_has_gauges_without_a_pipeline(
+    waived: str | None, value: float
+) -> None:
+    demanded = CutoverConfig(steady_s=0, rehearsal=RehearsalConfig(waived=waived))
+    daemon = Told(MigrationConfig(migration="shop", pipelines={"orders": PIPELINE}, cutover=demanded))
+    daemon.take(orders=READY)
+    assert daemon.cutover().ready is bool(value)
+    assert daemon.gauge("replicator_cutover_check", pipeline="", check="rehearsed") == value
+    assert daemon.gauge("replicator_cutover_ready") == value
 
 
 def test_a_change_is_a_line_in_the_log_with_its_reasons_and_said_once() -> None:

@@ -13,7 +13,7 @@ from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
 from replicator.cutover import Cutover
 from replicator.cutover import switching as switching_module
-from replicator.cutover.switching import Stage, Step, Switching
+from replicator.cutover.switching import MOST_EARLIER, Stage, Step, Switching
 from replicator.errors import ConfigurationError
 from replicator.status import DrainStatus, PipelineStatus, QueueDepth
 from replicator.triggers.model import Pending, Place, Progress, Side
@@ -311,6 +311,34 @@ async def test_it_does_not_begin_unless_ready_nor_where_the_drain_is_expected_to
     with pytest.raises(ConfigurationError, match="expected to take 11 s"):
         await switching.begin(max_pause_s=10, by="ann")
     assert clouds.aws
+
+
+@in_virtual_time
+async def test_switches_that_were_undone_are_remembered_the_latest_ones_also_after_a_restart() -> None:
+    clouds = Clouds(drain_s=1000)
+    place = Scene(clouds)
+    async with place.store:
+        for number in range(MOST_EARLIER + 3):
+            async with anyio.create_task_group() as tasks:
+                switching = await place.process()
+                tasks.start_soon(switching.run)
+                await anyio.sleep(1)  # until it has looked
+                await switching.begin(max_pause_s=5, by=f"ann {number}")
+                assert await ended(switching) is Stage.UNDONE
+                tasks.cancel_scope.cancel()
+        clouds.drain_s = 1.0
+        async with anyio.create_task_group() as tasks:
+            switching = await place.process()
+            tasks.start_soon(switching.run)
+            await anyio.sleep(1)
+            await switching.begin(max_pause_s=10, by="bob")
+            assert await ended(switching) is Stage.DONE
+            tasks.cancel_scope.cancel()
+        told = (await place.process()).told
+    assert told is not None
+    assert (told.by, told.attempt, told.reason) == ("bob", MOST_EARLIER + 4, "")
+    assert [each.by for each in told.earlier] == [f"ann {number}" for number in range(3, MOST_EARLIER + 3)]
+    assert all("the pause of 5 s was over" in each.reason and each.undone_at for each in told.earlier)
 
 
 @pytest.mark.parametrize("failing", ["activate", "traffic", "seal"])

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import anyio
 import pytest
@@ -9,11 +10,19 @@ import pytest
 from fakes.daemons import Place
 from fakes.stores import InlineStore
 from fakes.virtual import in_virtual_time
+from replicator.clocks import utc_now
+from replicator.cutover import Outcome
+from replicator.cutover.fingerprint import fingerprint
+from replicator.cutover.rehearsal import Claim
+from replicator.cutover.switching import Stage, Switched
 from replicator.engine.daemon import Daemon
 from replicator.errors import ConfigurationError
 from replicator.report import Report
 from replicator.report.freezing import NOTE, Frozen, load_frozen, with_evidence
+from replicator.report.model import Estimates
 from replicator.report.recording import EVERYWHERE
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def running(daemon: Daemon, tasks: anyio.abc.TaskGroup) -> Daemon:
@@ -46,6 +55,8 @@ async def test_the_evidence_is_frozen_at_the_seal_and_stays_whatever_comes_later
             assert (await daemon.report()).since_seal is None
             await seal(daemon, "orders")
             evidence = daemon.evidence()
+            with pytest.raises(ConfigurationError, match="is sealed"):
+                await daemon.beforehand.estimated(Estimates(made_at=T0, pipelines={}), "ann")
             daemon.stop()
         place.tables["orders"].put("late", 2)
         async with anyio.create_task_group() as tasks:
@@ -100,6 +111,47 @@ async def test_a_crash_between_the_seal_and_the_evidence_is_made_up_for() -> Non
         async with anyio.create_task_group() as tasks:
             daemon = await running(place.daemon(), tasks)
             assert Report.model_validate_json(daemon.evidence().evidence).phase == "sealed"
+            daemon.stop()
+
+
+@in_virtual_time
+async def test_the_evidence_holds_the_whole_switch_so_it_waits_for_its_end() -> None:
+    place = Place("orders")
+    async with place.store, anyio.create_task_group() as tasks:
+        daemon = await running(place.daemon(), tasks)
+        switched = Switched(began_at=T0, by="ann", max_pause_s=10)
+        daemon.switching.told = switched
+        await seal(daemon, "orders", force=True)
+        with pytest.raises(ConfigurationError, match="not sealed"):
+            daemon.evidence()
+        daemon.switching.told = switched.model_copy(update={"stage": Stage.DONE})
+        await anyio.sleep(2)
+        assert daemon.evidence().evidence
+        daemon.stop()
+
+
+@in_virtual_time
+async def test_a_rehearsal_that_was_recorded_counts_after_a_restart_too() -> None:
+    place = Place("orders")
+    async with place.store:
+        async with anyio.create_task_group() as tasks:
+            daemon = await running(place.daemon(), tasks)
+            assert [(c.name, c.outcome) for c in daemon.cutover().checks] == [("rehearsed", Outcome.FAIL)]
+            now = utc_now()
+            claim = Claim(
+                migration="rehearsal", migration_id="r1", fingerprint=fingerprint(daemon.config), stage="done",
+                by="ann", began_at=now, sealed_at=now, pause_s=1.0, pipelines={},
+            )  # fmt: skip
+            await daemon.beforehand.rehearsed(claim, "bob")
+            assert daemon.cutover().checks[0].outcome is Outcome.PASS
+            daemon.stop()
+        async with anyio.create_task_group() as tasks:
+            daemon = await running(place.daemon(), tasks)
+            assert daemon.cutover().checks[0].outcome is Outcome.PASS
+            recorded = (await daemon.report()).rehearsed
+            assert recorded is not None
+            assert recorded.recorded is not None
+            assert (recorded.recorded.by, recorded.recorded.recorded_by) == ("ann", "bob")
             daemon.stop()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,6 +90,33 @@ async def test_killed_at_any_instruction_of_a_switch_and_again_of_its_undo_every
             assert (await world.process().undo(WHO)).complete
             assert world.settings() == mixed().settings(), kill_at
             assert (await world.process().note()).changes == []
+        if over:
+            return
+    raise AssertionError("it never came to its end")
+
+
+@in_virtual_time
+async def test_a_moment_before_azure_is_activated_is_remembered_first_and_stays_until_it_is_activated_anew() -> None:
+    """It is where the way back begins, so it must never be later than the first event that is handled there."""
+    for kill_at in range(1, 200):
+        world = mixed()
+        async with world.store:
+            over = not await _killed(world, kill_at, switch)
+            before = (await world.process().note()).activating_at
+            activated = any(thing.calls for place, thing in world.things.items() if place.side is Side.AZURE)
+            assert before is not None or not activated, kill_at
+            await anyio.sleep(10)
+            await switch(world.process())
+            after = (await world.process().note()).activating_at
+            assert after is not None
+            assert not activated or after == before, kill_at
+            await world.process().undo(WHO)
+            assert (await world.process().note()).activating_at == after
+            await anyio.sleep(10)
+            await switch(world.process())
+            again = (await world.process().note()).activating_at
+            assert again is not None
+            assert again > after
         if over:
             return
     raise AssertionError("it never came to its end")
