@@ -322,7 +322,7 @@ async def test_switches_that_were_undone_are_remembered_the_latest_ones_also_aft
             async with anyio.create_task_group() as tasks:
                 switching = await place.process()
                 tasks.start_soon(switching.run)
-                await anyio.sleep(1)  # until it has looked
+                await anyio.sleep(2)  # until it has looked
                 await switching.begin(max_pause_s=5, by=f"ann {number}")
                 assert await ended(switching) is Stage.UNDONE
                 tasks.cancel_scope.cancel()
@@ -330,7 +330,7 @@ async def test_switches_that_were_undone_are_remembered_the_latest_ones_also_aft
         async with anyio.create_task_group() as tasks:
             switching = await place.process()
             tasks.start_soon(switching.run)
-            await anyio.sleep(1)
+            await anyio.sleep(2)
             await switching.begin(max_pause_s=10, by="bob")
             assert await ended(switching) is Stage.DONE
             tasks.cancel_scope.cancel()
