@@ -64,13 +64,14 @@ class Taken(Part):
 
 
 class Switched(Part):
-    """A switch as it is remembered and told. `reason` is why it leads back, `waiting_for` what the present step waits
-    for, in words.
+    """A switch as it is remembered and told. `held` are the pipelines whose queues were held when it began, `reason` is
+    why it leads back, `waiting_for` what the present step waits for, in words.
     """
 
     began_at: Instant
     by: str
     max_pause_s: float
+    held: list[str] = Field(default_factory=list)
     stage: Stage = Stage.RUNNING
     steps: list[Taken] = Field(default_factory=list)
     reason: str = ""
@@ -169,7 +170,8 @@ class Switching:
         """The switch is durable when this returns. Raises ConfigurationError where it is not possible."""
         async with self._lock:
             self.require_possible(max_pause_s)
-            await self._save(Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s))
+            held = [name for name in self._pipelines if self._is_held(name)]
+            await self._save(Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s, held=held))
         self._wanted.set()
 
     def require_reversible(self) -> Switched:
@@ -241,7 +243,7 @@ class Switching:
             await means.drain(self._pipelines)
             await self._until(lambda: self._undrained(held=False))
         elif step is Step.RELEASE:
-            await means.release([name for name in self._pipelines if self._is_held(name)])
+            await means.release(self._present.held)
             await self._until(self._waiting_messages)
         elif step is Step.ACTIVATE:
             await self._turn(lambda: means.triggers().activate(by))
@@ -276,27 +278,27 @@ class Switching:
         """What is in the way of each; queues that are held are forwarded later, and so are theirs where not `held`."""
         found: list[str] = []
         for name, drain in self._means.drains().items():
-            if name in self._pipelines and (held or not self._was_held(name)):
+            if name in self._pipelines and (held or name not in self._present.held):
                 reasons = ["no fence"] if drain is None else drain.in_the_way
                 found += [f"{name}: {reason}" for reason in reasons]
         return found
 
     def _waiting_messages(self) -> list[str]:
-        """In queues that were held, but for those that are delayed: these are forwarded when they come."""
+        """In queues that were held, but for those that are delayed: these are forwarded when they come. A daemon that
+        has only begun knows of none.
+        """
         found: list[str] = []
-        for name in self._pipelines:
+        for name in self._present.held:
             queue = self._means.statuses[name].queue if name in self._means.statuses else None
-            if queue is not None and self._was_held(name) and (queue.held or queue.visible or queue.in_flight):
+            if queue is None or queue.held:
+                found.append(f"{name}: how many messages are left is not known yet")
+            elif queue.visible or queue.in_flight:
                 found.append(f"{name}: {queue.visible + queue.in_flight} messages are still to be forwarded")
         return found
 
     def _is_held(self, name: str) -> bool:
         status = self._means.statuses.get(name)
         return status is not None and status.queue is not None and status.queue.held
-
-    def _was_held(self, name: str) -> bool:
-        drain = self._means.drains().get(name)
-        return self._is_held(name) or (drain is not None and drain.released)
 
     async def _insist(self, work: Callable[[], Awaitable[None]]) -> None:
         """Again and again, for there is no other way to go."""

@@ -24,12 +24,12 @@ T0 = datetime(2026, 1, 1, tzinfo=UTC)
 class Clouds:
     """What is on where, and what a drain takes. It outlives the processes; `fails` is asked before each action."""
 
-    def __init__(self, drain_s: float = 1.0, held: int = 0) -> None:
+    def __init__(self, drain_s: float = 1.0, held: int = 0, forward_s: float = 0.0) -> None:
         self.aws, self.azure = True, False
         self.drain_s = drain_s
         self.held = held
-        self.messages = held
-        self.released = False
+        self.forward_s = forward_s
+        self.released_at: float | None = None
         self.fence_at: float | None = None
         self.sealed = False
         self.ready = True
@@ -37,6 +37,16 @@ class Clouds:
         self.pending = ""
         self.failing: set[str] = set()
         self.both: list[str] = []
+
+    @property
+    def released(self) -> bool:
+        return self.released_at is not None
+
+    @property
+    def messages(self) -> int:
+        """Those that are left in the queue."""
+        forwarded = self.released_at is not None and elapsed_s() - self.released_at >= self.forward_s
+        return 0 if forwarded else self.held
 
     def act(self, name: str) -> None:
         if name in self.failing:
@@ -56,6 +66,7 @@ class Clouds:
         self.act("activate")
         self.azure = True
         self.both += ["both are on"] if self.aws else []
+        self.both += ["messages are left"] if self.messages else []
         return Progress(Turn.ACTIVATE, ())
 
     async def undo(self, who: str) -> Progress:
@@ -66,13 +77,18 @@ class Clouds:
 
 
 class Means:
-    """A daemon's process."""
+    """A daemon's process, which has looked at nothing before `looks_at`, and at no queue until a second after that."""
 
-    def __init__(self, clouds: Clouds) -> None:
+    def __init__(self, clouds: Clouds, looks_at: float = float("-inf")) -> None:
         self.clouds = clouds
+        self.looks_at = looks_at
 
     @property
     def statuses(self) -> dict[str, PipelineStatus]:
+        if elapsed_s() < self.looks_at:
+            return {}
+        if elapsed_s() < self.looks_at + 1:
+            return {"orders": FINE, "jobs": FINE}
         held = QueueDepth(
             visible=self.clouds.messages, in_flight=0, delayed=0, oldest_age_s=None, held=not self.clouds.released
         )
@@ -102,8 +118,8 @@ class Means:
 
     async def release(self, pipelines: Sequence[str]) -> None:
         self.clouds.act("release")
-        self.clouds.released = True
-        self.clouds.messages = 0
+        if pipelines and self.clouds.released_at is None:
+            self.clouds.released_at = elapsed_s()
 
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
         self.clouds.act("seal")
@@ -113,7 +129,7 @@ class Means:
     async def follow_again(self, pipelines: Sequence[str]) -> None:
         self.clouds.act("follow")
         self.clouds.fence_at = None
-        self.clouds.released = False
+        self.clouds.released_at = None
 
 
 def _drain(in_the_way: list[str], *, released: bool = False) -> DrainStatus:
@@ -128,9 +144,13 @@ class Scene:
     def __init__(self, clouds: Clouds) -> None:
         self.clouds = clouds
         self.store = InlineStore(lambda _: None)
+        self._has_run = False
 
     async def process(self) -> Switching:
-        switching = Switching(Means(self.clouds), self.store, ["orders", "jobs"])
+        """All but the first know nothing yet."""
+        looks_at = elapsed_s() + 0.5 if self._has_run else float("-inf")
+        self._has_run = True
+        switching = Switching(Means(self.clouds, looks_at), self.store, ["orders", "jobs"])
         await switching.take_up()
         return switching
 
@@ -258,12 +278,36 @@ def test_an_abort_leads_back_from_wherever_it_is(moment_s: float) -> None:
     run()
 
 
+@pytest.mark.parametrize("moment_s", [1.3, 1.8])
+def test_killed_while_it_forwards_it_does_not_activate_before_all_is_forwarded(moment_s: float) -> None:
+    """A daemon that has only begun knows of no message yet, which does not mean that there is none."""
+
+    @in_virtual_time
+    async def run() -> None:
+        clouds = Clouds(held=3, forward_s=9)
+        scene = Scene(clouds)
+        async with scene.store:
+            for killed_after_s in (moment_s, 0.1, 1.2, 60):
+                async with anyio.create_task_group() as tasks:
+                    switching = await scene.process()
+                    tasks.start_soon(switching.run)
+                    if switching.told is None:
+                        await switching.begin(max_pause_s=30, by="ann")
+                    await anyio.sleep(killed_after_s)
+                    tasks.cancel_scope.cancel()
+        assert switching.told is not None
+        assert switching.told.stage is Stage.DONE
+        assert clouds.both == []
+
+    run()
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_killed_or_aborted_at_any_moment_it_ends_done_or_as_before(seed: int) -> None:
     @in_virtual_time
     async def run() -> None:
         rng = random.Random(seed)
-        clouds = Clouds(drain_s=rng.uniform(0, 4), held=rng.randint(0, 3))
+        clouds = Clouds(drain_s=rng.uniform(0, 4), held=rng.randint(0, 3), forward_s=rng.uniform(0, 2))
         place = Scene(clouds)
         async with place.store:
             begun = False
