@@ -139,7 +139,7 @@ class Migration:
 
     def write_config(self, **changes: Any) -> None:
         """Writes the config, with changes to its top level."""
-        self.path.write_text(yaml.safe_dump({**self.config, **changes}))
+        self.path.write_text(yaml.safe_dump({**self.config, **changes}, sort_keys=False))
 
     def daemon(self, *options: str, path: Path | None = None) -> Daemon:
         """A daemon on the config, not started."""
