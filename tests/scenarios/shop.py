@@ -60,6 +60,8 @@ FUNCTIONS = {"orders": "onOrder", "uploads": "onUpload", "nightly": "nightly"}
 
 ENOUGH = {"max_lag_s": 20, "steady_s": 1, "max_gap_s": 5}
 
+SYNC = {"sync": {"max_lag_s": 15, "steady_s": 1}}
+
 CODE = io.BytesIO()
 with zipfile.ZipFile(CODE, "w") as archive:
     archive.writestr("handler.py", "def handler(event, context): return {}")
@@ -329,7 +331,6 @@ async def ready(daemon: Daemon, deadline_s: float = 60) -> None:
         while not found.get("ready"):
             await anyio.sleep(0.1)
             _, found = await daemon.get("/v1/cutover")
-            import time; print(time.strftime("%T"), [r[:45] for r in found.get("reasons", [])])
     assert found.get("ready"), found.get("reasons")
 
 
@@ -476,7 +477,7 @@ async def _ticking(s: Shop, suffix: str, function: str, *, schedule: bool) -> No
 def _config(s: Shop, mode: str) -> dict[str, Any]:
     waived = {"waive": {"verification": "the switch compares", "foreign": "this is a rehearsal"}}
     pipelines = {"orders": _orders(s, mode), "media": _media(s, mode)}
-    pipelines |= {name: _queue_pipeline(s, name, queue) for name, queue in s.queues.items()}
+    pipelines |= {name: _queue_pipeline(s, name, queue, mode) for name, queue in s.queues.items()}
     config = config_of({name: {**pipeline, "cutover": waived} for name, pipeline in pipelines.items()})
     with socket.create_server(("127.0.0.1", 0)) as free:
         config["http"]["listen"] = f"127.0.0.1:{free.getsockname()[1]}"
@@ -495,7 +496,7 @@ def _orders(s: Shop, mode: str) -> dict[str, Any]:
         "partition_key": ["/customer"],
         "create": True,
     }
-    sync = {"sync": {"max_lag_s": 6, "steady_s": 1}} if mode == "sync" else {}
+    sync = SYNC if mode == "sync" else {}
     return {"mode": mode, "discover_interval_s": 1, "source": source, "target": target, **sync}
 
 
@@ -510,11 +511,11 @@ def _media(s: Shop, mode: str) -> dict[str, Any]:
         "create": True,
     }
     reached = {"sqs_endpoint": s.aws.endpoint, "counts_lag_s": 0.5}
-    sync = {"sync": {"max_lag_s": 6, "steady_s": 1}} if mode == "sync" else {}
+    sync = SYNC if mode == "sync" else {}
     return {"mode": mode, "source": {**source, **reached, **bucket_world.SOURCE}, "target": target, **sync}
 
 
-def _queue_pipeline(s: Shop, name: str, queue: QueueOf) -> dict[str, Any]:
+def _queue_pipeline(s: Shop, name: str, queue: QueueOf, mode: str) -> dict[str, Any]:
     called = s.urls[f"{name}-mirror" if queue.fanned else name].rsplit("/", 1)[1]
     source = {"type": "sqs", "queue": called, "endpoint": s.aws.endpoint, **queue_world.SOURCE}
     target = {
@@ -523,7 +524,8 @@ def _queue_pipeline(s: Shop, name: str, queue: QueueOf) -> dict[str, Any]:
         "connection_string": "${SERVICEBUS}",
         "management_endpoint": s.broker.http_endpoint,
     }
-    return {"source": {**source, "consume": queue.consume}, "target": target}
+    sync = SYNC if mode == "sync" else {}
+    return {"mode": mode, **sync, "source": {**source, "consume": queue.consume}, "target": target}
 
 
 def triggers(s: Shop) -> dict[str, Any]:
