@@ -315,7 +315,10 @@ class Draining(Generic[R]):
 
     async def _look(self) -> None:
         through = self._through()
-        evidence = self._evidence(through, await self._store.dead_letter_summary(self._pipeline))
+        letters = await self._store.dead_letter_summary(self._pipeline)
+        if self._standing.state.fence is None:
+            return  # it was given up meanwhile
+        evidence = self._evidence(through, letters)
         async with self._lock:
             if self._standing.state.fence is None or self._mark() != evidence.mark:
                 return  # it was given up meanwhile, or something was written, or the fence has moved

@@ -19,7 +19,7 @@ from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
 from replicator.engine.draining import Evidence, Late, in_the_way, read_note
 from replicator.errors import ConfigurationError
-from replicator.model import Depth, Mode, Phase
+from replicator.model import DeadLetterSummary, Depth, Mode, Phase
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOTICED_WITHIN_S = 5.0
@@ -222,6 +222,32 @@ async def test_giving_it_up_leads_back_to_following() -> None:
         assert pipeline.draining.status is None
         rig.table.put("n1")
         await rig.converged()
+
+
+def test_giving_it_up_at_the_moment_at_which_it_is_judged_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state store answers late, as it does on a busy disk."""
+
+    @in_virtual_time
+    async def run() -> None:
+        rig = Rig()
+        summary = rig.store.dead_letter_summary
+
+        async def slowly(pipeline: str) -> DeadLetterSummary:
+            await anyio.sleep(0.3)
+            return await summary(pipeline)
+
+        monkeypatch.setattr(rig.store, "dead_letter_summary", slowly)
+        load(rig)
+        async with rig.store, rig.running() as pipeline:
+            await rig.converged()
+            for tenths in range(1, 10):
+                await pipeline.draining.begin()
+                await anyio.sleep(tenths / 10)
+                await pipeline.draining.cancel()
+                await anyio.sleep(0.5)
+            assert pipeline.state.phase is Phase.FOLLOWING
+
+    run()
 
 
 @in_virtual_time
