@@ -75,7 +75,7 @@ class Evidence:
     `mark` is the fence, or the last write after it. `through` is the watermark, held back by dead letters, which must
     have passed it where being idle proves time, and be not older than `oldest`: what stands still shows no late write.
     `proven_at` is when the last complete comparison that was clean began, which must be later than `proof_mark`,
-    `differences` what the latest has left.
+    `differences` what the latest has left. `late` were written after the fence, which is no hindrance by itself.
     """
 
     mark: datetime
@@ -92,6 +92,7 @@ class Evidence:
     swept: bool = True
     depth: Depth | None = None
     unfinished: Sequence[str] = ()
+    late: int = 0
 
 
 def unsettled(e: Evidence) -> list[str]:
@@ -122,6 +123,8 @@ def in_the_way(e: Evidence) -> list[str]:
         found.append(counted(e.differences, "record differs", "records differ") + " by the last comparison: repair it")
     elif e.proven_at is None or e.proven_at <= e.proof_mark:
         found.append(f"no clean comparison was begun after {e.proof_mark.isoformat()} and has ended")
+    if found and e.late:
+        found.insert(0, counted(e.late, "change was", "changes were") + " written after the fence: stop whoever writes")
     return found
 
 
@@ -348,6 +351,7 @@ class Draining(Generic[R]):
             swept=state.copy_stage is CopyStage.SWEPT,
             depth=self._depth,
             unfinished=self._unfinished if self._asked_past == state.fence else [NOT_ASKED],
+            late=self._late.count,
         )
 
     def _mark(self) -> datetime:

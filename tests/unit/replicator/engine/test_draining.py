@@ -3,6 +3,7 @@ clean comparison has shown that, and nothing was written since; and whatever is 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -286,6 +287,12 @@ async def test_a_held_queue_is_forwarded_when_it_is_released_and_drained_when_it
             await anyio.sleep(20)
             assert len(rig.queue.waiting) == 1, "held again"
             pipeline.drain()
+
+
+def test_whoever_still_writes_is_the_first_thing_that_is_said_where_something_is_in_the_way() -> None:
+    late = replace(DRAINED, late=2)
+    assert in_the_way(late) == []
+    assert in_the_way(replace(late, through=T0))[0] == "2 changes were written after the fence: stop whoever writes"
 
 
 def test_nothing_but_all_of_it_is_drained() -> None:
