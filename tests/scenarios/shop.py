@@ -7,13 +7,10 @@ a function app. Each notes what it has worked on, and the application what it ha
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import socket
 import sys
-import zipfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +24,9 @@ from sandbox.azurite import Azurite
 from sandbox.cosmos import CosmosServer
 from sandbox.faults import FaultProxy
 from sandbox.functions import FunctionsServer
-from sandbox.functions.server import Function
-from sandbox.processes import Program, replicator_program, workload_program
+from sandbox.processes import Program, workload_program
 from sandbox.servicebus import QueueSettings, ServiceBusServer
-from sandbox.workload import create_orders_table, read_bucket
+from sandbox.workload import read_bucket
 from sandbox.workload.consumers import (
     ApplicationSettings,
     Entry,
@@ -45,26 +41,11 @@ from sandbox.workload.consumers import (
 from sandbox.workload.consumers.settings import AWS, AZURE, EVENT
 from sandbox.workload.consumers.traffic import confirmation, send_to
 from scenarios import bucket_world, queue_world
-from scenarios.migration import Daemon, Migration, config_of, http_client
-from scenarios.world import SOURCE
-
-DATABASE, DOCUMENTS, BLOBS, APP = "shop", "orders", "media", "shop"
-
-EXPIRES = "expires"
-"""The attribute that says when an item expires."""
-
-TO_LAMBDA = "to-lambda"
-"""Id of the notification that triggers the function of uploads."""
-
-FUNCTIONS = {"orders": "onOrder", "uploads": "onUpload", "nightly": "nightly"}
+from scenarios.furnishing import APP, EXPIRES, FUNCTIONS, furnish
+from scenarios.migration import Migration, http_client
+from scenarios.shop_config import BLOBS, DATABASE, DOCUMENTS, config
 
 ENOUGH = {"max_lag_s": 20, "steady_s": 1, "max_gap_s": 5}
-
-SYNC = {"sync": {"max_lag_s": 15, "steady_s": 1}}
-
-CODE = io.BytesIO()
-with zipfile.ZipFile(CODE, "w") as archive:
-    archive.writestr("handler.py", "def handler(event, context): return {}")
 
 GATE = """
 import pathlib, sys, time
@@ -212,7 +193,7 @@ class Shop(Migration):
         send_to(self.traffic, where)
         now = confirmation(self.traffic)
         with anyio.fail_after(30):
-            while now.exists() and now.read_text() != where:
+            while now.exists() and now.read_text() != where:  # noqa: ASYNC110 -- another process tells it
                 await anyio.sleep(0.02)
 
     # What came of it
@@ -279,7 +260,7 @@ class Shop(Migration):
 
     async def reached(self, name: str) -> None:
         with anyio.fail_after(60):
-            while not (self.folder / name).with_suffix(".reached").exists():
+            while not (self.folder / name).with_suffix(".reached").exists():  # noqa: ASYNC110 -- likewise
                 await anyio.sleep(0.02)
 
     def open(self, name: str) -> None:
@@ -288,50 +269,6 @@ class Shop(Migration):
     def traffic_hook(self, where: str) -> list[str]:
         """A command that sends the application there."""
         return [sys.executable, "-m", "sandbox.workload.consumers.traffic", str(self.traffic), where]
-
-
-async def switched_to(daemon: Daemon, stage: str, deadline_s: float = 120) -> Mapping[str, Any]:
-    """How the switch stands when it has come to that."""
-    told: Mapping[str, Any] = {}
-    with anyio.move_on_after(deadline_s):
-        while told.get("stage") != stage:
-            _, told = await daemon.get("/v1/cutover/switch")
-            await anyio.sleep(0.05)
-    assert told.get("stage") == stage, told
-    return told
-
-
-async def waits_in(daemon: Daemon, step: str, what: str = "", deadline_s: float = 60) -> None:
-    """Returns when the switch is in this step, and waits for this."""
-    told: Mapping[str, Any] = {}
-    with anyio.move_on_after(deadline_s):
-        while True:
-            _, told = await daemon.get("/v1/cutover/switch")
-            last = told["steps"][-1] if told["steps"] else {"step": None, "ended_at": None}
-            if last["step"] == step and last["ended_at"] is None and what in told["waiting_for"]:
-                return
-            await anyio.sleep(0.05)
-    raise AssertionError(f"not in {step} within {deadline_s} s: {told}")
-
-
-async def said(s: Shop, daemon: Daemon, expect: int, *arguments: str) -> str:
-    """What a command prints that asks the daemon."""
-    log = s.folder / f"{'-'.join(arguments[:2])}.log"
-    log.unlink(missing_ok=True)
-    program = replicator_program(log, *arguments, "--url", daemon.url, environment=s.environment)
-    async with program:
-        code, text = await program.wait(150), program.text()
-    assert code == expect, text
-    return text
-
-
-async def ready(daemon: Daemon, deadline_s: float = 60) -> None:
-    found: Mapping[str, Any] = {}
-    with anyio.move_on_after(deadline_s):
-        while not found.get("ready"):
-            await anyio.sleep(0.1)
-            _, found = await daemon.get("/v1/cutover")
-    assert found.get("ready"), found.get("reasons")
 
 
 @asynccontextmanager
@@ -364,187 +301,7 @@ async def shop(
             aws, cosmos, azurite, broker, arm, clients, container, proxy, queues,
             f"orders-{suffix}", f"media-{suffix}",
         )  # fmt: skip
-        await _furnish(made, suffix, schedule=schedule)
-        made.config = _config(made, mode)
+        await furnish(made, suffix, schedule=schedule)
+        made.config = config(made, mode)
         made.write_config(cutover=ENOUGH)
         yield made
-
-
-async def _furnish(s: Shop, suffix: str, *, schedule: bool) -> None:
-    """At AWS."""
-    arn = await create_orders_table(s.clients["dynamodb"], s.table, ttl_attribute=EXPIRES)
-    assert arn is not None
-    s.stream = arn
-    function = await _function(s, f"f-{suffix}")
-    await _bucket(s, suffix)
-    for name, queue in s.queues.items():
-        await _queue(s, name, queue, suffix)
-    for name, queue in s.queues.items():
-        if queue.twins:
-            s.mappings[name] = await _mapping(s, function, await _arn(s, s.urls[name]))
-    s.mappings["orders"] = await _mapping(s, function, s.stream, StartingPosition="TRIM_HORIZON")
-    await _ticking(s, suffix, function, schedule=schedule)
-    app = s.arm.app(APP)
-    for name in [*FUNCTIONS, *s.queues]:
-        app.functions[s.function(name)] = Function()
-        if name in FUNCTIONS or s.queues[name].twins:
-            app.settings[f"AzureWebJobs.{s.function(name)}.Disabled"] = "true"
-
-
-async def _function(s: Shop, name: str) -> str:
-    """One for all mappings, which the local AWS does not run."""
-    made = await s.clients["lambda"].create_function(
-        FunctionName=name,
-        Runtime="python3.12",
-        Role="arn:aws:iam::000000000000:role/none",
-        Handler="handler.handler",
-        Code={"ZipFile": CODE.getvalue()},
-    )
-    await s.clients["lambda"].put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    return str(made["FunctionArn"])
-
-
-async def _mapping(s: Shop, function: str, arn: str, **options: Any) -> str:
-    made = await s.clients["lambda"].create_event_source_mapping(EventSourceArn=arn, FunctionName=function, **options)
-    return str(made["UUID"])
-
-
-async def _arn(s: Shop, url: str) -> str:
-    told = await s.clients["sqs"].get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    return str(told["Attributes"]["QueueArn"])
-
-
-async def _open_queue(s: Shop, name: str, called: str, *services: str) -> str:
-    """Its ARN; these services may send to it."""
-    attributes = {"VisibilityTimeout": "10"}
-    s.urls[name] = (await s.clients["sqs"].create_queue(QueueName=called, Attributes=attributes))["QueueUrl"]
-    arn = await _arn(s, s.urls[name])
-    if services:
-        principal = {"Service": [f"{service}.amazonaws.com" for service in services]}
-        allow = {"Effect": "Allow", "Principal": principal, "Action": "sqs:SendMessage", "Resource": arn}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-        await s.clients["sqs"].set_queue_attributes(QueueUrl=s.urls[name], Attributes={"Policy": policy})
-    return arn
-
-
-async def _bucket(s: Shop, suffix: str) -> None:
-    """S3 tells an event to one place only: the function's is told by a notification, replicator through a rule."""
-    invoked = await _open_queue(s, "uploads", f"uploads-{suffix}", "s3")
-    events = await _open_queue(s, "media-events", f"media-events-{suffix}", "events")
-    await s.clients["s3"].create_bucket(Bucket=s.bucket)
-    entry = {"Id": TO_LAMBDA, "QueueArn": invoked, "Events": ["s3:ObjectCreated:*"]}
-    await s.clients["s3"].put_bucket_notification_configuration(
-        Bucket=s.bucket,
-        NotificationConfiguration={"QueueConfigurations": [entry], "EventBridgeConfiguration": {}},
-    )
-    rule = f"media-to-replicator-{suffix}"
-    pattern = json.dumps({"source": ["aws.s3"], "detail": {"bucket": {"name": [s.bucket]}}})
-    await s.clients["events"].put_rule(Name=rule, EventPattern=pattern)
-    await s.clients["events"].put_targets(Rule=rule, Targets=[{"Id": "queue", "Arn": events}])
-
-
-async def _queue(s: Shop, name: str, queue: QueueOf, suffix: str) -> None:
-    """What a topic fans out goes to Lambda's own queue, and to another one that is replicated."""
-    if not queue.fanned:
-        await _open_queue(s, name, f"{name}-{suffix}")
-        return
-    topic = (await s.clients["sns"].create_topic(Name=f"{name}-{suffix}"))["TopicArn"]
-    s.topics[name] = topic
-    for called in (name, f"{name}-mirror"):
-        arn = await _open_queue(s, called, f"{called}-{suffix}", "sns")
-        await s.clients["sns"].subscribe(
-            TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"}
-        )
-
-
-async def _ticking(s: Shop, suffix: str, function: str, *, schedule: bool) -> None:
-    name = f"nightly-{suffix}"
-    if not schedule:
-        await s.clients["events"].put_rule(Name=name, ScheduleExpression="rate(1 day)", Description="every night")
-        s.ticking = {"rule": name}
-        return
-    await s.clients["scheduler"].create_schedule(
-        Name=name,
-        Description="every night",
-        ScheduleExpression="cron(0 3 * * ? *)",
-        ScheduleExpressionTimezone="Europe/Berlin",
-        FlexibleTimeWindow={"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 10},
-        Target={"Arn": function, "RoleArn": "arn:aws:iam::000000000000:role/none", "Input": '{"a": 1}'},
-    )
-    s.ticking = {"schedule": name}
-
-
-def _config(s: Shop, mode: str) -> dict[str, Any]:
-    waived = {"waive": {"verification": "the switch compares", "foreign": "this is a rehearsal"}}
-    pipelines = {"orders": _orders(s, mode), "media": _media(s, mode)}
-    pipelines |= {name: _queue_pipeline(s, name, queue, mode) for name, queue in s.queues.items()}
-    config = config_of({name: {**pipeline, "cutover": waived} for name, pipeline in pipelines.items()})
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        config["http"]["listen"] = f"127.0.0.1:{free.getsockname()[1]}"
-    config["triggers"] = triggers(s)
-    return config
-
-
-def _orders(s: Shop, mode: str) -> dict[str, Any]:
-    source = {"type": "dynamodb", "table": s.table, "endpoint": s.source_proxy.endpoint, **SOURCE}
-    target = {
-        "type": "cosmos",
-        "endpoint": s.cosmos.endpoint,
-        "key": "${COSMOS_KEY}",
-        "database": DATABASE,
-        "container": DOCUMENTS,
-        "partition_key": ["/customer"],
-        "create": True,
-    }
-    sync = SYNC if mode == "sync" else {}
-    return {"mode": mode, "discover_interval_s": 1, "source": source, "target": target, **sync}
-
-
-def _media(s: Shop, mode: str) -> dict[str, Any]:
-    queue = s.urls["media-events"].rsplit("/", 1)[1]
-    source = {"type": "s3", "bucket": s.bucket, "notifications": queue, "endpoint": s.aws.endpoint}
-    target = {
-        "type": "blob",
-        "endpoint": s.azurite.endpoint,
-        "key": "${BLOB_KEY}",
-        "container": BLOBS,
-        "create": True,
-    }
-    reached = {"sqs_endpoint": s.aws.endpoint, "counts_lag_s": 0.5}
-    sync = SYNC if mode == "sync" else {}
-    return {"mode": mode, "source": {**source, **reached, **bucket_world.SOURCE}, "target": target, **sync}
-
-
-def _queue_pipeline(s: Shop, name: str, queue: QueueOf, mode: str) -> dict[str, Any]:
-    called = s.urls[f"{name}-mirror" if queue.fanned else name].rsplit("/", 1)[1]
-    source = {"type": "sqs", "queue": called, "endpoint": s.aws.endpoint, **queue_world.SOURCE}
-    target = {
-        "type": "servicebus",
-        "queue": name,
-        "connection_string": "${SERVICEBUS}",
-        "management_endpoint": s.broker.http_endpoint,
-    }
-    sync = SYNC if mode == "sync" else {}
-    return {"mode": mode, **sync, "source": {**source, "consume": queue.consume}, "target": target}
-
-
-def triggers(s: Shop) -> dict[str, Any]:
-    """Each entry point with its twin, in the order of the shop."""
-    at_aws = {"endpoint": s.aws.endpoint, "region": s.aws.region}
-
-    def twin(name: str) -> dict[str, Any]:
-        place = {"endpoint": s.arm.endpoint, "token": s.arm.token, "app": s.arm.app_id(APP), "settle_s": 20}
-        return {"type": "function", "function": s.function(name), **place}
-
-    def mapping(name: str) -> dict[str, Any]:
-        return {"type": "event_source_mapping", "uuid": s.mappings[name], **at_aws}
-
-    found: dict[str, Any] = {"orders": {"pipeline": "orders", "aws": mapping("orders"), "azure": twin("orders")}}
-    notification = {"type": "s3_notification", "bucket": s.bucket, "id": TO_LAMBDA, **at_aws}
-    found["uploads"] = {"pipeline": "media", "aws": notification, "azure": twin("uploads")}
-    for name, queue in s.queues.items():
-        if queue.twins:
-            found[name] = {"pipeline": name, "aws": mapping(name), "azure": twin(name)}
-    ((kind, name),) = s.ticking.items()
-    found["nightly"] = {"aws": {"type": kind, "name": name, **at_aws}, "azure": twin("nightly")}
-    return found

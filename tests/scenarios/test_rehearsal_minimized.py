@@ -1,8 +1,8 @@
 """Promise: a switch with minimized downtime loses no event and repeats one only where the runbook says so, wherever the
 daemon is killed meanwhile.
 
-The application is stopped before the switch and started against Azure after it. The daemon is killed while it copies and
-follows, in each step of the switch, which something holds open until then, and behind the seal.
+The application is stopped before the switch and started against Azure after it. The daemon is killed while it copies,
+while it follows, in each step of the switch, which something holds open until then, and behind the seal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,17 @@ from sandbox.faults import Stall
 from sandbox.workload.consumers import Journal
 from sandbox.workload.consumers.settings import AWS, AZURE, EVENT
 from scenarios.migration import Daemon, running
-from scenarios.shop import ENOUGH, QueueOf, Shop, ready, said, shop, switched_to, waits_in
+from scenarios.rehearsing import (
+    begin_upload,
+    ready,
+    restart,
+    said,
+    something_of_each,
+    switched_to,
+    until_in_the_way,
+    waits_in,
+)
+from scenarios.shop import ENOUGH, QueueOf, Shop, shop
 
 MAIL = "mail"
 
@@ -36,12 +46,6 @@ EXPIRES_S = 6
 STEPS = ["cordon", "drain", "release", "activate", "seal"]
 
 
-async def restart(daemon: Daemon) -> None:
-    import sys; print(time.strftime("%T"), "restart by line", sys._getframe(1).f_lineno)
-    await daemon.kill()
-    await daemon.start()
-
-
 async def test_killed_in_every_phase(aws: AwsServer, tmp_path: Path) -> None:
     async with shop(aws, tmp_path, mode="async", queues={MAIL: QueueOf("hold")}, schedule=True) as s:
         with_gates(s)
@@ -55,7 +59,7 @@ async def test_killed_in_every_phase(aws: AwsServer, tmp_path: Path) -> None:
             await daemon.until(lambda status: status["phase"] == "sealed")
             await s.send_traffic(AZURE)
             async with s.at_work(s.application("after")):
-                await something_of_each(s, "after")
+                await something_of_each(s, AZURE)
             await judge(s, daemon)
             await somebody_goes_on_at_aws(s, daemon)
 
@@ -108,7 +112,7 @@ async def killed_while_switching(s: Shop, daemon: Daemon) -> None:
     await waits_in(daemon, "seal", "upload")
     await s.clients["s3"].abort_multipart_upload(**upload)
     told = await switched_to(daemon, "done")
-    assert [taken["step"] for taken in told["steps"]] == STEPS
+    assert [taken["step"] for taken in told["steps"] if taken["step"] in STEPS] == STEPS
 
 
 async def leave_some_mail(s: Shop) -> str:
@@ -127,27 +131,6 @@ async def put_what_expires(s: Shop) -> None:
     expires = {"N": str(int(time.time()) + EXPIRES_S)}
     item = {"customer": {"S": "c1"}, "order_id": {"S": "short"}, "expires": expires}
     await s.clients["dynamodb"].put_item(TableName=s.table, Item=item)
-
-
-async def begin_upload(s: Shop, key: str) -> dict[str, str]:
-    where = {"Bucket": s.bucket, "Key": key}
-    return where | {"UploadId": (await s.clients["s3"].create_multipart_upload(**where))["UploadId"]}
-
-
-async def until_in_the_way(daemon: Daemon, pipeline: str, what: str) -> None:
-    with anyio.fail_after(60):
-        while True:
-            _, told = await daemon.get("/v1/cutover/drain")
-            if any(what in reason for reason in told["pipelines"][pipeline]["in_the_way"]):
-                return
-            await anyio.sleep(0.05)
-
-
-async def something_of_each(s: Shop, name: str) -> None:
-    """Returns when the application has written something of every kind."""
-    with anyio.fail_after(30):
-        while len({entry.kind for entry in s.written() if entry.event.startswith(name)}) < len(s.kinds):
-            await anyio.sleep(0.05)
 
 
 async def judge(s: Shop, daemon: Daemon) -> None:
@@ -172,7 +155,7 @@ async def somebody_goes_on_at_aws(s: Shop, daemon: Daemon) -> None:
     """A process that nobody knew of writes at AWS after the seal: the tripwire names what it has written."""
     await s.send_traffic(AWS)
     async with s.at_work(s.application("forgotten")):
-        await something_of_each(s, "forgotten")
+        await something_of_each(s, AWS, "forgotten")
         await named_late(daemon, "orders", "forgotten-1-order")
         await named_late(daemon, "media", "forgotten-1-upload")
     assert (await daemon.get("/readyz"))[0] == 503

@@ -13,27 +13,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import pytest
 
 from sandbox.aws import AwsServer
 from sandbox.workload.consumers import Entry, Reckoning
 from sandbox.workload.consumers.reckoning import TICKS
 from sandbox.workload.consumers.settings import AWS, AZURE, NOWHERE
+from scenarios.furnishing import APP
 from scenarios.migration import Daemon, running
-from scenarios.shop import APP, ENOUGH, QueueOf, Shop, said, shop
+from scenarios.rehearsing import begin_upload, ready, restart, said, something_of_each, until_in_the_way, waits_in
+from scenarios.shop import ENOUGH, QueueOf, Shop, shop
 
 NEWS, JOBS = "news", "jobs"
 
 QUEUES = {NEWS: QueueOf("mirror", fanned=True), JOBS: QueueOf("forward", twins=False)}
 
-MAX_PAUSE_S = 40
+MAX_PAUSE_S, KILLED_PAUSE_S = 40, 200
 
 ROUNDING_S = 1.0
 """Both services tell times in whole seconds."""
 
 
-async def test_the_application_goes_on_all_the_time(aws: AwsServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["untouched", "killed"])
+async def test_the_application_goes_on_all_the_time(aws: AwsServer, tmp_path: Path, *, killed: bool) -> None:
+    """Also where the daemon is killed while it follows, and in each step that something can hold open."""
     async with shop(aws, tmp_path, mode="sync", queues=QUEUES) as s:
-        with_traffic(s)
+        with_traffic(s, killed=killed)
         await s.send_traffic(AWS)
         application = s.application("shop", hooked=True)
         async with s.at_work(s.lambdas(), s.functions()), running(s.daemon()) as daemon:
@@ -41,20 +46,50 @@ async def test_the_application_goes_on_all_the_time(aws: AwsServer, tmp_path: Pa
             async with s.at_work(application):
                 await said(s, daemon, 0, "cutover", "status", "--wait", "--timeout", "90")
                 assert "on" in await said(s, daemon, 0, "triggers", "status")
+                if killed:
+                    await restart(daemon)
+                    await ready(daemon)
                 began_at = triggered_from_now_on(s)
-                assert "switched" in await said(s, daemon, 0, "cutover", "switch", "--max-pause", str(MAX_PAUSE_S))
-                await something_of_each_at_azure(s)
+                async with anyio.create_task_group() as tasks:
+                    if killed:
+                        tasks.start_soon(killed_while_switching, s, daemon)
+                    pause = ("--max-pause", str(KILLED_PAUSE_S if killed else MAX_PAUSE_S))
+                    assert "switched" in await said(s, daemon, 0, "cutover", "switch", *pause)
+                await something_of_each(s, AZURE)
             assert json.loads(application.text().splitlines()[-1])["waited"] > 0
             judge(s, await s.all_worked_on(), began_at)
             await s.assert_equal()
             await report(s, daemon)
 
 
-def with_traffic(s: Shop) -> None:
+async def killed_while_switching(s: Shop, daemon: Daemon) -> None:
+    """Nothing is held here, so nothing is released. The command waits until the daemon answers again."""
+    await s.reached("cordoning")
+    await restart(daemon)
+    upload = await begin_upload(s, "one")
+    await waits_in(daemon, "cordon")
+    s.open("cordoning")
+    await waits_in(daemon, "drain", "upload")
+    await restart(daemon)
+    await s.clients["s3"].abort_multipart_upload(**upload)
+    await s.reached("activating")
+    await restart(daemon)
+    await waits_in(daemon, "activate")
+    upload = await begin_upload(s, "two")
+    await until_in_the_way(daemon, "media", "upload")
+    s.open("activating")
+    await waits_in(daemon, "seal", "upload")
+    await restart(daemon)
+    await waits_in(daemon, "seal", "upload")
+    await s.clients["s3"].abort_multipart_upload(**upload)
+
+
+def with_traffic(s: Shop, *, killed: bool) -> None:
     """First of all nobody writes any more; last of all somebody does again."""
     hold = {"type": "command", "off": s.traffic_hook(NOWHERE), "on": s.traffic_hook(AWS)}
     lead = {"type": "command", "off": s.traffic_hook(NOWHERE), "on": s.traffic_hook(AZURE)}
-    listed = {"application": {"aws": hold}, **s.config["triggers"], "traffic": {"azure": lead}}
+    gates = {"cordoning": s.gate("cordoning", AWS), "activating": s.gate("activating", AZURE)} if killed else {}
+    listed = {"application": {"aws": hold}, **gates, **s.config["triggers"], "traffic": {"azure": lead}}
     s.write_config(cutover=ENOUGH, triggers=listed)
 
 
@@ -64,12 +99,6 @@ def triggered_from_now_on(s: Shop) -> float:
     for name in ("orders", "uploads"):
         s.arm.app(APP).settings[f"{s.function(name)}_FROM"] = now.isoformat()
     return now.timestamp()
-
-
-async def something_of_each_at_azure(s: Shop) -> None:
-    with anyio.fail_after(30):
-        while {entry.kind for entry in s.written() if entry.side == AZURE} < s.kinds:
-            await anyio.sleep(0.05)
 
 
 def judge(s: Shop, found: Reckoning, began_at: float) -> None:
@@ -86,7 +115,7 @@ def judge(s: Shop, found: Reckoning, began_at: float) -> None:
     assert not found.repeated_of(JOBS)
     assert not found.handled(JOBS, AWS)
     assert not found.repeated_of(TICKS)
-    assert held_up_s(written.values()) < MAX_PAUSE_S
+    assert held_up_s(written.values()) < KILLED_PAUSE_S
 
 
 def held_up_s(written: Iterable[Entry]) -> float:

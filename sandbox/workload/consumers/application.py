@@ -1,7 +1,7 @@
 """`python -m sandbox.workload.consumers.application SETTINGS.json`: writes events, where its traffic is sent.
 
-An event is an item, an object or a message with an id of its own. It is noted when its write was acknowledged, and until
-then tried again, at where the traffic is sent by then.
+An event is an item, an object or a message with an id of its own. It is noted when its write was acknowledged.
+What fails ends the program.
 """
 
 from __future__ import annotations

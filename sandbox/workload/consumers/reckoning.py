@@ -64,6 +64,4 @@ def reckon(written: Iterable[Entry], worked_on: Iterable[Entry]) -> Reckoning:
 
 def _repeated(entries: list[Entry]) -> Repeated:
     times = [entry.at for entry in entries]
-    return Repeated(
-        entries[0].event, entries[0].kind, tuple(entry.side for entry in entries), min(times), max(times)
-    )
+    return Repeated(entries[0].event, entries[0].kind, tuple(entry.side for entry in entries), min(times), max(times))

@@ -14,7 +14,7 @@ import anyio
 from sandbox.workload.consumers.reckoning import TICKS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from pathlib import Path
 
     from sandbox.workload.consumers.journal import Journal
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 POLL_S = 0.1
 """How often it is looked whether a function is on, and whether there is something to do."""
 
-Work = "Callable[[anyio.Event], Awaitable[None]]"
 
-
-async def until_told(works: list[Callable[[anyio.Event], Awaitable[None]]]) -> None:
+async def until_told(works: Sequence[Callable[[anyio.Event], Coroutine[Any, Any, None]]]) -> None:
     """Runs all, and sets the event that each is given when they are to end."""
     stopping = anyio.Event()
     logging.basicConfig(level=logging.WARNING)  # or the change feed's client would set it up, and tell everything
