@@ -66,15 +66,6 @@ async def begin_upload(s: Shop, key: str) -> dict[str, str]:
     return where | {"UploadId": (await s.clients["s3"].create_multipart_upload(**where))["UploadId"]}
 
 
-async def until_in_the_way(daemon: Daemon, pipeline: str, what: str) -> None:
-    with anyio.fail_after(60):
-        while True:
-            _, told = await daemon.get("/v1/cutover/drain")
-            if any(what in reason for reason in told["pipelines"][pipeline]["in_the_way"]):
-                return
-            await anyio.sleep(0.05)
-
-
 async def something_of_each(s: Shop, side: str, name: str = "") -> None:
     """Returns when an application has written something of every kind there."""
     with anyio.fail_after(30):
