@@ -160,5 +160,10 @@ def replicator_program(log: Path, *arguments: str, environment: dict[str, str] |
     return Program(_module("replicator", *arguments), log, environment, stop_deadline_s=40)
 
 
+def workload_program(name: str, log: Path, *arguments: str, environment: dict[str, str] | None = None) -> Program:
+    """One of the programs of `sandbox.workload.consumers`; it says `running` when it does."""
+    return Program(_module(f"sandbox.workload.consumers.{name}", *arguments), log, environment)
+
+
 def _module(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", _LAUNCHER, name, *arguments]

@@ -4,6 +4,9 @@ The pause that applications see begins with the cordon and ends with the activat
 wrong, and a budget that would be exceeded, leads back to how everything was: triggers exactly, drains given up, queues
 held. From the activation on there is no way back, so everything that fails is tried again. Each step is remembered
 before it is begun and each may be repeated, so a switch that is killed goes on, or back, from where it was.
+
+Whatever is drained is sealed before the first function at Azure is on: what that writes must not be written over, and
+no comparison could be clean after it. Only queues that were held are open until the end, for what was delayed.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -321,8 +324,9 @@ class Switching:
             await self._until(lambda: self._undrained(held=False))
         elif step is Step.RELEASE:
             await means.release(self._present.held)
-            await self._until(self._waiting_messages)
+            await self._until(lambda: [*self._waiting_messages(), *self._undrained(held=False)])
         elif step is Step.ACTIVATE:
+            await means.seal([name for name in self._pipelines if name not in self._present.held], force=False)
             await self._turn(lambda: means.triggers().activate(by))
         elif step is Step.TRAFFIC:
             await self._turn(lambda: means.triggers().traffic(by))

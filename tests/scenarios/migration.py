@@ -143,7 +143,7 @@ class Migration:
     def write_config(self, **changes: Any) -> None:
         """Writes the config, with changes to its top level; those of the cutover are added to what it says."""
         cutover = {**self.config.get("cutover", {}), **changes.pop("cutover", {})}
-        self.path.write_text(yaml.safe_dump({**self.config, **changes, "cutover": cutover}))
+        self.path.write_text(yaml.safe_dump({**self.config, **changes, "cutover": cutover}, sort_keys=False))
 
     def daemon(self, *options: str, path: Path | None = None) -> Daemon:
         """A daemon on the config, not started."""

@@ -38,7 +38,7 @@ class Clouds:
         self.forward_s = forward_s
         self.released_at: float | None = None
         self.fence_at: float | None = None
-        self.sealed = False
+        self.sealed_ones: set[str] = set()
         self.ready = True
         self.expected_s: float | None = 1.0
         self.pending = ""
@@ -55,6 +55,10 @@ class Clouds:
         """Those that are left in the queue."""
         forwarded = self.released_at is not None and elapsed_s() - self.released_at >= self.forward_s
         return 0 if forwarded else self.held
+
+    @property
+    def sealed(self) -> bool:
+        return self.sealed_ones == {"orders", "jobs"}
 
     def act(self, name: str) -> None:
         if name in self.failing:
@@ -75,6 +79,7 @@ class Clouds:
         self.azure = True
         self.both += ["both are on"] if self.aws else []
         self.both += ["messages are left"] if self.messages else []
+        self.both += ["what is drained may still be written"] if "orders" not in self.sealed_ones else []
         return Progress(Turn.ACTIVATE, ())
 
     interval_s = 0.25
@@ -144,7 +149,7 @@ class Means:
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
         self.clouds.act("seal")
         assert not force
-        self.clouds.sealed = True
+        self.clouds.sealed_ones |= set(pipelines)
 
     async def follow_again(self, pipelines: Sequence[str]) -> None:
         self.clouds.act("follow")
@@ -184,7 +189,9 @@ async def ended(switching: Switching, within_s: float = 120) -> Stage:
 
 
 def is_as_before(clouds: Clouds) -> bool:
-    return clouds.aws and not clouds.azure and clouds.fence_at is None and not clouds.released and not clouds.sealed
+    return (
+        clouds.aws and not clouds.azure and clouds.fence_at is None and not clouds.released and not clouds.sealed_ones
+    )
 
 
 async def switched(clouds: Clouds, max_pause_s: float = 10.0) -> Switching:
