@@ -95,7 +95,8 @@ class Difference:
 class Round:
     """One round. `began_at`, by the source's clock, names it and is the time of which a clean one is evidence.
 
-    `fast`: all of it went as fast as the source's budget allows, and in one go.
+    `through_at` is when everything had been gone through, but for what is doubted. `fast`: until then it went as fast
+    as the source's budget allows, and in one go.
 
     `legs` is None until the partitions are listed. `compared` counts the source's records, `scanned` the target's;
     `foreign` are entries there that are not ours, counted apart. `differences` are those that are left, among them
@@ -105,6 +106,7 @@ class Round:
     began_at: datetime
     ask: Ask = Ask()
     fast: bool = False
+    through_at: datetime | None = None
     legs: list[Leg] | None = None
     position: str | None = None
     scan_done: bool = False
@@ -187,7 +189,8 @@ class Proof:
 @dataclass(slots=True)
 class Note:
     """What is remembered: the round under way or the last one, the last one over everything, and since when the target
-    is known to be right: when the last clean one began. `fast_s`: how long the last fast one over everything took.
+    is known to be right: when the last clean one began. `fast_s`: how long the last fast one over everything took,
+    without waiting for what was doubted: writers make that, and a drain has none.
     """
 
     round: Round | None = None
@@ -213,8 +216,8 @@ class Note:
         if found.ask.sample is not None:
             self._worsen(found)
             return
-        if found.fast and not found.ask.contents:
-            self.fast_s = (found.ended_at - found.began_at).total_seconds()
+        if found.fast and found.through_at is not None and not found.ask.contents:
+            self.fast_s = (found.through_at - found.began_at).total_seconds()
         left = self._left_in_contents if not found.ask.contents else 0
         self.proof = Proof(
             found.began_at,

@@ -68,6 +68,8 @@ class Surveying(Generic[R]):
             for leg in self._round.legs:
                 tasks.start_soon(self._read, leg, room)
             tasks.start_soon(self._scan)
+        if self._round.through_at is None and self._is_wanted():
+            self._round.through_at = self._source.clock.latest()
         while self._round.doubts and self._is_wanted():
             await self._gate.passed()
             await self._doubting.settle()

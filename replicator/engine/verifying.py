@@ -95,7 +95,7 @@ class Verifying(Generic[R]):
         """Takes up what the store remembers, before anything runs."""
         self.note = read_note(await self._store.load_note(self._pipeline, NOTE))
         if self.note.round is not None and self.note.is_under_way:
-            self.note.round.fast = False
+            self.note.round.fast = self.note.round.through_at is not None and self.note.round.fast
         self._ledger.read(await self._store.load_note(self._pipeline, LEDGER_NOTE))
 
     def hurry(self, hurries: bool) -> None:
@@ -107,7 +107,7 @@ class Verifying(Generic[R]):
         """What is slow for a while is no fast round any more."""
         round_ = self.note.round if self.note.is_under_way else None
         fast = self._hurries or (round_ is not None and round_.ask.fast)
-        if round_ is not None:
+        if round_ is not None and round_.through_at is None:
             round_.fast = round_.fast and fast
         self._budget.set_rate(None if fast else self._options.records_per_s)
 

@@ -473,11 +473,11 @@ async def test_only_a_whole_round_at_full_speed_in_one_go_tells_how_long_one_tak
             slow = await verify(rig)
             assert pipeline.verifying.note.fast_s is None
             fast = await verify(rig, Ask(fast=True))
-            assert fast.ended_at is not None
-            assert slow.ended_at is not None
-            took = (fast.ended_at - fast.began_at).total_seconds()
+            assert fast.through_at is not None
+            assert slow.through_at is not None
+            took = (fast.through_at - fast.began_at).total_seconds()
             assert pipeline.verifying.note.fast_s == took
-            assert took < (slow.ended_at - slow.began_at).total_seconds()
+            assert took < (slow.through_at - slow.began_at).total_seconds()
             await verify(rig, Ask(sample=5, fast=True))
             assert pipeline.verifying.note.fast_s == took, "one over a part tells nothing"
             again = await verify(rig)
