@@ -267,8 +267,8 @@ def test_every_member_of_readiness_is_documented() -> None:
 
 
 def test_every_check_of_readiness_is_documented_and_no_other_is() -> None:
-    assert [quoted(row[0])[0] for row in rows(sections("docs/cutover.md")["What is checked"])] == list(CHECKS)
-    assert [quoted(row[0])[0] for row in rows(sections("docs/cutover.md")["What is checked once"])] == list(
+    assert [quoted(row[0])[0] for row in rows(sections("docs/readiness.md")["What is checked"])] == list(CHECKS)
+    assert [quoted(row[0])[0] for row in rows(sections("docs/readiness.md")["What is checked once"])] == list(
         WHOLE_CHECKS
     )
 
