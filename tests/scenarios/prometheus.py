@@ -71,6 +71,15 @@ class Prometheus:
         found = await self.query('ALERTS{alertstate="firing"}')
         return {series.labels["alertname"] for series in found}
 
+    async def holds(self, condition: str) -> None:
+        """Returns when this query finds something."""
+        found: list[Series] = []
+        with anyio.move_on_after(DEADLINE_S):
+            while not found:
+                found = await self.query(condition)
+                await anyio.sleep(0.1)
+        assert found, f"within {DEADLINE_S} s: {condition}"
+
     async def until(self, what: Callable[[set[str]], bool]) -> set[str]:
         """The alerts that fire, once `what` holds of them."""
         seen: set[str] = set()

@@ -85,9 +85,7 @@ async def test_a_dead_daemon_is_missed_and_its_lag_grows(aws: AwsServer, tmp_pat
 
 async def ready(p: Prometheus) -> None:
     """Nothing fires at rest."""
-    with anyio.fail_after(60):
-        while [series.value for series in await p.query("replicator_cutover_ready")] != [1]:
-            await anyio.sleep(0.1)
+    await p.holds("replicator_cutover_ready == 1")
     await cleared(p)
 
 
