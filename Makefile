@@ -12,7 +12,7 @@ BASE_IMAGE ?=
 DOCKER_BUILD = docker build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
 PINNED = $$(grep -o '$(1)==[0-9.]*' pyproject.toml)
 
-.PHONY: demo test test-containers container-images check lint types imports soak lock clean
+.PHONY: demo test test-containers container-images check lint types imports soak dashboards lock clean
 
 demo: $(INSTALLED)  ## migrate a table, a bucket and queues on local clouds, and compare both sides
 	$(BIN)/replicator demo
@@ -41,13 +41,16 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
-	MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests
+	MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests deploy/grafana
 
 imports: $(INSTALLED)
 	$(BIN)/lint-imports
 
 soak: $(INSTALLED)  ## what takes minutes: memory over 200,000 items, long fault scenarios
 	$(BIN)/pytest -m slow --timeout=1800
+
+dashboards: $(INSTALLED)  ## writes the JSON of Grafana's dashboards anew, from deploy/grafana/dashboards
+	PYTHONPATH=deploy/grafana $(BIN)/python -m dashboards
 
 lock:  ## pins what is tested together; needs uv
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -55,15 +55,20 @@ class PipelineTelemetry:
         self._charge = metrics.request_charge.labels(pipeline)
         self._units = metrics.source_units.labels(pipeline)
         self._duplicates = metrics.possible_duplicates.labels(pipeline)
-        self._late = metrics.late_records.labels(pipeline)  # there from the start: an increase from nothing is not seen
+        # There from the start, since an increase from nothing is not seen.
+        self._late = metrics.late_records.labels(pipeline)
         self._rejected = metrics.changes_rejected.labels(pipeline)
+        self._target_throttles = metrics.target_throttles.labels(pipeline)
+        self._source_throttles = metrics.source_throttles.labels(pipeline)
+        for name in self.sides:
+            metrics.degraded.labels(pipeline, name).set(0)
 
     def target_failed(self, error: TransientError) -> None:
         """A request to the target failed and will be repeated."""
         self._metrics.target_retries.labels(self.pipeline, type(error).__name__).inc()
         if isinstance(error, ThrottledError):
             self.throttled_at = utc_now()
-            self._metrics.target_throttles.labels(self.pipeline).inc()
+            self._target_throttles.inc()
         self._failed(TARGET, error)
 
     def request_done(self, duration_s: float, concurrency: int) -> None:
@@ -84,7 +89,7 @@ class PipelineTelemetry:
         """A call to the source failed and will be repeated."""
         self._metrics.source_retries.labels(self.pipeline, type(error).__name__).inc()
         if isinstance(error, ThrottledError):
-            self._metrics.source_throttles.labels(self.pipeline).inc()
+            self._source_throttles.inc()
         self._failed(SOURCE, error)
 
     def source_answered(self, units: float) -> None:

@@ -37,5 +37,7 @@ def test_what_alerts_look_at_is_there_before_its_first_event() -> None:
     metrics = Metrics()
     PipelineTelemetry(metrics, "orders")
     exposed = generate_latest(metrics.registry).decode()
-    for name in ("replicator_late_records_total", "replicator_changes_rejected_total"):
-        assert f'{name}{{pipeline="orders"}} 0.0' in exposed
+    for name in ("late_records", "changes_rejected", "target_throttles", "source_throttles"):
+        assert f'replicator_{name}_total{{pipeline="orders"}} 0.0' in exposed
+    for side in ("source", "target"):
+        assert f'replicator_degraded{{pipeline="orders",side="{side}"}} 0.0' in exposed
