@@ -49,12 +49,11 @@ def rules() -> list[dict[str, Any]]:
 async def watched(aws: AwsServer, folder: Path) -> AsyncIterator[tuple[World, Daemon, Prometheus]]:
     """A daemon that is ready for the cutover, and a Prometheus that scrapes it. Nothing fires."""
     async with world(aws, folder) as w, prometheus(folder, w.http, rules()) as p:
-        w.config["cutover"] = {"steady_s": 0.5, "max_lag_s": 30}
         w.config["pipelines"]["orders"] |= {
             "watch_interval_s": 0.5,
             "cutover": {"waive": {"verification": "not what this is about"}},
         }
-        w.write_config()
+        w.write_config(cutover={"steady_s": 0.5, "max_lag_s": 30})
         async with running(w.daemon()) as daemon:
             p.scrape(daemon.url)
             await ready(p)
