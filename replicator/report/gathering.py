@@ -18,6 +18,7 @@ from replicator.cutover.rehearsal import Rehearsal
 from replicator.cutover.switching import NOTE as SWITCH_NOTE
 from replicator.cutover.switching import Switched
 from replicator.engine.rounds import Note, read_note
+from replicator.engine.verdict import Verdict
 from replicator.engine.verifying import NOTE as VERIFICATION_NOTE
 from replicator.errors import ConfigurationError
 from replicator.model import Mode, Outcome, Phase, PipelineState
@@ -152,6 +153,7 @@ def pipeline_report(s: Stored, known: Known, estimates: Estimates | None) -> Pip
         replicated_through=status.replicated_through if status else None,
         lag_s=status.lag_s if status else None,
         ready=judged.ready if judged else None,
+        result=_result(s),
         stands_against=_stands_against(judged),
         problems=status.problems if status else None,
         moments=[Moment(**asdict(moment)) for moment in history.moments],
@@ -166,6 +168,12 @@ def pipeline_report(s: Stored, known: Known, estimates: Estimates | None) -> Pip
         way_back=way_back(s.config.target.read_back, s.name, s.state, known),
         late_writes=late_writes(s.state, s.drain),
     )
+
+
+def _result(s: Stored) -> str | None:
+    if Mode(s.config.mode) is not Mode.COPY:
+        return None
+    return Verdict(s.state, s.verification.round, s.letters.open).result.value
 
 
 def side(config: SourceConfig | TargetConfig) -> Side:

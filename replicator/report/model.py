@@ -176,7 +176,8 @@ class DrainReport(Part):
 
 
 class PipelineReport(Part):
-    """One pipeline. `stands_against` is what stands against a switch now.
+    """One pipeline. `stands_against` is what stands against a switch now. `result` is what came of one in mode copy,
+    which is never switched: `equal`, `different`, `unfinished` or `failed`; None of all others.
 
     `drain` is None where there is no fence, `late_writes` before the seal, `way_back` before Azure is activated or the
     pipeline is sealed.
@@ -191,6 +192,7 @@ class PipelineReport(Part):
     replicated_through: Instant | None
     lag_s: float | None
     ready: bool | None
+    result: str | None
     stands_against: list[str]
     problems: list[str] | None
     moments: list[Moment]

@@ -63,6 +63,9 @@ def _rehearsed(rehearsed: Rehearsed | None) -> str:
 
 
 def _verdict(report: Report) -> str:
+    results = [p.result for p in report.pipelines.values()]
+    if None not in results:
+        return _result(next((each for each in RESULTS if each in results), None))
     if report.switch and report.switch.sealed_at:
         return _sealed(forced=bool(report.switch.forced), late=_late(report))
     return _ready(report.ready)
@@ -82,6 +85,20 @@ def _late(report: Report) -> int:
     return sum(each.count for each in late.values() if each is not None)
 
 
+RESULTS = {
+    "failed": ("bad", "failed"),
+    "unfinished": ("wait", "not finished"),
+    "different": ("bad", "not equal"),
+    "equal": ("good", "equal"),
+}
+"""In mode copy, from the worst to the best: how it is shown, and in which words."""
+
+
+def _result(result: str | None) -> str:
+    look, words = RESULTS[result or "unfinished"]
+    return f'<span class="badge {look}">{words}</span>'
+
+
 def _ready(ready: bool | None) -> str:
     if ready is None:
         return '<span class="badge wait">readiness unknown</span>'
@@ -92,7 +109,7 @@ def _pipeline(name: str, p: PipelineReport) -> str:
     return f"""<section id="pipeline-{text(name)}"><h2>{text(name)}</h2>
 <p>{_stands(p)} {_side(p.source)} <span aria-label="into">→</span> {_side(p.target)}</p>
 {_standing(p)}
-<h3>Lag</h3>{lag_picture(p.lag, text(name))}
+{_followed(name, p)}
 <h3>Copy and changes</h3>{_amounts(p)}
 <h3>Proof by comparison</h3>{_rounds(p)}
 <h3>Drain and seal</h3>{drain_part(p)}
@@ -102,7 +119,13 @@ def _pipeline(name: str, p: PipelineReport) -> str:
 <h3>The way back</h3>{way_back_part(p.way_back)}</section>"""
 
 
+def _followed(name: str, p: PipelineReport) -> str:
+    return "" if p.result is not None else f"<h3>Lag</h3>{lag_picture(p.lag, text(name))}"
+
+
 def _stands(p: PipelineReport) -> str:
+    if p.result is not None:
+        return _result(p.result)
     if p.drain is None or p.drain.sealed_at is None:
         return _ready(p.ready)
     return _sealed(forced=bool(p.drain.forced), late=p.late_writes.count if p.late_writes else None)

@@ -21,6 +21,7 @@ from replicator.report import Report
 from replicator.report.gathering import MOST_ACTIONS, Now, gather, side, strategy
 from replicator.report.history import Counts, History, Seen, write_history
 from replicator.report.model import ESTIMATE_NOTE, Estimates
+from replicator.report.page import page
 from replicator.report.recording import EVERYWHERE, SAVE_INTERVAL_S, Recorder, load_history, note_of
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -212,3 +213,27 @@ async def _run(place: Place) -> Report:
         report = await daemon.report()
         daemon.stop()
     return report
+
+
+@pytest.mark.parametrize(
+    ("phase", "differences", "result", "shown"),
+    [
+        (Phase.COPIED, 0, "equal", "equal"),
+        (Phase.COPIED, 2, "different", "not equal"),
+        (Phase.COPYING, 0, "unfinished", "not finished"),
+        (Phase.FAILED, 0, "failed", "failed"),
+    ],
+)
+async def test_what_came_of_mode_copy_is_told_instead_of_readiness(
+    store: InlineStore, phase: Phase, differences: int, result: str, shown: str
+) -> None:
+    config = MigrationConfig(migration="shop", pipelines={"orders": PIPELINE.model_copy(update={"mode": "copy"})})
+    await store.save_pipeline("orders", replace(COPIED, phase=phase, mode=Mode.COPY))
+    note = Note(round=Round(T0, ended_at=T0, differences=differences))
+    await store.save_note("orders", "verification", write_note(note))
+    report = await gather(config, store, NOTHING_YET)
+    assert report.pipelines["orders"].result == result
+    markup = page(report)
+    assert f">{shown}</span>" in markup
+    assert "readiness unknown" not in markup
+    assert "No lag has been seen" not in markup
