@@ -18,6 +18,9 @@ ASK_INTERVAL_S = 1.0
 
 STEP_INTERVAL_S = 0.5
 
+WAITING_INTERVAL_S = 5.0
+"""What is waited for in a drain is said otherwise every second."""
+
 CLIENTS_WITHIN_S = 60.0
 """How long a switch that is over is watched until the probe works."""
 
@@ -71,18 +74,13 @@ def switch(url: str, *, max_pause_s: float, dry_run: bool, as_json: bool) -> Exi
     if dry_run:
         return _plan_switch(url, max_pause_s)
     found: Answer = call(url, "/v1/cutover/switch", "stage", {"max_pause_s": max_pause_s})
-    told: list[str] = []
-    while True:
-        for line in steps(found)[len(told) :]:
-            told.append(line)
-            typer.echo(line, err=True)
-        if found["stage"] in {"done", "undone"}:
-            break
+    teller = Teller()
+    while teller.tell(found):
         time.sleep(STEP_INTERVAL_S)
         try:
             found = call(url, "/v1/cutover/switch", "stage")
-        except ConfigurationError:  # a daemon that is restarted goes on with the switch
-            continue
+        except ConfigurationError as error:
+            teller.waits(f"{error.problem}; one that is restarted goes on with the switch")
     found = _once_clients_are_served(url, found)
     if as_json:
         typer.echo(json.dumps(found))
@@ -92,6 +90,31 @@ def switch(url: str, *, max_pause_s: float, dry_run: bool, as_json: bool) -> Exi
         if found["probe"]:
             typer.echo(_seen_by_clients(found["probe"]))
     return Exit.OK if found["stage"] == "done" else Exit.NOT_OK
+
+
+class Teller:
+    """Tells on standard error how a switch goes on: each step once, and now and then what is waited for."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._waiting = ""
+        self._waiting_at = float("-inf")
+
+    def tell(self, found: Answer) -> bool:
+        """Whether there is more to come."""
+        for line in steps(found)[self._steps :]:
+            self._steps += 1
+            self._waiting_at = float("-inf")
+            typer.echo(line, err=True)
+        if found["waiting_for"]:
+            self.waits(found["waiting_for"])
+        return found["stage"] not in {"done", "undone"}
+
+    def waits(self, what: str) -> None:
+        """At once where a step has just begun."""
+        if what != self._waiting and time.monotonic() - self._waiting_at >= WAITING_INTERVAL_S:
+            self._waiting, self._waiting_at = what, time.monotonic()
+            typer.echo(f"waiting: {what}", err=True)
 
 
 def _once_clients_are_served(url: str, found: Answer) -> Answer:
