@@ -91,7 +91,7 @@ def test_the_rules_are_those_of_prometheus() -> None:
 
 
 def config() -> MigrationConfig:
-    text = (KUBERNETES / "base" / "config.yaml").read_text("utf-8")
+    text = (KUBERNETES / "base" / "migration.yaml").read_text("utf-8")
     return parse_config(text, registry(), {"REPLICATOR_TOKEN": "sixteen characters"})
 
 
@@ -100,7 +100,7 @@ def test_the_config_is_valid_and_fits_its_surroundings() -> None:
     shown = config()
     mounts = {mount["name"]: mount["mountPath"] for mount in container("base")["volumeMounts"]}
     assert str(shown.state.path.parent) == mounts["state"]
-    assert f"{mounts['config']}/config.yaml" in container("base")["args"]
+    assert f"{mounts['config']}/migration.yaml" in container("base")["args"]
     (port,) = (p["containerPort"] for p in container("base")["ports"])
     assert shown.http.listen == f"0.0.0.0:{port}"
     assert pod("base")["terminationGracePeriodSeconds"] >= shown.limits.drain_deadline_s + 20 + 10
