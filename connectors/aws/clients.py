@@ -70,6 +70,7 @@ def _create(service: str, config: AwsAccess, endpoint: str | None, settings: Map
                 "max_pool_connections": MOST_CONNECTIONS,
                 "retries": {"total_max_attempts": 1, "mode": "standard"},
                 "proxies": {"http": config.proxy, "https": config.proxy} if config.proxy else None,
+                "account_id_endpoint_mode": "disabled",  # what is called is what `check` shows, and firewalls let out
                 "user_agent_extra": "replicator",
                 **settings,
             }

@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.loaders import JSONFileLoader
 from pydantic import ValidationError
 
@@ -138,3 +139,29 @@ async def test_descriptions_of_the_operators_own_are_found(tmp_path: Path, monke
     monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
     async with open_client("preview", CONFIG, WHERE) as client:
         assert client.meta.service_model.service_id == "Preview"
+
+
+class CalledError(Exception):
+    """Instead of a request."""
+
+
+@pytest.mark.parametrize(("service", "operation"), [("dynamodb", "list_tables"), ("dynamodbstreams", "list_streams")])
+async def test_what_is_called_is_the_address_that_check_shows(
+    service: str, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Credentials of a role tell the account, by which DynamoDB would have an address of its own, which neither a
+    firewall nor the zone of a private endpoint knows.
+    """
+    called: list[str] = []
+
+    def refuse(request: AWSPreparedRequest, **_: object) -> None:
+        called.append(request.url)
+        raise CalledError
+
+    monkeypatch.setenv("AWS_ACCOUNT_ID", "111122223333")
+    config = AwsSourceConfig(type="dynamodb", region="eu-central-1")
+    async with open_client(service, config, WHERE) as client:
+        client.meta.events.register("before-send", refuse)
+        with pytest.raises(CalledError):
+            await getattr(client, operation)()
+        assert [urlsplit(url).hostname for url in called] == [urlsplit(client.meta.endpoint_url).hostname]
