@@ -10,7 +10,9 @@ BEGAN = "2026-01-01T00:00:00+00:00"
 
 
 def answer(*steps: str, stage: str = "running", waiting_for: str = "") -> dict[str, Any]:
-    taken = [{"step": step, "began_at": BEGAN, "ended_at": BEGAN, "expected_s": None} for step in steps[:-1]]
+    taken: list[dict[str, Any]] = [
+        {"step": step, "began_at": BEGAN, "ended_at": BEGAN, "expected_s": None} for step in steps[:-1]
+    ]
     taken += [{"step": step, "began_at": BEGAN, "ended_at": None, "expected_s": 2.0} for step in steps[-1:]]
     return {"steps": taken, "stage": stage, "waiting_for": waiting_for}
 
