@@ -35,6 +35,7 @@ RUN tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \
     && /opt/replicator/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/replicator/lib \
     && /opt/replicator/bin/python -c \
         'from sandbox.azurite.installing import installed; from sandbox.azurite.node import find_node; installed(find_node().npm)' \
+    && chmod -R a+rX /opt/sandbox \
     && rm -rf wheels build /tmp/npm
 
 # What both have in common but for what is installed.
