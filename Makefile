@@ -11,13 +11,14 @@ CONTAINER_WORKERS ?= 2
 BASE_IMAGE ?=
 # What `make image` builds is called so, the demo with -demo behind it.
 IMAGE ?= replicator
+COMPOSE ?= $(shell command -v docker-compose || echo docker compose)
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 DOCKER_BUILD = docker build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PINNED = $$(grep -o '$(1)==[0-9.]*' pyproject.toml)
 
-.PHONY: demo test test-containers container-images image check lint types imports soak lock clean
+.PHONY: demo test test-containers container-images image test-image compose check lint types imports soak lock clean
 
 demo: $(INSTALLED)  ## migrate a table, a bucket and queues on local clouds, and compare both sides
 	$(BIN)/replicator demo
@@ -43,6 +44,12 @@ image:  ## the production image and the demo, from BASE_IMAGE
 		--target production --tag $(IMAGE):$(VERSION) --tag $(IMAGE) .
 	$(DOCKER_BUILD) --build-arg VERSION="$(VERSION)" --build-arg REVISION="$(REVISION)" \
 		--target demo --tag $(IMAGE)-demo:$(VERSION) --tag $(IMAGE)-demo .
+
+test-image: image $(INSTALLED)  ## what `make image` builds, against local clouds outside of it; needs a Docker engine
+	REPLICATOR_IMAGE=$(IMAGE) $(BIN)/pytest tests/image --timeout=900
+
+compose: image  ## local clouds, the daemon, Prometheus and Grafana, until interrupted; needs Docker and Compose
+	IMAGE=$(IMAGE) $(COMPOSE) --file deploy/compose/docker-compose.yaml up
 
 check: lint types imports test  ## what CI runs
 

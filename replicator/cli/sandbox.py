@@ -6,7 +6,7 @@ import shlex
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +31,7 @@ except ImportError as missing:
     raise ConfigurationError(
         "sandbox",
         f"the local clouds are not installed ({missing.name})",
-        "Install the extra: pip install '.[sandbox]' from a clone",
+        "Install the extra: pip install '.[sandbox]' from a clone. Of the images, replicator-demo has them",
     ) from missing
 
 
@@ -221,7 +221,7 @@ def sandbox_up(without: Collection[Service] = ()) -> None:
         anyio.run(until_interrupted, partial(_show, Path(folder), without))
 
 
-async def until_interrupted(what: Callable[[], Awaitable[None]]) -> None:
+async def until_interrupted(what: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Cancels it, at whatever it is, on SIGINT or SIGTERM."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as tasks:

@@ -157,7 +157,7 @@ async def _compare(workloads: Sequence[Workload]) -> Mapping[str, Compared]:
     return found
 
 
-async def together(workloads: Sequence[Workload], do: Callable[[Workload], Coroutine[Any, Any, None]]) -> None:
+async def together(workloads: Sequence[Workload], do: Callable[[Workload], Coroutine[Any, Any, object]]) -> None:
     """For all of them at the same time."""
     async with anyio.create_task_group() as tasks:
         for workload in workloads:
