@@ -24,8 +24,7 @@ ITEMS, OBJECTS, MESSAGES, LARGE_BYTES = 2_000, 60, 50, 8_000_000
 def supply(folder: Path, *, rate_per_s: float) -> None:
     """Until SIGINT or SIGTERM. Raises ConfigurationError when the clouds do not start or nothing can be written."""
     load = Load(ITEMS, OBJECTS, MESSAGES, rate_per_s, math.inf, LARGE_BYTES)
-    _clear(folder)
-    anyio.run(until_interrupted, partial(_supply, folder, load))
+    anyio.run(until_interrupted, partial(supplied, folder, load))
 
 
 def _clear(folder: Path) -> None:
@@ -39,7 +38,9 @@ def _clear(folder: Path) -> None:
         raise ConfigurationError(str(folder), f"cannot be written ({error})", "Name another folder") from error
 
 
-async def _supply(folder: Path, load: Load) -> None:
+async def supplied(folder: Path, load: Load) -> None:
+    """For as long as the load says, once all of it is filled. Raises as `supply` does."""
+    _clear(folder)
     say = partial(typer.echo, err=True)
     async with local_clouds(folder, say=say) as clouds, open_workloads(clouds, load) as workloads:
         await together(workloads, lambda workload: workload.fill())
