@@ -20,6 +20,7 @@ def untouched() -> Iterator[None]:
 def test_the_first_process_ends_with_the_code_that_any_other_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: 1)
     end_when_terminated()
+    assert callable(signal.getsignal(signal.SIGTERM)), "it would end this test"
     with pytest.raises(SystemExit) as ended:
         signal.raise_signal(signal.SIGTERM)
     assert ended.value.code == 143
