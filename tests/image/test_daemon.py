@@ -96,6 +96,8 @@ async def healthy(container: Any) -> None:
             await anyio.to_thread.run_sync(container.reload)
             if container.attrs["State"]["Health"]["Status"] == "healthy":
                 return
+            if not container.attrs["State"]["Running"]:
+                break
             await anyio.sleep(0.2)
     raise AssertionError(f"{container.attrs['State']}: {printed(container)}")
 
