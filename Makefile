@@ -9,10 +9,17 @@ INSTALLED := $(VENV)/.installed
 CLOUDS ?= all
 CONTAINER_WORKERS ?= 2
 BASE_IMAGE ?=
+# What `make image` builds is called so, the demo with -demo behind it.
+IMAGE ?= replicator
+COMPOSE ?= $(shell command -v docker-compose || echo docker compose)
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 DOCKER_BUILD = docker build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PINNED = $$(grep -o '$(1)==[0-9.]*' pyproject.toml)
 
-.PHONY: demo test test-containers container-images check lint types imports soak dashboards lock clean
+.PHONY: demo test test-containers container-images image test-image compose check lint types imports soak \
+	dashboards lock clean
 
 demo: $(INSTALLED)  ## migrate a table, a bucket and queues on local clouds, and compare both sides
 	$(BIN)/replicator demo
@@ -33,6 +40,18 @@ container-images:  ## of aws and azurite, built here at the versions that are pi
 	@echo "Now: make test-containers CLOUDS=aws,azurite" \
 		"REPLICATOR_IMAGE_AWS=replicator-test/aws REPLICATOR_IMAGE_AZURITE=replicator-test/azurite"
 
+image:  ## the production image and the demo, from BASE_IMAGE
+	$(DOCKER_BUILD) --build-arg VERSION="$(VERSION)" --build-arg REVISION="$(REVISION)" \
+		--target production --tag $(IMAGE):$(VERSION) --tag $(IMAGE) .
+	$(DOCKER_BUILD) --build-arg VERSION="$(VERSION)" --build-arg REVISION="$(REVISION)" \
+		--target demo --tag $(IMAGE)-demo:$(VERSION) --tag $(IMAGE)-demo .
+
+test-image: image $(INSTALLED)  ## what `make image` builds, against local clouds outside of it; needs a Docker engine
+	REPLICATOR_IMAGE=$(IMAGE) $(BIN)/pytest tests/image --timeout=900
+
+compose: image  ## local clouds, the daemon, Prometheus and Grafana, until interrupted; needs Docker and Compose
+	IMAGE=$(IMAGE) $(COMPOSE) --file deploy/compose/docker-compose.yaml up
+
 check: lint types imports test  ## what CI runs
 
 lint: $(INSTALLED)
@@ -52,9 +71,11 @@ soak: $(INSTALLED)  ## what takes minutes: memory over 200,000 items, long fault
 dashboards: $(INSTALLED)  ## writes the JSON of Grafana's dashboards anew, from deploy/grafana/dashboards
 	PYTHONPATH=deploy/grafana $(BIN)/python -m dashboards
 
-lock:  ## pins what is tested together; needs uv
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--extra sandbox --extra dev pyproject.toml -o requirements.lock
+lock:  ## pins what is tested together, and of that what the images need; needs uv
+	$(COMPILE) --extra sandbox --extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) --constraint requirements.lock pyproject.toml -o requirements.run.lock
+	$(COMPILE) --constraint requirements.lock --extra sandbox pyproject.toml -o requirements.demo.lock
+	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(COMPILE) - -o requirements.build.lock
 
 clean:
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info .coverage htmlcov

@@ -1,5 +1,8 @@
 """How a process ends: its exit codes, and what is said of an error, in one place alone."""
 
+import os
+import signal
+import sys
 import traceback
 from collections.abc import Iterator
 from enum import IntEnum
@@ -17,6 +20,16 @@ class Exit(IntEnum):
     NOT_OK = 1
     ERROR = 2
     BUG = 3
+
+
+def end_when_terminated() -> None:
+    """Where it is the first process of its container, SIGTERM ends it with 143, as it would anywhere else.
+
+    The kernel spares that one process every signal that it does not handle. What handles SIGTERM in its own way, such
+    as the daemon, replaces this; until it has been loaded, and in all other commands, nothing else would.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def say(error: Exception) -> Exit:

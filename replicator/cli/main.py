@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from replicator.cli.ending import Exit, say
+from replicator.cli.ending import Exit, end_when_terminated, say
 from replicator.cli.letters import letters_app
 from replicator.cli.moving import cutover_app, rehearsal_app
 from replicator.cli.operating import operating_app
@@ -17,6 +17,7 @@ from replicator.cli.options import DEFAULT_URL, Json, Url
 from replicator.cli.output import speak_plainly
 from replicator.cli.services import Service
 from replicator.cli.switches import triggers_app
+from replicator.errors import ConfigurationError
 
 NAME = "replicator"
 
@@ -289,6 +290,18 @@ def sandbox_up(
         list[Service] | None,
         typer.Option("--without", help="A service that is not wanted; may be repeated."),
     ] = None,
+    workload: Annotated[
+        Path | None,
+        typer.Option(
+            "--workload",
+            metavar="DIR",
+            help="Fill all, write migration.yaml for a daemon into this folder, and go on changing what is there.",
+        ),
+    ] = None,
+    rate: Annotated[
+        float,
+        typer.Option(min=1, max=2000, help="Of the workload: writes per second to the table; others get a tenth each."),
+    ] = 20,
 ) -> None:
     """Start the local clouds. They are up until interrupted.
 
@@ -298,11 +311,19 @@ def sandbox_up(
     """
     from replicator.cli.sandbox import sandbox_up as up  # noqa: PLC0415
 
-    up(without or ())
+    if workload is None:
+        up(without or ())
+    elif without:
+        raise ConfigurationError("--without", "the workload needs all services", "Leave one of the two out")
+    else:
+        from replicator.cli.demo.supplying import supply  # noqa: PLC0415
+
+        supply(workload, rate_per_s=rate)
 
 
 def main() -> None:
     """The entry point: what an operator can act on ends with one clear message, anything else is a bug."""
+    end_when_terminated()
     gc.set_threshold(GARBAGE_BEFORE_COLLECTING)
     atexit.register(gc.freeze)  # or the interpreter would go through all of it once more, only to end
     speak_plainly()

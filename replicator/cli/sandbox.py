@@ -6,7 +6,7 @@ import shlex
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +31,7 @@ except ImportError as missing:
     raise ConfigurationError(
         "sandbox",
         f"the local clouds are not installed ({missing.name})",
-        "Install the extra: pip install '.[sandbox]' from a clone",
+        "Install the extra: pip install '.[sandbox]' from a clone. Of the images, replicator-demo has them",
     ) from missing
 
 
@@ -218,13 +218,14 @@ async def _to_the_end(last: Callable[[], Awaitable[None]]) -> None:
 def sandbox_up(without: Collection[Service] = ()) -> None:
     """Until SIGINT or SIGTERM, which end a start as well."""
     with TemporaryDirectory(prefix="replicator-sandbox-") as folder:
-        anyio.run(_up, Path(folder), without)
+        anyio.run(until_interrupted, partial(_show, Path(folder), without))
 
 
-async def _up(folder: Path, without: Collection[Service]) -> None:
+async def until_interrupted(what: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Cancels it, at whatever it is, on SIGINT or SIGTERM."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_show, folder, without)
+            tasks.start_soon(what)
             async for _ in signals:
                 tasks.cancel_scope.cancel()
                 return
@@ -232,10 +233,15 @@ async def _up(folder: Path, without: Collection[Service]) -> None:
 
 async def _show(folder: Path, without: Collection[Service]) -> None:
     async with local_clouds(folder, without=without, say=partial(typer.echo, err=True)) as clouds:
-        width = max(map(len, clouds.addresses), default=0) + 2
-        for name, address in clouds.addresses.items():
-            typer.echo(f"{f'{name}:':<{width}}{address}")
-        for name, value in clouds.environment.items():
-            typer.echo(f"export {name}={shlex.quote(value)}")
-        typer.echo("Up until interrupted; nothing is kept.")
+        print_clouds(clouds)
         await anyio.sleep_forever()
+
+
+def print_clouds(clouds: LocalClouds) -> None:
+    """Where they are, and what a client of theirs needs in its environment."""
+    width = max(map(len, clouds.addresses), default=0) + 2
+    for name, address in clouds.addresses.items():
+        typer.echo(f"{f'{name}:':<{width}}{address}")
+    for name, value in clouds.environment.items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+    typer.echo("Up until interrupted; nothing is kept.")

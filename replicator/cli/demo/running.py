@@ -30,12 +30,12 @@ from sandbox.processes import Program, replicator_program
 LONGEST_CATCH_UP_S = 120.0
 
 HEAD = """\
-# Written by `replicator demo`. Credentials come from the environment.
+# Written by replicator. Credentials come from the environment.
 migration: demo
 state:
   path: state.sqlite
 http:
-  listen: 127.0.0.1:0
+  listen: {listen}
 log:
   format: json
 cutover:
@@ -85,6 +85,11 @@ async def open_workloads(clouds: LocalClouds, load: Load) -> AsyncIterator[tuple
         )
 
 
+def config_of(workloads: Sequence[Workload], *, listen: str) -> str:
+    """The config that migrates all of them, served at `listen`; the state store is beside it."""
+    return HEAD.format(listen=listen) + "".join(workload.config for workload in workloads)
+
+
 class Demo:
     """See `run`."""
 
@@ -99,7 +104,7 @@ class Demo:
             clouds = await stack.enter_async_context(local_clouds(FOLDER))
             os.environ.update(clouds.environment)  # both the daemon and the comparison take credentials from there
             workloads = await stack.enter_async_context(open_workloads(clouds, self._load))
-            CONFIG.write_text(HEAD + "".join(workload.config for workload in workloads))
+            CONFIG.write_text(config_of(workloads, listen="127.0.0.1:0"))
             view.say(f"config: {CONFIG}")
             await together(workloads, lambda workload: _fill(workload, view))
             program = await stack.enter_async_context(replicator_program(LOG, "run", str(CONFIG)))
@@ -152,7 +157,7 @@ async def _compare(workloads: Sequence[Workload]) -> Mapping[str, Compared]:
     return found
 
 
-async def together(workloads: Sequence[Workload], do: Callable[[Workload], Coroutine[Any, Any, None]]) -> None:
+async def together(workloads: Sequence[Workload], do: Callable[[Workload], Coroutine[Any, Any, object]]) -> None:
     """For all of them at the same time."""
     async with anyio.create_task_group() as tasks:
         for workload in workloads:
