@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
@@ -41,6 +42,51 @@ class Operation(Protocol):
     def __name__(self) -> str: ...
 
     def __call__(self, *_: Any, **parameters: Any) -> Awaitable[Response]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a call is tried whose caller waits for it, with pauses that double, and how long each may take."""
+
+    attempts: int
+    first_pause_s: float
+    timeout_s: float
+
+
+async def answer_of(
+    operation: Operation, parameters: Mapping[str, object], timeout_s: float, translated: Translate = translate
+) -> Response:
+    """Of one call. Raises the engine's error for whatever it raises, within this time."""
+    try:
+        with anyio.fail_after(timeout_s):
+            return await operation(**parameters)
+    except Exception as error:
+        told = translated(operation.__name__, error)
+        if told is error:
+            raise
+        raise told from error
+
+
+async def soon(
+    where: str,
+    operation: Operation,
+    parameters: Mapping[str, object],
+    patience: Patience,
+    final: tuple[type[TransientError], ...] = (),
+) -> Response:
+    """Tried a few times. Raises AwsRefusal, and what is `final` at once; ConfigurationError when nobody answers."""
+    pause_s = patience.first_pause_s
+    for attempt in range(1, patience.attempts + 1):
+        try:
+            return await answer_of(operation, parameters, patience.timeout_s)
+        except final:
+            raise
+        except TransientError as error:
+            if attempt == patience.attempts:
+                raise configuration_error(where, error) from error
+        await anyio.sleep(pause_s)
+        pause_s *= 2
+    raise AssertionError("unreachable")
 
 
 class Caller:
@@ -124,14 +170,7 @@ class Caller:
     ) -> Response:
         """A single attempt, for whoever repeats it in another way. Raises TransientError, AwsRefusal."""
         sent = elapsed_s()
-        try:
-            with anyio.fail_after(timeout_s):
-                answer = await operation(**parameters)
-        except Exception as error:
-            translated = self._translated(operation.__name__, error)
-            if translated is error:
-                raise
-            raise translated from error
+        answer = await answer_of(operation, parameters, timeout_s, self._translated)
         if not _says_something(operation.__name__, answer):
             raise TransientError(f"{operation.__name__}: an answer without content, maybe not from the service")
         self._observe(answer, sent)

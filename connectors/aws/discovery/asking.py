@@ -1,18 +1,13 @@
 """Calls that only read. What may not be read is noted once for each permission and left out."""
 
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
-import anyio
-
-from connectors.aws.calls import Operation, Response
+from connectors.aws.calls import Operation, Patience, Response, soon
 from connectors.aws.discovery.model import NotCovered, Topic
-from connectors.aws.errors import configuration_error, translate
-from replicator.errors import AccessError, TransientError
+from replicator.errors import AccessError
 
-CALL_TIMEOUT_S: Final = 20.0
-ATTEMPTS: Final = 4
-FIRST_PAUSE_S: Final = 0.3
+PATIENCE: Final = Patience(attempts=4, first_pause_s=0.3, timeout_s=20.0)
 
 MOST_PAGES: Final = 200
 """Of one listing. Beyond them nothing is looked at, which is told."""
@@ -69,16 +64,7 @@ class Asking:
     async def sure(self, permission: str, operation: Operation, **parameters: object) -> Response:
         """As `ask`, where nothing could go on without: raises AccessError for a missing permission."""
         assert permission in READS  # noqa: S101 — whoever adds a call adds its permission
-        for attempt in range(ATTEMPTS):
-            try:
-                return await self._once(operation, parameters)
-            except AccessError:
-                raise
-            except TransientError as error:
-                if attempt == ATTEMPTS - 1:
-                    raise configuration_error("aws", error) from error
-                await anyio.sleep(FIRST_PAUSE_S * 2**attempt)
-        raise AssertionError("unreachable")
+        return await soon("aws", operation, parameters, PATIENCE, final=(AccessError,))
 
     async def pages(
         self, permission: str, about: str, operation: Operation, token: tuple[str, str], **parameters: object
@@ -104,16 +90,6 @@ class Asking:
         """What was left out for want of a permission, or for its length."""
         refused = [_refused(permission, about) for permission, about in self._refused.items()]
         return [NotCovered(Topic.NOT_LOOKED_AT, text) for text in (*refused, *self._cut)]
-
-    async def _once(self, operation: Operation, parameters: dict[str, Any]) -> Response:
-        try:
-            with anyio.fail_after(CALL_TIMEOUT_S):
-                return await operation(**parameters)
-        except Exception as error:
-            translated = translate(operation.__name__, error)
-            if translated is error:
-                raise
-            raise translated from error
 
 
 def _refused(permission: str, about: list[str]) -> str:

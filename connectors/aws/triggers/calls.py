@@ -2,18 +2,12 @@
 
 from typing import Final
 
-import anyio
-
-from connectors.aws.calls import Operation, Response
-from connectors.aws.errors import AwsRefusal, configuration_error, translate
-from replicator.errors import ConfigurationError, TransientError
+from connectors.aws.calls import Operation, Patience, Response, soon
+from connectors.aws.errors import AwsRefusal
+from replicator.errors import ConfigurationError
 from replicator.model import Finding, Severity
 
-CALL_TIMEOUT_S: Final = 10.0
-
-ATTEMPTS: Final = 4
-
-FIRST_PAUSE_S: Final = 0.2
+PATIENCE: Final = Patience(attempts=4, first_pause_s=0.2, timeout_s=10.0)
 
 POLICY: Final = "See docs/triggers.md for the policy"
 
@@ -29,14 +23,7 @@ class Calls:
 
         What is repeated has the same effect once or twice.
         """
-        for attempt in range(ATTEMPTS):
-            try:
-                return await self._once(operation, parameters)
-            except TransientError as error:
-                if attempt == ATTEMPTS - 1:
-                    raise configuration_error(self.where, error) from error
-                await anyio.sleep(FIRST_PAUSE_S * 2**attempt)
-        raise AssertionError("unreachable")
+        return await soon(self.where, operation, parameters, PATIENCE)
 
     async def sure(self, operation: Operation, **parameters: object) -> Response:
         """As `call`, where a refusal is the operator's to mend: raises ConfigurationError for it too."""
@@ -44,16 +31,6 @@ class Calls:
             return await self.call(operation, **parameters)
         except AwsRefusal as refusal:
             raise ConfigurationError(self.where, str(refusal), "Check the names in the config") from refusal
-
-    async def _once(self, operation: Operation, parameters: dict[str, object]) -> Response:
-        try:
-            with anyio.fail_after(CALL_TIMEOUT_S):
-                return await operation(**parameters)
-        except Exception as error:
-            translated = translate(operation.__name__, error)
-            if translated is error:
-                raise
-            raise translated from error
 
 
 def found(where: str, what: str, *, untried: str) -> list[Finding]:

@@ -71,4 +71,4 @@ async def test_what_may_not_be_read_is_told_once_and_asked_once() -> None:
 async def test_what_fails_for_a_moment_is_asked_again_and_for_good_is_an_error() -> None:
     assert await read(Asking(), Listing(2, "ServiceUnavailable", "ThrottlingException")) == [0, 1]
     with pytest.raises(ConfigurationError, match=r"^aws"):
-        await read(Asking(), Listing(1, *["ServiceUnavailable"] * asking.ATTEMPTS))
+        await read(Asking(), Listing(1, *["ServiceUnavailable"] * asking.PATIENCE.attempts))
