@@ -182,12 +182,17 @@ class Daemon:
             await pipeline.draining.release()
 
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
-        """Ends the replication of all of these; see `Draining.seal`. Where one of them may not be, none is."""
+        """Ends the replication of all of these; see `Draining.seal`. Where one of them may not be, none is.
+
+        When it returns nothing is written to their targets any more, so others may.
+        """
         begun = [self._begun(name) for name in pipelines]
         for pipeline in begun:
             pipeline.draining.require_drained(force=force)
         for pipeline in begun:
             await pipeline.seal(force=force)
+        for pipeline in begun:
+            await pipeline.quiet()
 
     async def follow_again(self, pipelines: Sequence[str]) -> None:
         """Gives drains up; see `Draining.cancel`."""
