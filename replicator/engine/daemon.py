@@ -181,6 +181,10 @@ class Daemon:
         for pipeline in [self._begun(name) for name in pipelines]:
             await pipeline.draining.release()
 
+    def sealed(self) -> list[str]:
+        """Pipelines whose replication has ended."""
+        return [name for name, pipeline in self._pipelines.items() if pipeline.state.phase is Phase.SEALED]
+
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
         """Ends the replication of all of these; see `Draining.seal`. Where one of them may not be, none is.
 
