@@ -139,6 +139,8 @@ class Turns(Protocol):
 
     async def cordon(self, who: str) -> Progress: ...
 
+    async def require_cordoned(self) -> None: ...
+
     async def activate(self, who: str) -> Progress: ...
 
     async def traffic(self, who: str) -> Progress: ...
@@ -315,7 +317,7 @@ class Switching:
 
     async def _first_seal(self) -> str:
         """Why it leads back, after all: the pause was over before anything was sealed, be it that the daemon was down,
-        or that something was written just now. Empty when something was, or there is nothing that could be.
+        that something was written just now, or that a trigger is on again. Empty when something was, or there is nothing that could be.
         """
         drained = self._drained
         is_begun = any(taken.step is Step.ACTIVATE for taken in self._present.steps)
@@ -326,6 +328,7 @@ class Switching:
             await self._begin(Step.ACTIVATE)
             is_begun = True
             try:
+                await self._means.triggers().require_cordoned()  # or else what it writes would be lost
                 await self._means.seal(drained, force=False)
             except ConfigurationError as error:
                 self._wait_for(str(error))

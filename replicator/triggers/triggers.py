@@ -90,6 +90,10 @@ class Triggers:
         """Turns the AWS sides off."""
         return await self._turn_all(Step.CORDON, who)
 
+    async def require_cordoned(self) -> None:
+        """Raises ConfigurationError where an AWS side may be on."""
+        await self._require(*BEFORE[Step.ACTIVATE], await self._load())
+
     async def activate(self, who: str) -> Progress:
         """Turns the Azure sides on. Refused while an AWS side may be on: what it does would be done twice."""
         return await self._turn_all(Step.ACTIVATE, who)

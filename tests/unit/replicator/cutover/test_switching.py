@@ -74,8 +74,13 @@ class Clouds:
         pending = Pending(Place("dns", Side.AWS), "off", self.pending) if self.pending else None
         return Progress(Turn.CORDON, (), pending)
 
+    async def require_cordoned(self) -> None:
+        if self.aws:
+            raise ConfigurationError("triggers.orders.aws", "is on, so what it triggers would be done twice", "Cordon")
+
     async def activate(self, who: str) -> Progress:
         await anyio.sleep(0.1)
+        await self.require_cordoned()
         self.act("activate")
         self.azure = True
         self.both += ["both are on"] if self.aws else []
@@ -428,6 +433,24 @@ def test_a_writer_that_is_noticed_at_the_seal_costs_the_pause_and_no_more(drain_
             assert [taken.step for taken in switching.told.steps] == [Step.CORDON, Step.DRAIN, Step.RELEASE]
 
     run()
+
+
+@in_virtual_time
+async def test_nothing_is_sealed_while_what_was_cordoned_is_on_again() -> None:
+    """A deployment turns a mapping on, say, and what it triggers has not written yet."""
+    clouds = Clouds(drain_s=3)
+    place = Scene(clouds)
+    async with place.store, anyio.create_task_group() as tasks:
+        switching = await place.process()
+        tasks.start_soon(switching.run)
+        await switching.begin(max_pause_s=10, by="ann")
+        await anyio.sleep(1)
+        clouds.aws = True
+        assert await ended(switching) is Stage.UNDONE
+        tasks.cancel_scope.cancel()
+    assert is_as_before(clouds)
+    assert switching.told is not None
+    assert "orders.aws: is on" in switching.told.reason
 
 
 @pytest.mark.parametrize("failing", ["activate", "traffic"])
