@@ -317,7 +317,8 @@ class Switching:
 
     async def _first_seal(self) -> str:
         """Why it leads back, after all: the pause was over before anything was sealed, be it that the daemon was down,
-        that something was written just now, or that a trigger is on again. Empty when something was, or there is nothing that could be.
+        that something was written just now, or that a trigger is on again. Empty when something was sealed, or there is
+        nothing that could be.
         """
         drained = self._drained
         is_begun = any(taken.step is Step.ACTIVATE for taken in self._present.steps)

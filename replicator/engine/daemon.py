@@ -381,8 +381,10 @@ class Daemon:
         told = self.switching.told
         is_over = told is None or (told.is_over and not told.is_measured(utc_now()))
         if self._frozen is None and is_sealed and is_over:
-            self._frozen = await freeze(self._store, await self._report_now())
-            await self.record(OURSELVES, "freeze the evidence", "", f"sha256 {self._frozen.sha256}")
+            self._frozen = await freeze(self._store, self._report_now, self._record_evidence)
+
+    async def _record_evidence(self, frozen: Frozen) -> None:
+        await self.record(OURSELVES, "freeze the evidence", "", f"sha256 {frozen.sha256}")
 
     def _azure_triggers(self, pipeline: str) -> AzureTriggers | None:
         twins = self.config.triggers.items()
