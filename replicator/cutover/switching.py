@@ -1,15 +1,16 @@
 """The switch: cordon, drain, release, activate, traffic, seal, within a pause budget or not at all.
 
-The pause that applications see begins with the cordon and ends with the activation. Until that is begun, whatever goes
-wrong, and a budget that would be exceeded, leads back to how everything was: triggers exactly, drains given up, queues
-held. From the activation on there is no way back, so everything that fails is tried again. Each step is remembered
-before it is begun and each may be repeated, so a switch that is killed goes on, or back, from where it was.
+The pause that applications see begins with the cordon and ends with the activation. Until anything is sealed, which is
+how that begins, whatever goes wrong, and a budget that would be exceeded, leads back to how everything was: triggers
+exactly, drains given up, queues held. From then on there is no way back, so everything that fails is tried again. Each
+step is remembered before it is begun and each may be repeated, so a switch that is killed goes on, or back, from where
+it was.
 
 Whatever is drained is sealed before the first function at Azure is on: what that writes must not be written over, and
 no comparison could be clean after it. Only queues that were held are open until the end, for what was delayed.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
@@ -138,6 +139,8 @@ class Turns(Protocol):
 
     async def cordon(self, who: str) -> Progress: ...
 
+    async def require_cordoned(self) -> None: ...
+
     async def activate(self, who: str) -> Progress: ...
 
     async def traffic(self, who: str) -> Progress: ...
@@ -160,6 +163,8 @@ class Means(Protocol):
     async def drain(self, pipelines: Sequence[str]) -> None: ...
 
     async def release(self, pipelines: Sequence[str]) -> None: ...
+
+    def sealed(self) -> Collection[str]: ...
 
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None: ...
 
@@ -244,9 +249,15 @@ class Switching:
     async def abort(self, reason: str) -> None:
         """Leads back; returns when that is durable. Raises ConfigurationError when it is too late, or there is none."""
         async with self._lock:
-            told = self.require_reversible()
-            await self._save(told.model_copy(update={"stage": Stage.UNDOING, "reason": reason, "waiting_for": ""}))
+            self.require_reversible()
+            await self._lead_back(reason)
             self._forward.cancel()
+
+    async def _lead_back(self, reason: str) -> None:
+        """An activation of which nothing was done was none."""
+        steps = [taken for taken in self._present.steps if taken.step in REVERSIBLE]
+        update = {"stage": Stage.UNDOING, "reason": reason, "waiting_for": "", "steps": steps}
+        await self._save(self._present.model_copy(update=update))
 
     async def run(self) -> None:
         """Goes on with whatever is under way, until cancelled."""
@@ -285,23 +296,61 @@ class Switching:
         with anyio.CancelScope() as self._forward:
             ended = {taken.step for taken in told.steps if taken.ended_at is not None}
             for step in [step for step in Step if step not in ended]:
-                if step in REVERSIBLE:
-                    failure = await self._within_budget(step)
-                    if failure:
-                        await self.abort(failure)
-                        return
-                else:
-                    await self._begin(step)
-                    await self._insist(lambda step=step: self._do(step))  # type: ignore[misc]
+                failure = await self._take(step)
+                if failure:
+                    async with self._lock:
+                        await self._lead_back(failure)
+                    return
                 await self._end(step)
             await self._change(lambda _: {"stage": Stage.DONE})
             self._log.info("switched")
+
+    async def _take(self, step: Step) -> str:
+        """Why it leads back; empty when the step was done."""
+        if step in REVERSIBLE:
+            return await self._within_budget(step)
+        failure = await self._first_seal() if step is Step.ACTIVATE else ""
+        if not failure:
+            await self._begin(step)
+            await self._insist(lambda: self._do(step))
+        return failure
+
+    async def _first_seal(self) -> str:
+        """Why it leads back, after all: the pause was over before anything was sealed, be it that the daemon was down,
+        that something was written just now, or that a trigger is on again. Empty when something was sealed, or there is
+        nothing that could be.
+        """
+        drained = self._drained
+        is_begun = any(taken.step is Step.ACTIVATE for taken in self._present.steps)
+        while (drained or not is_begun) and not self._means.sealed():
+            if self._left_s <= 0:
+                waited = f" while waiting for {self._present.waiting_for}" if self._present.waiting_for else ""
+                return f"the pause of {self._present.max_pause_s:g} s was over before the activation{waited}"
+            await self._begin(Step.ACTIVATE)
+            is_begun = True
+            try:
+                await self._means.triggers().require_cordoned()  # or else what it writes would be lost
+                await self._means.seal(drained, force=False)
+            except ConfigurationError as error:
+                self._wait_for(str(error))
+                await anyio.sleep(LOOK_INTERVAL_S)
+        return ""
+
+    @property
+    def _left_s(self) -> float:
+        """Of the pause."""
+        return self._present.max_pause_s - self._present.paused_s(utc_now())
+
+    @property
+    def _drained(self) -> list[str]:
+        """Pipelines that are drained, and sealed, before Azure is activated."""
+        return [name for name in self._pipelines if name not in self._present.held]
 
     async def _within_budget(self, step: Step) -> str:
         """Why it could not be done within what is left of the pause; empty when it was."""
         told = self._present
         await self._begin(step)
-        left_s = told.max_pause_s - self._present.paused_s(utc_now())
+        left_s = self._left_s
         expected_s = self._present.steps[-1].expected_s or 0.0
         if expected_s > left_s:
             return f"{step} is expected to take {expected_s:.1f} s, and {left_s:.1f} s of the pause are left"
@@ -326,7 +375,7 @@ class Switching:
             await means.release(self._present.held)
             await self._until(lambda: [*self._waiting_messages(), *self._undrained(held=False)])
         elif step is Step.ACTIVATE:
-            await means.seal([name for name in self._pipelines if name not in self._present.held], force=False)
+            await means.seal(self._drained, force=False)
             await self._turn(lambda: means.triggers().activate(by))
         elif step is Step.TRAFFIC:
             await self._turn(lambda: means.triggers().traffic(by))

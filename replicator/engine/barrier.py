@@ -69,6 +69,8 @@ class Answer:
 
 SETTLED = Answer(Verdict.SETTLED)
 
+SEALED = Answer(Verdict.REFUSED, "the pipeline is sealed")
+
 STOPPING = Answer(Verdict.UNAVAILABLE, "the pipeline is being stopped, or has not begun")
 
 
@@ -149,8 +151,7 @@ class Barrier(Generic[R]):
         if state.paused:
             return Answer(Verdict.REFUSED, "the pipeline is paused: resume it first")
         if not state.phase.follows:
-            sealed = state.phase is Phase.SEALED
-            return Answer(Verdict.REFUSED, "the pipeline is sealed" if sealed else "the copy is not through")
+            return SEALED if state.phase is Phase.SEALED else Answer(Verdict.REFUSED, "the copy is not through")
         return None
 
     # --- records
@@ -198,6 +199,8 @@ class Barrier(Generic[R]):
         def tell(stage: str) -> None:
             turn.stage = stage
 
+        if self._standing.state.phase is Phase.SEALED:  # it was its turn only now
+            return SEALED
         rejections = await self._mending.mend(ORIGIN, {key: self._settled_through()}, tell)
         for rejection in rejections:
             return Answer(Verdict.REFUSED, f"the target refuses the record: {rejection.reason}")

@@ -181,13 +181,22 @@ class Daemon:
         for pipeline in [self._begun(name) for name in pipelines]:
             await pipeline.draining.release()
 
+    def sealed(self) -> list[str]:
+        """Pipelines whose replication has ended."""
+        return [name for name, pipeline in self._pipelines.items() if pipeline.state.phase is Phase.SEALED]
+
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
-        """Ends the replication of all of these; see `Draining.seal`. Where one of them may not be, none is."""
+        """Ends the replication of all of these; see `Draining.seal`. Where one of them may not be, none is.
+
+        When it returns nothing is written to their targets any more, so others may.
+        """
         begun = [self._begun(name) for name in pipelines]
         for pipeline in begun:
             pipeline.draining.require_drained(force=force)
         for pipeline in begun:
             await pipeline.seal(force=force)
+        for pipeline in begun:
+            await pipeline.quiet()
 
     async def follow_again(self, pipelines: Sequence[str]) -> None:
         """Gives drains up; see `Draining.cancel`."""
@@ -372,8 +381,10 @@ class Daemon:
         told = self.switching.told
         is_over = told is None or (told.is_over and not told.is_measured(utc_now()))
         if self._frozen is None and is_sealed and is_over:
-            self._frozen = await freeze(self._store, await self._report_now())
-            await self.record(OURSELVES, "freeze the evidence", "", f"sha256 {self._frozen.sha256}")
+            self._frozen = await freeze(self._store, self._report_now, self._record_evidence)
+
+    async def _record_evidence(self, frozen: Frozen) -> None:
+        await self.record(OURSELVES, "freeze the evidence", "", f"sha256 {frozen.sha256}")
 
     def _azure_triggers(self, pipeline: str) -> AzureTriggers | None:
         twins = self.config.triggers.items()

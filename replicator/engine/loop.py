@@ -94,7 +94,8 @@ class PartitionLoop(Generic[R]):
         async with batches:
             async for batch in batches:
                 if not batch.is_idle:
-                    refused = await self._apply(batch)
+                    with self._applier.inflight.entered():  # from before it is asked whether it still is to be
+                        refused = await self._apply(batch)
                     if refused:
                         await self._halt(refused, batches)
                         return

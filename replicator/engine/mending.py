@@ -68,21 +68,23 @@ class Mending(Generic[R]):
     async def mend(
         self, origin: str, since: Mapping[str, datetime | None], stage: Callable[[str], None] = nobody
     ) -> list[Rejection]:
-        """Makes the target equal to the source for these keys, as `Applier.reconcile` does; returns what it refuses.
+        """Makes the target equal to the source for these keys, as `Applier.reconcile` does; returns what it refuses. It
+        is under way from its call, which a seal waits for.
 
         No plain write of them is under way any more when it begins, and it is stored before that they are guarded from
         then on, so that nothing older is written after it, over a crash too. `stage` is told what is waited for.
         """
         keys = list(since)
-        self._guards.open(keys)
-        try:
-            stage("writes of this record that are under way")
-            await self._standing.update(guarding=True)
-            await self._applier.inflight.drained(keys)
-            stage("requests of unknown outcome to be over, the source to be read, or the target to be written")
-            return await self._applier.reconcile(origin, since)
-        finally:
-            self._guards.close(keys)
+        with self._applier.inflight.entered():
+            self._guards.open(keys)
+            try:
+                stage("writes of this record that are under way")
+                await self._standing.update(guarding=True)
+                await self._applier.inflight.drained(keys)
+                stage("requests of unknown outcome to be over, the source to be read, or the target to be written")
+                return await self._applier.reconcile(origin, since)
+            finally:
+                self._guards.close(keys)
 
     async def _mend_letters(self, origin: str, keys: Sequence[str], letters: Sequence[DeadLetter]) -> int:
         """Returns how many of these letters are resolved by it."""

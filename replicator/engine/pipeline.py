@@ -147,6 +147,8 @@ class Pipeline(Generic[R]):
         )
         self._readers: TaskGroup | None = None
         self._work: anyio.CancelScope | None = None
+        self._work_over = anyio.Event()
+        self._work_over.set()
         self._writers: TaskGroup | None = None
         self._walk = Walk(
             pipeline=name,
@@ -345,12 +347,24 @@ class Pipeline(Generic[R]):
         return await self.verifying.start(ask)
 
     async def seal(self, *, force: bool) -> None:
-        """Ends the replication for good; see `Draining.seal`. What happens at the source is noticed from now on."""
+        """Ends the replication for good; see `Draining.seal`. What happens at the source is noticed from now on.
+
+        What was being written goes on until `quiet` returns.
+        """
         if self.state.phase is not Phase.SEALED:
             self._require_running()
         await self.draining.seal(force=force)
         if self._work is not None:
             self._work.cancel()
+
+    async def quiet(self) -> None:
+        """Of one that is sealed: returns when nothing that was begun before can change the target any more, be it a
+        request of unknown outcome. Only then it may be written by others.
+        """
+        await self._work_over.wait()
+        await self._retries.drained()
+        await self._applier.inflight.drained()
+        await anyio.sleep(max(0.0, self.delivery.suspects.latest - elapsed_s()))
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -406,12 +420,16 @@ class Pipeline(Generic[R]):
         """Whatever writes the target, or compares it, but for what is followed."""
         if self.state.phase is Phase.SEALED:
             return
-        async with anyio.create_task_group() as tasks:
-            self._work = tasks.cancel_scope
-            if self._options.mode is not Mode.COPY:
-                tasks.start_soon(self.watching.run)
-            tasks.start_soon(self.verifying.run)
-            tasks.start_soon(self._work_through)
+        self._work_over = anyio.Event()
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._work = tasks.cancel_scope
+                if self._options.mode is not Mode.COPY:
+                    tasks.start_soon(self.watching.run)
+                tasks.start_soon(self.verifying.run)
+                tasks.start_soon(self._work_through)
+        finally:
+            self._work_over.set()
 
     async def _wait_for_others(self) -> None:
         """Before a repair looks at anything: nothing of a daemon with another state store may land after that.

@@ -5,7 +5,7 @@ of it elsewhere, in the log and in the audit log, is its SHA-256: whoever kept t
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from pydantic import ValidationError
 
@@ -45,9 +45,17 @@ async def load_frozen(store: StateStore) -> Frozen | None:
     return None if text is None else Frozen.model_validate_json(text)
 
 
-async def freeze(store: StateStore, report: Report) -> Frozen:
-    """Keeps this report. Raises LeaseLostError."""
-    frozen = Frozen(at=utc_now(), last_action=await _last_action(store), text=report.model_dump_json())
+async def freeze(
+    store: StateStore, gathered: Callable[[], Awaitable[Report]], record: Callable[[Frozen], Awaitable[None]]
+) -> Frozen:
+    """Keeps the report as it is `gathered` now, once it was written down elsewhere by `record`. Raises LeaseLostError.
+
+    What is done meanwhile may be both in it and told after it, but is never left out.
+    """
+    last_action = await _last_action(store)
+    report = await gathered()
+    frozen = Frozen(at=utc_now(), last_action=last_action, text=report.model_dump_json())
+    await record(frozen)
     await store.save_note(EVERYWHERE, NOTE, frozen.model_dump_json())
     return frozen
 

@@ -82,13 +82,17 @@ class Triggers:
         """What a step would do now, in its order. Changes nothing."""
         note = await self._load()
         if step is Step.UNDO:
-            return [await self._plan_back(change, note) for change in reversed(note.changes) if change.is_ours]
+            return [await self._plan_back(change, note) for change in back_from(note)]
         side, to = AIMS[step]
         return [await self._plan_turn(place, note, to=to) for place in self._of(side)]
 
     async def cordon(self, who: str) -> Progress:
         """Turns the AWS sides off."""
         return await self._turn_all(Step.CORDON, who)
+
+    async def require_cordoned(self) -> None:
+        """Raises ConfigurationError where an AWS side may be on."""
+        await self._require(*BEFORE[Step.ACTIVATE], await self._load())
 
     async def activate(self, who: str) -> Progress:
         """Turns the Azure sides on. Refused while an AWS side may be on: what it does would be done twice."""
@@ -99,10 +103,12 @@ class Triggers:
         return await self._turn_all(Step.TRAFFIC, who)
 
     async def undo(self, who: str) -> Progress:
-        """Puts back what was changed, newest first, and forgets it when all is back."""
+        """Puts back what was changed, side after side, newest first, and forgets it when all is back. Nothing at AWS is
+        turned on before all at Azure is off.
+        """
         async with self._alone("an undo", Step.UNDO):
             note = await self._load()
-            changes = [change for change in reversed(note.changes) if change.is_ours]
+            changes = back_from(note)
             looks = await look_at({change.place: self._require_opened(change.place) for change in changes}, note)
             progress = await self._turning.go_through(Step.UNDO, changes, Way(note, looks, who, back=True))
             if progress.complete:
@@ -215,6 +221,15 @@ class Triggers:
             self.seen.clear()
             self._changed.set()
 
+
+def back_from(note: Note) -> list[Change]:
+    """What an undo goes through, in its order. Pure."""
+    ours = [change for change in reversed(note.changes) if change.is_ours]
+    return sorted(ours, key=lambda change: BACKWARDS.index(change.place.side))
+
+
+BACKWARDS = (Side.TRAFFIC, Side.AZURE, Side.AWS)
+"""The sides in the order in which they are put back."""
 
 AIMS = {Step.CORDON: (Side.AWS, False), Step.ACTIVATE: (Side.AZURE, True), Step.TRAFFIC: (Side.TRAFFIC, True)}
 

@@ -45,13 +45,17 @@ class Turning:
         self._record = record
 
     async def go_through(self, step: Step, changes: Sequence[Change], way: Way) -> Progress:
-        """Each in its turn; those that were asked for are waited for before one that is blind, and at the end.
+        """Each in its turn; those that were asked for are waited for before one that is blind, before one of another
+        side, and at the end: no side is turned on while what was asked of the other is not in force.
 
         Raises ConfigurationError where one cannot be changed; what was done is marked.
         """
         done: list[Place] = []
         asked: list[Change] = []
         for change in changes:
+            if asked and asked[-1].place.side is not change.place.side:
+                await self._settle(asked, way)
+                asked.clear()
             if way.looks[change.place].blind:
                 await self._settle(asked, way)
                 asked.clear()
@@ -65,7 +69,8 @@ class Turning:
         return Progress(step, tuple(done))
 
     async def _settle(self, changes: Sequence[Change], way: Way) -> None:
-        """Asks for one after the other, and waits for all of them at once. What fails on the way back hinders no other.
+        """Asks for one after the other, and waits for all of them at once. What fails on the way back hinders no other
+        of these.
 
         Raises ConfigurationError for the first that is not asked for, or does not come into force.
         """

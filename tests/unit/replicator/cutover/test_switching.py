@@ -45,6 +45,7 @@ class Clouds:
         self.failing: set[str] = set()
         self.both: list[str] = []
         self.at_azure = False
+        self.written_at_the_seal = False
 
     @property
     def released(self) -> bool:
@@ -73,8 +74,13 @@ class Clouds:
         pending = Pending(Place("dns", Side.AWS), "off", self.pending) if self.pending else None
         return Progress(Turn.CORDON, (), pending)
 
+    async def require_cordoned(self) -> None:
+        if self.aws:
+            raise ConfigurationError("triggers.orders.aws", "is on, so what it triggers would be done twice", "Cordon")
+
     async def activate(self, who: str) -> Progress:
         await anyio.sleep(0.1)
+        await self.require_cordoned()
         self.act("activate")
         self.azure = True
         self.both += ["both are on"] if self.aws else []
@@ -146,9 +152,18 @@ class Means:
         if pipelines and self.clouds.released_at is None:
             self.clouds.released_at = elapsed_s()
 
+    def sealed(self) -> set[str]:
+        return self.clouds.sealed_ones
+
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
+        if self.clouds.written_at_the_seal:
+            self.clouds.written_at_the_seal = False
+            self.clouds.fence_at = elapsed_s()
         self.clouds.act("seal")
         assert not force
+        in_the_way = [name for name in pipelines if (drain := self.drains()[name]) is None or drain.in_the_way]
+        if set(in_the_way) - self.clouds.sealed_ones:
+            raise ConfigurationError(f"pipelines.{in_the_way[0]}", "is not drained", "Drain it first")
         self.clouds.sealed_ones |= set(pipelines)
 
     async def follow_again(self, pipelines: Sequence[str]) -> None:
@@ -348,7 +363,97 @@ async def test_switches_that_were_undone_are_remembered_the_latest_ones_also_aft
     assert all("the pause of 5 s was over" in each.reason and each.undone_at for each in told.earlier)
 
 
-@pytest.mark.parametrize("failing", ["activate", "traffic", "seal"])
+@pytest.mark.parametrize("held", [0, 3])
+def test_a_pause_that_was_over_while_the_daemon_was_down_leads_back_before_anything_is_sealed(held: int) -> None:
+    """Wherever it was killed: all was drained and forwarded, and nothing at Azure turned on."""
+
+    @in_virtual_time
+    async def run() -> None:
+        for instruction in range(1, 200):
+            clouds = Clouds(held=held)
+            scene = Scene(clouds)
+            async with scene.store:
+                with anyio.CancelScope() as process:
+                    _kill_at_save(scene.store, process, instruction)
+                    await _run(scene, max_pause_s=10)
+                _kill_at_save(scene.store, process, 0)
+                is_begun, is_sealed = clouds.aws is False, bool(clouds.sealed_ones)
+                await anyio.sleep(3600)
+                switching = await _run(scene, max_pause_s=10)
+            assert switching.told is not None
+            if is_begun and not is_sealed:
+                assert switching.told.stage is Stage.UNDONE, instruction
+                assert is_as_before(clouds)
+                assert "the pause" in switching.told.reason
+            if not process.cancel_called:
+                return
+        raise AssertionError("it never came to its end")
+
+    run()
+
+
+def _kill_at_save(store: InlineStore, process: anyio.CancelScope, number: int) -> None:
+    """At the end of that save of anything; 0 is never."""
+    count = 0
+
+    def step(_: str) -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            process.cancel()
+
+    store._step = step
+
+
+async def _run(scene: Scene, max_pause_s: float) -> Switching:
+    async with anyio.create_task_group() as tasks:
+        switching = await scene.process()
+        tasks.start_soon(switching.run)
+        if switching.told is None:
+            await anyio.sleep(2)  # until it has looked
+            await switching.begin(max_pause_s=max_pause_s, by="ann")
+        await ended(switching)
+        tasks.cancel_scope.cancel()
+    return switching
+
+
+@pytest.mark.parametrize(("drain_s", "stage"), [(2.0, Stage.DONE), (8.0, Stage.UNDONE)])
+def test_a_writer_that_is_noticed_at_the_seal_costs_the_pause_and_no_more(drain_s: float, stage: Stage) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        clouds = Clouds(drain_s=drain_s)
+        clouds.written_at_the_seal = True
+        switching = await switched(clouds, max_pause_s=10)
+        assert switching.told is not None
+        assert switching.told.stage is stage
+        assert switching.told.paused_s(T0) <= 11
+        if stage is Stage.UNDONE:
+            assert is_as_before(clouds)
+            assert "not drained" in switching.told.reason
+            assert [taken.step for taken in switching.told.steps] == [Step.CORDON, Step.DRAIN, Step.RELEASE]
+
+    run()
+
+
+@in_virtual_time
+async def test_nothing_is_sealed_while_what_was_cordoned_is_on_again() -> None:
+    """A deployment turns a mapping on, say, and what it triggers has not written yet."""
+    clouds = Clouds(drain_s=3)
+    place = Scene(clouds)
+    async with place.store, anyio.create_task_group() as tasks:
+        switching = await place.process()
+        tasks.start_soon(switching.run)
+        await switching.begin(max_pause_s=10, by="ann")
+        await anyio.sleep(1)
+        clouds.aws = True
+        assert await ended(switching) is Stage.UNDONE
+        tasks.cancel_scope.cancel()
+    assert is_as_before(clouds)
+    assert switching.told is not None
+    assert "orders.aws: is on" in switching.told.reason
+
+
+@pytest.mark.parametrize("failing", ["activate", "traffic"])
 def test_what_fails_from_the_activation_on_is_tried_again(failing: str) -> None:
     @in_virtual_time
     async def run() -> None:

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.bucket import BucketRig
-from fakes.memory import FINE, Entry, Fate
+from fakes.memory import FINE, Entry, Fate, lost
 from fakes.queue import QueueRig
 from fakes.records import document, key_of
 from fakes.rig import Crash, Rig, faulty, load, work
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
+from replicator.engine.barrier import MOST_AT_WORK
 from replicator.engine.draining import Evidence, Late, in_the_way, read_note
 from replicator.errors import ConfigurationError
 from replicator.model import DeadLetterSummary, Depth, Mode, Phase
@@ -396,6 +397,76 @@ def test_of_writes_around_the_seal_none_is_neither_applied_nor_counted(seed: int
             assert {key_of(name) for name in lost} <= set(named.late_keys), (lost, named)
 
     run()
+
+
+@in_virtual_time
+async def test_what_is_in_hand_at_the_seal_is_never_written_over_what_the_application_writes() -> None:
+    """An event of before the fence, which comes minutes late, after a comparison has shown that all is there."""
+    rig = BucketRig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        rig.bucket.send("n0", late_s=60)
+        await pipeline.draining.begin()
+        await rig.until(lambda: is_drained(rig))
+        in_hand = anyio.Event()
+
+        def slow(kind: str, _key: str) -> Fate:
+            if kind != "observe":
+                return FINE
+            in_hand.set()
+            return Fate(0.4, 0.4)
+
+        await anyio.sleep(20)
+        rig.service.fate = slow
+        await in_hand.wait()
+        assert is_drained(rig)
+        await pipeline.seal(force=False)
+        await pipeline.quiet()
+        rig.service.put(key_of("n0"), document("n0", 999))
+        await anyio.sleep(60)
+        assert rig.number("n0") == 999
+        assert late(rig) == 0
+
+
+@in_virtual_time
+async def test_a_request_of_unknown_outcome_is_over_before_the_seal_is() -> None:
+    rig = Rig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        await pipeline.draining.begin()
+        fates = [lost(lands_s=1.8)]
+        rig.service.fate = lambda kind, _: fates.pop() if fates and kind.startswith("write") else FINE
+        rig.table.put("n0")
+        await rig.until(lambda: not fates)
+        await pipeline.seal(force=True)
+        await pipeline.quiet()
+        rig.service.put(key_of("n0"), document("n0", 999))
+        await anyio.sleep(60)
+        assert rig.number("n0") == 999
+
+
+@in_virtual_time
+async def test_a_barrier_whose_turn_comes_after_the_seal_writes_nothing() -> None:
+    rig = Rig()
+    names = [f"n{number}" for number in range(3 * MOST_AT_WORK)]
+    for name in names:
+        rig.table.put(name)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        await pipeline.draining.begin()
+        rig.service.fate = lambda kind, _: Fate(0.4, 0.4) if kind == "observe" else FINE
+        async with anyio.create_task_group() as tasks:
+            for name in names:
+                tasks.start_soon(pipeline.barrier.wait, [key_of(name)], 60)
+            await anyio.sleep(0.1)
+            await pipeline.seal(force=True)
+            await pipeline.quiet()
+            for name in names:
+                rig.service.put(key_of(name), document(name, 999))
+        await anyio.sleep(10)
+        assert {rig.number(name) for name in names} == {999}
 
 
 @in_virtual_time

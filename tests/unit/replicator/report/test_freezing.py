@@ -115,6 +115,46 @@ async def test_a_crash_between_the_seal_and_the_evidence_is_made_up_for() -> Non
 
 
 @in_virtual_time
+async def test_the_hash_is_in_the_audit_log_before_the_evidence_is_kept_so_that_no_crash_leaves_it_out() -> None:
+    place = Place("orders")
+    async with place.store, anyio.create_task_group() as tasks:
+        daemon = await running(place.daemon(), tasks)
+        save, told = daemon._store.save_note, list[bool]()
+
+        async def save_and_look(pipeline: str, name: str, text: str) -> None:
+            if name == NOTE:
+                sha256 = Frozen.model_validate_json(text).sha256
+                told.append(any(sha256 in action.detail for action in await place.store.actions(100, 0)))
+            await save(pipeline, name, text)
+
+        daemon._store.save_note = save_and_look  # type: ignore[method-assign]
+        await seal(daemon, "orders", force=True)
+        daemon.stop()
+    assert told == [True]
+
+
+@in_virtual_time
+async def test_what_is_done_while_the_evidence_is_gathered_is_in_it_or_told_after_it() -> None:
+    place = Place("orders")
+    async with place.store, anyio.create_task_group() as tasks:
+        daemon = await running(place.daemon(), tasks)
+        gathered = daemon._report_now
+
+        async def gather_and_act() -> Report:
+            report = await gathered()
+            daemon._report_now = gathered  # type: ignore[method-assign]
+            await daemon.record("bob", "look")
+            return report
+
+        daemon._report_now = gather_and_act  # type: ignore[method-assign]
+        await seal(daemon, "orders", force=True)
+        report = await daemon.report()
+        assert report.since_seal is not None
+        assert ("bob", "look") in {(a.actor, a.name) for a in [*report.actions, *report.since_seal.actions]}
+        daemon.stop()
+
+
+@in_virtual_time
 async def test_the_evidence_holds_the_whole_switch_so_it_waits_for_its_end() -> None:
     place = Place("orders")
     async with place.store, anyio.create_task_group() as tasks:

@@ -419,6 +419,50 @@ async def test_nor_is_one_whose_undo_was_begun_and_not_ended() -> None:
 
 
 @in_virtual_time
+async def test_an_undo_turns_nothing_on_at_aws_before_all_at_azure_is_off() -> None:
+    """Services take their time; and one was turned off again by a second cordon, so it is the newest change."""
+    world = World(stream_aws=Thing("on"), late_aws=Thing("off"), stream_azure=Thing("off", takes_s=60))
+    azure, aws = (
+        world.things[Place("stream", Side.AZURE)],
+        [thing for p, thing in world.things.items() if p.side == "aws"],
+    )
+    both: list[float] = []
+
+    async def look() -> None:
+        while True:
+            if any(thing.enabled for thing in aws) and (azure.enabled or elapsed_s() < azure.due_at):
+                both.append(elapsed_s())
+            await anyio.sleep(0.5)
+
+    async with world.store:
+        await world.process().cordon(WHO)
+        await world.process().activate(WHO)
+        aws[1].setting = "on"
+        await world.process().cordon(WHO)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(look)
+            assert str((await world.process().plan(Step.UNDO))[0].place) == "stream.azure"
+            assert (await world.process().undo(WHO)).complete
+            tasks.cancel_scope.cancel()
+    assert not both
+    assert all(thing.enabled for thing in aws)
+
+
+@in_virtual_time
+async def test_an_undo_that_cannot_turn_azure_off_turns_nothing_on_at_aws() -> None:
+    world = World(stream_aws=Thing("on"), stream_azure=Thing("off"))
+    async with world.store:
+        await world.process().cordon(WHO)
+        await world.process().activate(WHO)
+        world.things[Place("stream", Side.AZURE)].fails = "set"
+        with pytest.raises(ConfigurationError, match="cannot be changed"):
+            await world.process().undo(WHO)
+        assert not world.things[Place("stream", Side.AWS)].enabled
+        world.things[Place("stream", Side.AZURE)].fails = ""
+        assert (await world.process().undo(WHO)).complete
+
+
+@in_virtual_time
 async def test_one_that_has_left_the_config_is_not_forgotten() -> None:
     world = mixed()
     async with world.store:
