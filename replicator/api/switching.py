@@ -9,7 +9,8 @@ from replicator.api.access import Access
 from replicator.api.answers import refusals, refused
 from replicator.clocks import utc_now
 from replicator.cutover.pause import Probed
-from replicator.cutover.switching import Stage, Switched, Switching
+from replicator.cutover.switched import Stage, Switched
+from replicator.cutover.switching import Switching
 from replicator.status import Instant
 
 

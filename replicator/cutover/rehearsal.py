@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from replicator.cutover.fingerprint import Fingerprint, differing, digest
-from replicator.cutover.switching import Stage
+from replicator.cutover.switched import Stage
 from replicator.status import Instant, Part
 
 NOTE = "rehearsal"

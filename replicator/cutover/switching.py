@@ -10,29 +10,21 @@ Whatever is drained is sealed before the first function at Azure is on: what tha
 no comparison could be clean after it. Only queues that were held are open until the end, for what was delayed.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 import structlog
-from pydantic import Field
 
 from replicator.clocks import elapsed_s, utc_now
+from replicator.cutover.means import Means
 from replicator.cutover.pause import Probe, Probed, first
-from replicator.cutover.report import Cutover
+from replicator.cutover.switched import NOTE, REVERSIBLE, Stage, Step, Switched, Taken, past
 from replicator.errors import ConfigurationError
 from replicator.ports import StateStore
-from replicator.status import DrainStatus, Instant, Part, PipelineStatus
 from replicator.triggers.model import Progress
 
-NOTE = "switch"
 EVERYWHERE = ""
 """The switch is a note of no pipeline."""
-
-MOST_EARLIER = 20
-"""Switches that were undone and are remembered, the latest ones."""
 
 LOOK_INTERVAL_S = 0.25
 
@@ -41,134 +33,6 @@ RETRY_INTERVAL_S = 2.0
 
 PROBE_SAVE_S = 1.0
 """What was measured is saved so often, and whenever clients begin or cease to be served."""
-
-PROBE_AFTER = timedelta(minutes=10)
-"""Clients that are not served so long after the switch are somebody else's matter."""
-
-
-class Step(StrEnum):
-    """In their order."""
-
-    CORDON = "cordon"
-    DRAIN = "drain"
-    RELEASE = "release"
-    ACTIVATE = "activate"
-    TRAFFIC = "traffic"
-    SEAL = "seal"
-
-
-REVERSIBLE = (Step.CORDON, Step.DRAIN, Step.RELEASE)
-
-
-class Stage(StrEnum):
-    """RUNNING leads to DONE. UNDOING leads to UNDONE: everything is as it was before."""
-
-    RUNNING = "running"
-    DONE = "done"
-    UNDOING = "undoing"
-    UNDONE = "undone"
-
-
-class Taken(Part):
-    """A step that was begun. `expected_s` is how long it was expected to take, None where nobody knows."""
-
-    step: Step
-    began_at: Instant
-    ended_at: Instant | None = None
-    expected_s: float | None = None
-
-
-class Attempt(Part):
-    """What is remembered of a switch when it is over. `held` are the pipelines whose queues were held when it began,
-    `reason` is why it leads back, `probe` what clients saw, None where nothing measures it.
-    """
-
-    began_at: Instant
-    by: str
-    max_pause_s: float
-    held: list[str] = Field(default_factory=list)
-    stage: Stage = Stage.RUNNING
-    steps: list[Taken] = Field(default_factory=list)
-    reason: str = ""
-    undone_at: Instant | None = None
-    probe: Probed | None = None
-
-
-class Switched(Attempt):
-    """A switch as it is remembered and told. `waiting_for` is what the present step waits for, in words; `earlier` the
-    latest of those before it, which were undone, of which there were `attempt` - 1.
-    """
-
-    waiting_for: str = ""
-    attempt: int = 1
-    earlier: list[Attempt] = Field(default_factory=list)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left to be done."""
-        return self.stage in {Stage.DONE, Stage.UNDONE}
-
-    @property
-    def is_reversible(self) -> bool:
-        """Whether the activation has not been begun."""
-        return all(taken.step in REVERSIBLE for taken in self.steps)
-
-    @property
-    def ended_at(self) -> datetime | None:
-        """When it was done, or undone."""
-        return self.undone_at or (self.steps[-1].ended_at if self.stage is Stage.DONE else None)
-
-    def is_measured(self, now: datetime) -> bool:
-        """Whether a probe is at work: until it is over and clients were served since, if that is not too long ago."""
-        if self.probe is None or self.ended_at is None:
-            return self.probe is not None
-        served = not self.probe.failing and self.probe.worked_at > self.ended_at
-        return not served and now - self.ended_at < PROBE_AFTER
-
-    def paused_s(self, now: datetime) -> float:
-        """How long the pause has lasted, from the cordon to the end of the activation, or of the way back."""
-        if not self.steps:
-            return 0.0
-        activated = [taken.ended_at for taken in self.steps if taken.step is Step.ACTIVATE and taken.ended_at]
-        ended_at = self.undone_at or (activated[0] if activated else now)
-        return (ended_at - self.steps[0].began_at).total_seconds()
-
-
-class Turns(Protocol):
-    """What is needed of triggers; see `replicator.triggers.triggers.Triggers`."""
-
-    async def cordon(self, who: str) -> Progress: ...
-
-    async def require_cordoned(self) -> None: ...
-
-    async def activate(self, who: str) -> Progress: ...
-
-    async def traffic(self, who: str) -> Progress: ...
-
-    async def undo(self, who: str) -> Progress: ...
-
-
-class Means(Protocol):
-    """What is needed of a daemon; see `replicator.engine.daemon.Daemon`."""
-
-    @property
-    def statuses(self) -> Mapping[str, PipelineStatus]: ...
-
-    def cutover(self) -> Cutover: ...
-
-    def triggers(self) -> Turns: ...
-
-    def drains(self) -> Mapping[str, DrainStatus | None]: ...
-
-    async def drain(self, pipelines: Sequence[str]) -> None: ...
-
-    async def release(self, pipelines: Sequence[str]) -> None: ...
-
-    def sealed(self) -> Collection[str]: ...
-
-    async def seal(self, pipelines: Sequence[str], *, force: bool) -> None: ...
-
-    async def follow_again(self, pipelines: Sequence[str]) -> None: ...
 
 
 class Switching:
@@ -219,7 +83,7 @@ class Switching:
             self.require_possible(max_pause_s)
             probed = await self._first_probe()
             held = [name for name in self._pipelines if self._is_held(name)]
-            before = {} if self.told is None else _past(self.told)
+            before = {} if self.told is None else past(self.told)
             await self._save(
                 Switched(began_at=utc_now(), by=by, max_pause_s=max_pause_s, held=held, probe=probed, **before)
             )
@@ -479,9 +343,3 @@ class Switching:
     async def _save(self, told: Switched) -> None:
         await self._store.save_note(EVERYWHERE, NOTE, told.model_dump_json())
         self.told = told
-
-
-def _past(told: Switched) -> dict[str, Any]:
-    """What the next switch remembers of this one and of those before it."""
-    over = Attempt(**{name: getattr(told, name) for name in Attempt.model_fields})
-    return {"attempt": told.attempt + 1, "earlier": [*told.earlier, over][-MOST_EARLIER:]}

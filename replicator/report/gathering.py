@@ -15,8 +15,8 @@ from replicator.cutover.fingerprint import fingerprint
 from replicator.cutover.phases import least_phase
 from replicator.cutover.rehearsal import NOTE as REHEARSAL_NOTE
 from replicator.cutover.rehearsal import Rehearsal
-from replicator.cutover.switching import NOTE as SWITCH_NOTE
-from replicator.cutover.switching import Switched
+from replicator.cutover.switched import NOTE as SWITCH_NOTE
+from replicator.cutover.switched import Switched
 from replicator.engine.rounds import Note, read_note
 from replicator.engine.verdict import Verdict
 from replicator.engine.verifying import NOTE as VERIFICATION_NOTE

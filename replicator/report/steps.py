@@ -6,7 +6,7 @@ from datetime import datetime
 
 from replicator.config.models import TriggerConfig
 from replicator.cutover.pause import Probed
-from replicator.cutover.switching import Attempt, Stage, Step, Switched
+from replicator.cutover.switched import Attempt, Stage, Step, Switched
 from replicator.model import Phase, PipelineState
 from replicator.report.model import (
     DrainReport,

@@ -134,6 +134,9 @@ class LetterDaemon:
             raise ConfigurationError("triggers", "have not begun yet", "Wait")
         return self._triggers
 
+    def sealed(self) -> list[str]:
+        return []
+
     @property
     def letters(self) -> Letters:
         return Letters(self.store, self.naming)

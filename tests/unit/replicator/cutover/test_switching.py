@@ -13,7 +13,8 @@ from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
 from replicator.cutover import Cutover
 from replicator.cutover import switching as switching_module
-from replicator.cutover.switching import MOST_EARLIER, Stage, Step, Switching
+from replicator.cutover.switched import MOST_EARLIER, Stage, Step
+from replicator.cutover.switching import Switching
 from replicator.errors import ConfigurationError
 from replicator.status import DrainStatus, PipelineStatus, QueueDepth
 from replicator.triggers.model import Pending, Place, Progress, Side

@@ -14,7 +14,7 @@ from replicator.clocks import utc_now
 from replicator.cutover import Outcome
 from replicator.cutover.fingerprint import fingerprint
 from replicator.cutover.rehearsal import Claim
-from replicator.cutover.switching import Stage, Switched
+from replicator.cutover.switched import Stage, Switched
 from replicator.engine.daemon import Daemon
 from replicator.errors import ConfigurationError
 from replicator.report import Report

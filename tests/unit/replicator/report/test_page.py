@@ -25,7 +25,7 @@ from replicator.config.models import (
     TriggerSideConfig,
 )
 from replicator.cutover import Cutover, Watch
-from replicator.cutover.switching import Attempt, Stage, Step, Switched, Taken
+from replicator.cutover.switched import Attempt, Stage, Step, Switched, Taken
 from replicator.engine.rounds import Note as Verification
 from replicator.errors import ConfigurationError
 from replicator.model import Phase, PipelineState

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from replicator.config.models import TriggerConfig, TriggerSideConfig
-from replicator.cutover.switching import Attempt, Stage, Step, Switched, Taken
+from replicator.cutover.switched import Attempt, Stage, Step, Switched, Taken
 from replicator.model import Phase, PipelineState
 from replicator.report.model import OperatorAction
 from replicator.report.steps import Known, drain_report, late_writes, switch_report, triggers_of, way_back
