@@ -108,7 +108,8 @@ class VerificationStatus(Part):
     `compared` of `total` records of the round that is `running`, or else the latest; `began_at` and `ended_at` are of
     the last complete round that came to its end, None where none has: then nothing is known. `differences`, and the
     `unsettled` records, of which nothing can be said, are what it left, or what a later round has found beyond that.
-    `fast_s` is how long the last complete round took that went as fast as the source's budget allows.
+    `fast_s` is how long the last complete round took that went as fast as the source's budget allows, and
+    `fast_compared` how many records it compared.
     """
 
     running: bool
@@ -120,6 +121,7 @@ class VerificationStatus(Part):
     differences: int
     unsettled: int
     fast_s: float | None = None
+    fast_compared: int | None = None
 
 
 class ForeignStatus(Part):

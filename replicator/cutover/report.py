@@ -81,5 +81,7 @@ class Cutover(Part):
 
     @property
     def expected_s(self) -> float | None:
-        """How long a drain would take with its comparison, as far as that is known."""
-        return None if self.drain_s is None else self.drain_s + (self.comparison_s or 0.0)
+        """How long a drain would take with its comparison, as far as that is known of any."""
+        known = [pipeline.drain.comparison_s for pipeline in self.pipelines.values()]
+        comparison_s = max((seconds for seconds in (self.comparison_s, *known) if seconds is not None), default=0.0)
+        return None if self.drain_s is None else self.drain_s + comparison_s
