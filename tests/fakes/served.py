@@ -199,6 +199,9 @@ class LetterDaemon:
     async def release(self, pipelines: Sequence[str]) -> None:
         self.fences |= {name: fenced(released=True) for name in pipelines}
 
+    def sealed(self) -> list[str]:
+        return []
+
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
         if not (force or self.fences):
             raise ConfigurationError(f"pipelines.{pipelines[0]}", "is not drained", "Drain it first")
