@@ -109,7 +109,7 @@ class VerificationStatus(Part):
     the last complete round that came to its end, None where none has: then nothing is known. `differences`, and the
     `unsettled` records, of which nothing can be said, are what it left, or what a later round has found beyond that.
     `fast_s` is how long the last complete round that went as fast as the source's budget allows took to go through
-    everything.
+    everything, and `fast_compared` how many records it compared.
     """
 
     running: bool
@@ -121,6 +121,7 @@ class VerificationStatus(Part):
     differences: int
     unsettled: int
     fast_s: float | None = None
+    fast_compared: int | None = None
 
 
 class ForeignStatus(Part):

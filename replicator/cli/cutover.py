@@ -157,10 +157,12 @@ def _plan_switch(url: str, max_pause_s: float) -> Exit:
         names = [f"{each['name']} {each['side']}" for each in planned if each["change"]]
         typer.echo(f"{step}: {', '.join(names) or 'nothing'}")
     typer.echo(f"drain: {_drain(found)}, of a pause of at most {max_pause_s:g} s")
-    if not found.ready:
-        typer.echo("it would be refused: " + "; ".join(found.reasons))
+    too_long = found.too_long_for(max_pause_s)
+    refused = [*([] if found.ready else found.reasons), *([too_long] if too_long else [])]
+    if refused:
+        typer.echo("it would be refused: " + "; ".join(refused))
     typer.echo("nothing was changed")
-    return Exit.OK if found.ready else Exit.NOT_OK
+    return Exit.NOT_OK if refused else Exit.OK
 
 
 def seal(url: str, *, force: bool, reason: str, as_json: bool) -> None:

@@ -6,8 +6,9 @@
 of any other the lag times the rate at which changes are read, unless reading stands still. `rate`: the highest at which
 changes were applied over some seconds within the last hour, which the target can take; it is not needed where there is
 no backlog. `settling`: how long after its last change the source takes to prove that there was no other. Then both
-sides are compared, which takes as long as it did when it was last done at full speed, if it ever was. It is an
-estimate: whoever goes on writing, or a target that takes less than it did, makes it longer.
+sides are compared, which takes as long as it did when it was last done at full speed, if it ever was; longer by as much
+as there are more records by now. It is an estimate: whoever goes on writing, or a target that takes less than it did,
+makes it longer.
 """
 
 from collections.abc import Sequence
@@ -24,9 +25,8 @@ def estimate(e: Evidence) -> DrainEstimate:
     per_s = e.steady.best_per_s or None
     work_s = 0.0 if backlog == 0 else None if backlog is None or per_s is None else backlog / per_s
     seconds = None if work_s is None or settling_s is None else work_s + settling_s
-    comparison_s = e.status.verification.fast_s if e.status.verification is not None else None
     return DrainEstimate(
-        seconds=seconds, backlog=backlog, per_s=per_s, settling_s=settling_s, comparison_s=comparison_s
+        seconds=seconds, backlog=backlog, per_s=per_s, settling_s=settling_s, comparison_s=_comparison_s(e.status)
     )
 
 
@@ -34,6 +34,14 @@ def longest(times: Sequence[float | None]) -> float | None:
     """Pipelines are drained side by side. None when any cannot be told, or there is none."""
     known = [seconds for seconds in times if seconds is not None]
     return max(known) if known and len(known) == len(times) else None
+
+
+def _comparison_s(status: PipelineStatus) -> float | None:
+    known = status.verification
+    if known is None or known.fast_s is None:
+        return None
+    grown = (known.total or 0) / known.fast_compared if known.fast_compared else 1.0
+    return known.fast_s * max(1.0, grown)
 
 
 def _backlog(e: Evidence) -> float | None:

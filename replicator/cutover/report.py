@@ -81,5 +81,16 @@ class Cutover(Part):
 
     @property
     def expected_s(self) -> float | None:
-        """How long a drain would take with its comparison, as far as that is known."""
-        return None if self.drain_s is None else self.drain_s + (self.comparison_s or 0.0)
+        """How long a drain would take with its comparison, as far as that is known of any."""
+        known = [pipeline.drain.comparison_s for pipeline in self.pipelines.values()]
+        comparison_s = max((seconds for seconds in (self.comparison_s, *known) if seconds is not None), default=0.0)
+        return None if self.drain_s is None else self.drain_s + comparison_s
+
+    def too_long_for(self, max_pause_s: float) -> str:
+        """Why a drain would not fit into the pause, as far as is known; empty where it does."""
+        if self.expected_s is None or self.expected_s <= max_pause_s:
+            return ""
+        return (
+            f"a drain is expected to take {self.expected_s:.0f} s with its comparison, longer than the "
+            f"{max_pause_s:.0f} s of the pause"
+        )

@@ -69,13 +69,8 @@ class Switching:
             raise ConfigurationError(
                 "cutover", f"is not ready: {'; '.join(judged.reasons)}", "Wait: replicator cutover status --wait"
             )
-        if judged.expected_s is not None and judged.expected_s > max_pause_s:
-            raise ConfigurationError(
-                "max_pause_s",
-                f"a drain is expected to take {judged.expected_s:.0f} s with its comparison, longer than the "
-                f"{max_pause_s:.0f} s of the pause",
-                "Allow a longer pause, or wait until less is changed",
-            )
+        if too_long := judged.too_long_for(max_pause_s):
+            raise ConfigurationError("max_pause_s", too_long, "Allow a longer pause, or wait until less is changed")
 
     async def begin(self, *, max_pause_s: float, by: str) -> None:
         """The switch is durable when this returns. Raises ConfigurationError where it is not possible."""

@@ -190,13 +190,15 @@ class Proof:
 class Note:
     """What is remembered: the round under way or the last one, the last one over everything, and since when the target
     is known to be right: when the last clean one began. `fast_s`: how long the last fast one over everything took,
-    without waiting for what was doubted: writers make that, and a drain has none.
+    without waiting for what was doubted: writers make that, and a drain has none. `fast_compared`: how many records of
+    the source it compared.
     """
 
     round: Round | None = None
     proof: Proof | None = None
     clean_since: datetime | None = None
     fast_s: float | None = None
+    fast_compared: int | None = None
 
     def begin(self, round_: Round) -> None:
         """In place of the one under way, if any; what that has found is not passed over."""
@@ -218,6 +220,7 @@ class Note:
             return
         if found.fast and found.through_at is not None and not found.ask.contents:
             self.fast_s = (found.through_at - found.began_at).total_seconds()
+            self.fast_compared = found.compared
         left = self._left_in_contents if not found.ask.contents else 0
         self.proof = Proof(
             found.began_at,

@@ -198,6 +198,7 @@ class Observer:
             differences=max(proof.differences if proof else 0, current.differences),
             unsettled=max(proof.unsettled if proof else 0, current.unsettled),
             fast_s=note.fast_s,
+            fast_compared=note.fast_compared,
         )
 
     def _headroom_s(self, state: PipelineState, now: datetime, depth: Depth | None) -> float | None:

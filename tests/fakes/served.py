@@ -134,9 +134,6 @@ class LetterDaemon:
             raise ConfigurationError("triggers", "have not begun yet", "Wait")
         return self._triggers
 
-    def sealed(self) -> list[str]:
-        return []
-
     @property
     def letters(self) -> Letters:
         return Letters(self.store, self.naming)
@@ -201,6 +198,9 @@ class LetterDaemon:
 
     async def release(self, pipelines: Sequence[str]) -> None:
         self.fences |= {name: fenced(released=True) for name in pipelines}
+
+    def sealed(self) -> list[str]:
+        return []
 
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
         if not (force or self.fences):

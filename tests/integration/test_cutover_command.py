@@ -47,6 +47,15 @@ def test_not_ready_is_exit_code_1_and_says_what_to_do(place: Served) -> None:
     assert answer["pipelines"]["customers"]["ready"] is True
 
 
+def test_a_dry_run_says_so_where_the_drain_would_not_fit_into_the_pause(place: Served) -> None:
+    slow = but(READY, lag_s=1.0, read_per_s=100.0, applied_per_s=1.0)
+    place.daemon.statuses = both(slow)
+    said = place.replicator("cutover", "switch", "--dry-run", "--max-pause", "5", expect=1)
+    assert "it would be refused: a drain is expected to take " in said
+    assert "longer than the 5 s of the pause" in said
+    assert "refused" not in place.replicator("cutover", "switch", "--dry-run", "--max-pause", "3600")
+
+
 def test_a_daemon_that_is_starting_is_not_ready(place: Served) -> None:
     assert "shop: starting, nothing is known yet" in place.replicator("cutover", "status", expect=1)
 

@@ -1,14 +1,19 @@
 """Promises of the estimate: backlog over the best rate that was measured, and what the source takes to prove itself."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.evidence import HELD, READY, evidence
 from fakes.statuses import but
+from replicator.cutover import Cutover, PipelineCutover
 from replicator.cutover.estimating import estimate, longest
 from replicator.cutover.report import DrainEstimate
 from replicator.status import QueueDepth
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def drain(seconds: float | None) -> DrainEstimate:
@@ -60,3 +65,24 @@ def test_where_reading_stands_still_its_rate_says_nothing_of_what_waits(standing
 def test_a_depth_that_is_not_known_for_now_is_no_backlog(age_s: float | None) -> None:
     queue = QueueDepth(visible=0, in_flight=0, delayed=0, oldest_age_s=None, held=False, age_s=age_s)
     assert estimate(evidence(but(READY, queue=queue))).seconds is None
+
+
+@pytest.mark.parametrize(("total", "seconds"), [(4000, 40.0), (500, 10.0), (None, 10.0)])
+def test_a_comparison_of_when_there_was_less_is_expected_to_take_longer_by_as_much(
+    total: int | None, seconds: float
+) -> None:
+    assert READY.verification is not None
+    known = READY.verification.model_copy(update={"fast_s": 10.0, "fast_compared": 1000, "total": total})
+    assert estimate(evidence(but(READY, verification=known))).comparison_s == seconds
+
+
+def test_a_comparison_that_nobody_knows_hides_no_other_that_takes_longer_than_the_pause() -> None:
+    def pipeline(comparison_s: float | None) -> PipelineCutover:
+        told = drain(1.0).model_copy(update={"comparison_s": comparison_s})
+        return PipelineCutover(ready=True, held=False, replicated_through=T0, lag_s=0, drain=told, checks=[])
+
+    found = Cutover(
+        migration="shop", phase="following", ready=True, judged_at=T0, drain_s=1.0, reasons=[],
+        pipelines={"orders": pipeline(600.0), "media": pipeline(None)},
+    )  # fmt: skip
+    assert found.expected_s == 601.0

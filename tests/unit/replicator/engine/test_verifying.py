@@ -477,6 +477,7 @@ async def test_only_a_whole_round_at_full_speed_in_one_go_tells_how_long_one_tak
             assert slow.through_at is not None
             took = (fast.through_at - fast.began_at).total_seconds()
             assert pipeline.verifying.note.fast_s == took
+            assert pipeline.verifying.note.fast_compared == fast.compared
             assert took < (slow.through_at - slow.began_at).total_seconds()
             await verify(rig, Ask(sample=5, fast=True))
             assert pipeline.verifying.note.fast_s == took, "one over a part tells nothing"
