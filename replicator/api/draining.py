@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from replicator.api.access import Access
 from replicator.api.answers import refusals, refused
 from replicator.config.models import MigrationConfig
+from replicator.cutover.switching import Switching
 from replicator.status import NamedDrain
 
 
@@ -16,6 +17,9 @@ class Drains(Protocol):
     """What is needed of a daemon; see `replicator.engine.daemon.Daemon`."""
 
     config: MigrationConfig
+
+    @property
+    def switching(self) -> Switching: ...
 
     def drains(self) -> Mapping[str, NamedDrain | None]: ...
 
@@ -79,6 +83,7 @@ def router(daemon: Drains, access: Access) -> APIRouter:
     async def act(which: Which, actor: str, name: str, do: Callable[[Sequence[str]], Awaitable[None]]) -> Fenced:
         names = _named(daemon, which)
         with refused():
+            daemon.switching.require_idle()
             await daemon.record(actor, name, which.pipeline or "")
             await do(names)
         return _fenced(daemon)
@@ -99,6 +104,8 @@ def router(daemon: Drains, access: Access) -> APIRouter:
     async def seal(request: Seal, actor: Annotated[str, Depends(access)]) -> Fenced:
         names = _named(daemon, Which())
         with refused():
+            if not request.force:  # which is how one that can never be proven comes to its end
+                daemon.switching.require_idle()
             await daemon.record(actor, "seal by force" if request.force else "seal", "", request.reason)
             await daemon.seal(names, force=request.force)
         return _fenced(daemon)

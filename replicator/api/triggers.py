@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from replicator.api.access import Access
 from replicator.api.answers import refusals, refused
 from replicator.clocks import elapsed_s
+from replicator.cutover.switching import Switching
 from replicator.status import Instant
 from replicator.triggers.looking import Seen
 from replicator.triggers.model import Place, Planned, Progress, Side, Step
@@ -17,6 +18,9 @@ from replicator.triggers.triggers import Triggers
 
 class Switches(Protocol):
     """What is needed of a daemon; see `replicator.engine.daemon.Daemon`."""
+
+    @property
+    def switching(self) -> Switching: ...
 
     def triggers(self) -> Triggers: ...
 
@@ -142,6 +146,8 @@ async def _step(daemon: Switches, step: Step, take: Take, actor: str) -> StepTol
         if take.dry_run:
             planned = [_planned(each) for each in await known.plan(step)]
             return StepTold(step=step, complete=False, done=[], pending=None, planned=planned)
+        if step is Step.UNDO:
+            daemon.switching.require_idle()
         steps = {
             Step.CORDON: known.cordon,
             Step.ACTIVATE: known.activate,

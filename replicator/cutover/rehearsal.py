@@ -1,12 +1,15 @@
 """A rehearsal of the switch: what its report claims, whether that counts for a config, and what is kept of it. Pure."""
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pydantic import Field
 
 from replicator.cutover.fingerprint import Fingerprint, differing, digest
 from replicator.cutover.switched import Stage
+from replicator.model import Mode
 from replicator.status import Instant, Part
 
 NOTE = "rehearsal"
@@ -57,7 +60,11 @@ class Rehearsal(Part):
 
 def against(claim: Claim, fields: Mapping[str, str], now: datetime, max_age_days: float) -> list[str]:
     """Why it does not count for a config with these fields; nothing where it does."""
-    return [*_of_the_config(claim, fields), *_of_the_end(claim), *_of_its_age(claim.sealed_at, now, max_age_days)]
+    return [
+        *_of_the_config(claim, fields),
+        *_of_the_end(claim, _switched(fields)),
+        *_of_its_age(claim.sealed_at, now, max_age_days),
+    ]
 
 
 def age_days(sealed_at: datetime, now: datetime) -> float:
@@ -79,11 +86,22 @@ def _of_the_config(claim: Claim, fields: Mapping[str, str]) -> Iterator[str]:
         yield differ
 
 
-def _of_the_end(claim: Claim) -> Iterator[str]:
+def _switched(fields: Mapping[str, str]) -> list[str]:
+    """The pipelines that a switch seals: all but those that are copied once."""
+    modes = {path.split(".")[1]: json.loads(mode) for path, mode in fields.items() if _MODE.fullmatch(path)}
+    return [name for name, mode in modes.items() if mode != Mode.COPY]
+
+
+_MODE = re.compile(r"pipelines\.[^.]+\.mode")
+
+
+def _of_the_end(claim: Claim, switched: Sequence[str]) -> Iterator[str]:
     if claim.stage != Stage.DONE:
         yield "it was not sealed by a switch" if claim.stage is None else f"its switch is {claim.stage}, not done"
     if claim.sealed_at is None:
         yield "it is not sealed"
+    unsealed = [name for name in switched if name not in claim.pipelines or claim.pipelines[name].sealed_at is None]
+    yield from (f"{name} was not sealed" for name in unsealed)
     for name, end in claim.pipelines.items():
         if end.sealed_at is not None and end.drained_at is None:
             yield f"{name} was sealed by force, without proof"

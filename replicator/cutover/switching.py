@@ -60,8 +60,7 @@ class Switching:
         """Raises ConfigurationError where a switch is under way, the migration is not ready, or the drain is expected
         to take longer than the pause may.
         """
-        if self.told is not None and not self.told.is_over:
-            raise ConfigurationError("cutover", "a switch is under way", "Wait for it, or abort it")
+        self.require_idle()
         if not self._means.statuses:
             raise ConfigurationError("cutover", "has not begun yet", "Wait until the status shows it")
         judged = self._means.cutover()
@@ -71,6 +70,13 @@ class Switching:
             )
         if too_long := judged.too_long_for(max_pause_s):
             raise ConfigurationError("max_pause_s", too_long, "Allow a longer pause, or wait until less is changed")
+
+    def require_idle(self) -> None:
+        """For what is done by hand, and would get in the way. Raises ConfigurationError while a switch is under way."""
+        if self.told is not None and not self.told.is_over:
+            raise ConfigurationError(
+                "cutover", "a switch is under way", "Wait for it, or abort it: replicator cutover abort"
+            )
 
     async def begin(self, *, max_pause_s: float, by: str) -> None:
         """The switch is durable when this returns. Raises ConfigurationError where it is not possible."""

@@ -8,7 +8,7 @@ so that a step may be killed at any instruction: called again it goes on, and `u
 changed and nothing else. What cannot be looked at is known by what was done last, or by whoever has signed it off.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -108,9 +108,11 @@ class Triggers:
         """
         async with self._alone("an undo", Step.UNDO):
             note = await self._load()
-            changes = back_from(note)
-            looks = await look_at({change.place: self._require_opened(change.place) for change in changes}, note)
+            changes, gone = self._parted(back_from(note))
+            looks = await look_at({change.place: self._opened[change.place] for change in changes}, note)
             progress = await self._turning.go_through(Step.UNDO, changes, Way(note, looks, who, back=True))
+            if gone:
+                self._require_opened(gone[0].place)
             if progress.complete:
                 note.changes.clear()
                 await self._save(note)
@@ -189,6 +191,16 @@ class Triggers:
 
     def _of(self, side: Side) -> dict[Place, Opened]:
         return {place: opened for place, opened in self._opened.items() if place.side is side}
+
+    def _parted(self, changes: Sequence[Change]) -> tuple[list[Change], list[Change]]:
+        """Those that can be put back, and those whose triggers have left the config, which stand in the way of all that
+        is of another side.
+        """
+        gone = [change for change in changes if change.place not in self._opened]
+        if not gone:
+            return list(changes), []
+        until = max(index for index, change in enumerate(changes) if change.place.side is gone[0].place.side)
+        return [change for change in changes[: until + 1] if change.place in self._opened], gone
 
     def _require_opened(self, place: Place) -> Opened:
         if place not in self._opened:

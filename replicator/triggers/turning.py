@@ -48,25 +48,30 @@ class Turning:
         """Each in its turn; those that were asked for are waited for before one that is blind, before one of another
         side, and at the end: no side is turned on while what was asked of the other is not in force.
 
-        Raises ConfigurationError where one cannot be changed; what was done is marked.
+        On the way back a person is not waited for by what can be looked at, but by whatever else is behind: no hook is
+        called, and nothing of another side is touched. Raises ConfigurationError where one cannot be changed; what was
+        done is marked.
         """
         done: list[Place] = []
         asked: list[Change] = []
+        pending: Pending | None = None
         for change in changes:
-            if asked and asked[-1].place.side is not change.place.side:
+            blind = way.looks[change.place].blind
+            if pending is not None and change.place.side is not pending.place.side:
+                break
+            if blind or (asked and asked[-1].place.side is not change.place.side):
                 await self._settle(asked, way)
                 asked.clear()
-            if way.looks[change.place].blind:
-                await self._settle(asked, way)
-                asked.clear()
-                pending = await self._take_blind(change, way)
-                if pending:
-                    return Progress(step, tuple(done), pending)
-            else:
+            if not blind:
                 asked.append(change)
-            done.append(change.place)
+            elif pending is None:
+                pending = await self._take_blind(change, way)
+                if pending and not way.back:
+                    break
+            if not blind or pending is None:
+                done.append(change.place)
         await self._settle(asked, way)
-        return Progress(step, tuple(done))
+        return Progress(step, tuple(done), pending)
 
     async def _settle(self, changes: Sequence[Change], way: Way) -> None:
         """Asks for one after the other, and waits for all of them at once. What fails on the way back hinders no other

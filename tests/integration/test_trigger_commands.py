@@ -44,7 +44,7 @@ def test_a_switch_goes_through_with_a_manual_step_and_comes_back(place: Served) 
     assert settings(place) == [None, "on", "off"]
     assert [name for name, *_ in place.daemon.recorded] == [
         "turn a trigger off", "sign a trigger off", "turn a trigger on",
-        "put a trigger back", "sign a trigger off", "put a trigger back",
+        "put a trigger back", "put a trigger back", "sign a trigger off",
     ]  # fmt: skip
 
 

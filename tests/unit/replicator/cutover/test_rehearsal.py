@@ -170,14 +170,15 @@ def test_it_was_decided_of_every_field_whether_it_counts(name: str) -> None:
 # --- what a report claims
 
 
-def claim(**changes: object) -> Claim:
+def claim(**changes: Any) -> Claim:
     sealed = NOW - timedelta(days=2)
     end = End(sealed_at=sealed, drained_at=sealed, late=0)
     good = Claim(
         migration="rehearsal", migration_id="r1", fingerprint=OWN, stage="done", by="ann", began_at=sealed,
-        sealed_at=sealed, pause_s=4.0, pipelines={"orders": end},
+        sealed_at=sealed, pause_s=4.0, pipelines=dict.fromkeys(parsed(EXAMPLE).pipelines, end),
     )  # fmt: skip
-    return good.model_copy(update=changes)
+    ends = {**good.pipelines, **changes.pop("ends", {})}
+    return good.model_copy(update={"pipelines": ends, **changes})
 
 
 def test_a_clean_switch_of_the_same_config_counts() -> None:
@@ -195,9 +196,10 @@ FORGED = Fingerprint(sha256="ab", fields=OWN.fields)
         ({"sealed_at": None}, "not sealed"),
         ({"sealed_at": NOW - timedelta(days=31)}, "31.0 days old, and at most 30"),
         ({"sealed_at": NOW + timedelta(hours=1)}, "in the future"),
-        ({"pipelines": {"orders": End(sealed_at=NOW, drained_at=None, late=0)}}, "orders was sealed by force"),
-        ({"pipelines": {"orders": End(sealed_at=NOW, drained_at=NOW, late=3)}}, "orders had 3 late writes"),
-        ({"pipelines": {"orders": End(sealed_at=NOW, drained_at=NOW, late=None)}}, "nobody has looked"),
+        ({"ends": {"orders": End(sealed_at=NOW, drained_at=None, late=0)}}, "orders was sealed by force"),
+        ({"ends": {"orders": End(sealed_at=NOW, drained_at=NOW, late=3)}}, "orders had 3 late writes"),
+        ({"ends": {"orders": End(sealed_at=NOW, drained_at=NOW, late=None)}}, "nobody has looked"),
+        ({"ends": {"orders": End(sealed_at=None, drained_at=NOW, late=0)}}, "orders was not sealed"),
         ({"fingerprint": FORGED}, "the report was changed"),
         ({"fingerprint": fingerprint(changed("pipelines/orders/mode", "sync"))}, "differs in pipelines.orders.mode"),
     ],
@@ -205,6 +207,11 @@ FORGED = Fingerprint(sha256="ab", fields=OWN.fields)
 def test_anything_else_is_refused_with_the_reason(changes: dict[str, object], why: str) -> None:
     (reason,) = against(claim(**changes), OWN.fields, NOW, 30)
     assert why in reason
+
+
+def test_one_that_names_no_pipeline_does_not_count() -> None:
+    unsealed = [f"{name} was not sealed" for name in parsed(EXAMPLE).pipelines]
+    assert against(claim(pipelines={}), OWN.fields, NOW, 30) == unsealed
 
 
 # --- the check

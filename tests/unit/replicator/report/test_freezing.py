@@ -13,7 +13,7 @@ from fakes.virtual import in_virtual_time
 from replicator.clocks import utc_now
 from replicator.cutover import Outcome
 from replicator.cutover.fingerprint import fingerprint
-from replicator.cutover.rehearsal import Claim
+from replicator.cutover.rehearsal import Claim, End
 from replicator.cutover.switched import Stage, Switched
 from replicator.engine.daemon import Daemon
 from replicator.errors import ConfigurationError
@@ -180,7 +180,8 @@ async def test_a_rehearsal_that_was_recorded_counts_after_a_restart_too() -> Non
             now = utc_now()
             claim = Claim(
                 migration="rehearsal", migration_id="r1", fingerprint=fingerprint(daemon.config), stage="done",
-                by="ann", began_at=now, sealed_at=now, pause_s=1.0, pipelines={},
+                by="ann", began_at=now, sealed_at=now, pause_s=1.0,
+                pipelines={"orders": End(sealed_at=now, drained_at=now, late=0)},
             )  # fmt: skip
             await daemon.beforehand.rehearsed(claim, "bob")
             assert daemon.cutover().checks[0].outcome is Outcome.PASS

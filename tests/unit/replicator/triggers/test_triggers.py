@@ -347,11 +347,33 @@ class TestManualSteps:
             assert progress.pending is not None
             assert progress.pending.step == "aws-on"
             assert world.things[Place("last", Side.AWS)].enabled, "newest first"
-            assert not world.things[Place("first", Side.AWS)].enabled
+            assert world.things[Place("first", Side.AWS)].enabled, "what can be looked at waits for nobody"
             await world.process().sign_off("dns", "aws-on", "joe")
             assert (await world.process().undo(WHO)).complete
             assert (await world.process().note()).changes == []
             assert world.settings() == self.world().settings()
+
+    @in_virtual_time
+    async def test_behind_a_person_no_hook_is_called_and_no_other_side_is_touched_in_an_undo(self) -> None:
+        dns, hook = Thing("on", visible=False, text="Turn DNS"), Thing("on", visible=False)
+        world = World(writers_aws=hook, dns_aws=dns, late_aws=Thing("on"), late_azure=Thing("off"))
+        async with world.store:
+            await world.process().cordon(WHO)
+            await world.process().sign_off("dns", "aws-off", "joe")
+            assert (await world.process().cordon(WHO)).complete
+            progress = await world.process().undo(WHO)
+            assert progress.pending is not None
+            assert [str(place) for place in progress.done] == ["late.aws"]
+            assert not hook.enabled, "what lets writers in comes after the person"
+
+    @in_virtual_time
+    async def test_one_that_left_the_config_hinders_no_other_of_its_side(self) -> None:
+        world = World(one_aws=Thing("on"), gone_aws=Thing("on"), other_aws=Thing("on"))
+        async with world.store:
+            await world.process().cordon(WHO)
+            with pytest.raises(ConfigurationError, match=r"gone\.aws: was changed and is not in the config"):
+                await world.process(without="gone").undo(WHO)
+            assert [thing.enabled for thing in world.things.values()] == [True, False, True]
 
     @in_virtual_time
     async def test_what_is_signed_off_already_is_not_asked_for_again(self) -> None:
