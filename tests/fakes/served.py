@@ -67,6 +67,8 @@ from replicator.triggers.triggers import Triggers
 
 PIPELINES = ("orders", "customers")
 
+LISTEN = "127.0.0.1:0"
+
 
 def _config() -> MigrationConfig:
     pipeline = PipelineConfig(source=SourceConfig(type="none"), target=TargetConfig(type="none"))
@@ -276,7 +278,7 @@ def run_command(*arguments: str) -> int:
 
 @asynccontextmanager
 async def _serving(folder: Path, token: str | None) -> AsyncIterator[tuple[LetterDaemon, str]]:
-    with bind("127.0.0.1:0") as listening:
+    with bind(LISTEN) as listening:
         async with SqliteStore(folder / "state.sqlite") as store, anyio.create_task_group() as tasks:
             await store.migration_id()  # minted by the time a daemon has begun
             daemon = LetterDaemon(store)

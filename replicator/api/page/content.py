@@ -31,7 +31,7 @@ def content(view: View) -> str:
     return f"""<div id="content" data-title="{word}: {text(view.judged.migration)}" data-locked="{view.locked}">
 <section aria-labelledby="readiness"><h2 id="readiness">Readiness</h2>
 <div id="verdict" class="verdict {kind}" role="status">{word}</div>
-{_reasons(view.judged, word)}{_whole(view)}</section>
+{_whole(view)}{_reasons(view.judged, word)}</section>
 {"".join(_pipeline(view, name) for name in shown)}{more}
 {_protected(view.protected, view.locked)}
 <footer><p class="soft">As of {instant(view.judged.judged_at)} UTC. All times are UTC. Unknown is never zero, and never

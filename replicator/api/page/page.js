@@ -151,7 +151,7 @@ byId("unlock").addEventListener("submit", (submitted) => {
   submitted.preventDefault();
   const given = byId("token").value.trim();
   byId("token").value = "";
-  if (!/^[!-~]+$/.test(given)) {
+  if (!/^[ -~]+$/.test(given)) {
     byId("refusal").textContent = "No token has such characters.";
     return;
   }

@@ -31,6 +31,7 @@ POLICY = "; ".join(
         f"script-src {_hashed(_SCRIPT)}",
         f"style-src-elem {_hashed(_STYLE)}",
         "style-src-attr 'unsafe-inline'",  # where the scale of a picture stands
+        "img-src data:",  # the empty icon, so that none is asked for
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
