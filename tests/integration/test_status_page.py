@@ -5,7 +5,6 @@ It needs Chromium and Playwright for Python, which are no dependencies: where th
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -19,12 +18,9 @@ from fakes.served import PIPELINES, Served, served
 from fakes.statuses import FINE, but
 from replicator.cutover import Cutover, Watch
 from replicator.report.history import MOST_RECENT, RECENT_STEP_S, History
+from tools import tool
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright for Python is not installed")
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("there is no Chromium", allow_module_level=True)
 
 IMAGES = os.environ.get("STATUS_PAGE_IMAGES")
 MOST_IMAGE_BYTES = 150_000
@@ -37,9 +33,10 @@ WITHIN_MS = 8_000
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    chromium = tool("chromium")
     with playwright.sync_playwright() as driver:
         flags = ["--no-sandbox", "--disable-quic"]
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        running = driver.chromium.launch(executable_path=chromium, args=flags)
         yield running
         running.close()
 

@@ -6,11 +6,15 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 
+from fakes.daemons import Place
 from fakes.served import PIPELINES, Served, served
 from fakes.statuses import FINE, but
+from fakes.virtual import in_virtual_time
+from replicator.api.app import interface
 from replicator.api.page import gathering
 from replicator.api.page.content import MOST_PIPELINES, content, verdict
 from replicator.api.page.routes import POLICY
@@ -238,6 +242,26 @@ def test_the_latest_actions_are_told_newest_first(place: Served, monkeypatch: py
     assert re.findall(r"actor(\d+)", get(place).text) == [str(n) for n in range(29, 9, -1)]
     place.portal.call(place.daemon.record, "actor30", "pause", "orders")
     assert re.findall(r"actor(\d+)", get(place).text)[:2] == ["30", "29"]
+
+
+@pytest.mark.usefixtures("fresh")
+@in_virtual_time
+async def test_a_whole_daemon_is_shown_from_its_start_on() -> None:
+    place = Place("orders")
+    async with place.store, anyio.create_task_group() as tasks:
+        daemon = place.daemon()
+        transport = httpx.ASGITransport(interface(daemon), client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            assert "Starting, nothing is known yet" in (await client.get("/")).text
+            tasks.start_soon(daemon.run)
+            await daemon.started.wait()
+            await anyio.sleep(5)
+            told = (await client.get("/")).text
+            daemon.stop()
+    assert "Phase following" in plain(told).replace("  ", " ")
+    assert re.search(r"orders: \w+ (fails|is unknown)", told)
+    assert 'data-lag="orders"><figure' in told
+    assert "Nobody has done anything" in told
 
 
 def test_it_is_gathered_once_for_all(place: Served) -> None:
