@@ -7,7 +7,7 @@ import pytest
 
 REQUIRE = "REPLICATOR_REQUIRE_TOOLS"
 
-PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus"}
+PACKAGES = {"chromium": "chromium", "prometheus": "prometheus", "promtool": "prometheus"}
 """By what package of Debian each program is installed."""
 
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from replicator.api.bounds import HEADER_TIMEOUT_S, MOST_CONNECTIONS, MOST_HEADER_BYTES
+from replicator.api.page.streams import Line
 from replicator.errors import ConfigurationError
 
 STOP_TIMEOUT_S = 2
@@ -52,11 +53,20 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """Closes when the head of a request is not there in time; uvicorn itself would wait for ever."""
+    """Closes when the head of a request is not there in time; uvicorn itself would wait for ever. Streams are told when
+    the server ends.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
+        self._line = Line(drop=transport.abort)
+        self.app_state = {**self.app_state, "line": self._line}
         self._expect_head()
+
+    def shutdown(self) -> None:
+        """A stream would never end by itself."""
+        self._line.ending.set()
+        super().shutdown()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

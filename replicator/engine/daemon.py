@@ -31,14 +31,16 @@ from replicator.engine.syncing import SyncLimits
 from replicator.engine.verdict import Result, Verdict, is_begun_again, load_verdict
 from replicator.engine.verifying import VerificationOptions
 from replicator.errors import ConfigurationError
-from replicator.model import Action, DeadLetter, Discarded, Mode, Phase, Retried
+from replicator.model import Action, DeadLetter, Discarded, LetterCount, Mode, Phase, Retried
 from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
 from replicator.registry import RecordKind, Registry, SourceContext, TargetContext
 from replicator.report import Evidence, Report
 from replicator.report.beforehand import Beforehand
 from replicator.report.freezing import Frozen, freeze, load_frozen, with_evidence
-from replicator.report.gathering import Now, gather
+from replicator.report.gathering import Now, gather, recent_lag
+from replicator.report.history import History
+from replicator.report.model import Lag
 from replicator.report.recording import Recorder
 from replicator.status import AzureTriggers, NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
@@ -143,6 +145,14 @@ class Daemon:
         """The open one of a key as it is told, whole; its payload and key are not for everybody."""
         keys = await self._letters.keys(pipeline, [key])
         return next(iter(await self._store.dead_letters_of(pipeline, list(keys.values()))), None)
+
+    async def letter_counts(self, pipeline: str) -> list[LetterCount]:
+        """All there ever were, by reason and outcome; see `StateStore.count_letters`."""
+        return await self._store.count_letters(pipeline)
+
+    def recent_lag(self, pipeline: str) -> Lag:
+        """That of the last hour, as far as it was observed."""
+        return recent_lag(self._recorder.histories.get(pipeline) or History())
 
     def control(self, pipeline: str) -> Control:
         """What may be changed about a pipeline. Raises ConfigurationError before it has begun."""

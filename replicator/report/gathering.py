@@ -23,7 +23,7 @@ from replicator.engine.verifying import NOTE as VERIFICATION_NOTE
 from replicator.errors import ConfigurationError
 from replicator.model import Mode, Outcome, Phase, PipelineState
 from replicator.ports import StateStore
-from replicator.report.history import History
+from replicator.report.history import RECENT_STEP_S, History, Stretch
 from replicator.report.model import (
     ESTIMATE_NOTE,
     Changes,
@@ -282,11 +282,21 @@ def _changes(history: History) -> Changes:
 
 def _lag(history: History) -> Lag:
     lags = history.lags
-    points = [
-        LagPoint(at=datetime.fromtimestamp(s.index * lags.step_s, UTC), worst_s=s.worst_s, unknown=s.unknown)
-        for s in lags.stretches
+    return Lag(step_s=lags.step_s, worst_s=lags.worst_s, points=_points(lags.stretches, lags.step_s))
+
+
+def recent_lag(history: History) -> Lag:
+    """That of the last hour before the latest look."""
+    points = _points(history.recent.stretches, RECENT_STEP_S)
+    worst_s = max((p.worst_s for p in points if p.worst_s is not None), default=None)
+    return Lag(step_s=RECENT_STEP_S, worst_s=worst_s, points=points)
+
+
+def _points(stretches: Iterable[Stretch], step_s: float) -> list[LagPoint]:
+    return [
+        LagPoint(at=datetime.fromtimestamp(s.index * step_s, UTC), worst_s=s.worst_s, unknown=s.unknown)
+        for s in stretches
     ]
-    return Lag(step_s=lags.step_s, worst_s=lags.worst_s, points=points)
 
 
 def _verified(note: Note, history: History) -> Verified:

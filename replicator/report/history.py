@@ -18,6 +18,10 @@ STEP_S = 10.0
 MOST_POINTS = 2000
 """More of them are thinned: two stretches become one."""
 
+RECENT_STEP_S = 30.0
+MOST_RECENT = 120
+"""Stretches of the last hour, which are never thinned but forgotten."""
+
 MOST_MOMENTS = 500
 MOST_FIRST = 100
 """Moments that are kept from the beginning when there are too many; the others are the latest."""
@@ -29,11 +33,16 @@ NEVER_IN_SYNC = ""
 
 @dataclass(slots=True)
 class Stretch:
-    """Number `index` from the epoch on, `Lags.step_s` long."""
+    """Number `index` from the epoch on, as long as those beside it."""
 
     index: int
     worst_s: float | None
     unknown: bool
+
+    @classmethod
+    def seen(cls, at: datetime, lag_s: float | None, step_s: float) -> "Stretch":
+        """The one that a single look is in."""
+        return cls(int(at.timestamp() // step_s), lag_s, unknown=lag_s is None)
 
     def take(self, other: "Stretch") -> None:
         """What the other one has shown was seen in this one."""
@@ -54,21 +63,35 @@ class Lags:
         """What is seen now. A clock that was set back adds to the latest stretch."""
         if lag_s is not None:
             self.worst_s = max(lag_s, self.worst_s or 0.0)
-        self._add(Stretch(int(at.timestamp() // self.step_s), lag_s, unknown=lag_s is None))
+        _add(self.stretches, Stretch.seen(at, lag_s, self.step_s))
         while len(self.stretches) > MOST_POINTS:
             self._thin()
-
-    def _add(self, seen: Stretch) -> None:
-        if self.stretches and seen.index <= self.stretches[-1].index:
-            self.stretches[-1].take(seen)
-        else:
-            self.stretches.append(seen)
 
     def _thin(self) -> None:
         before, self.stretches = self.stretches, []
         self.step_s *= 2
         for stretch in before:
-            self._add(Stretch(stretch.index // 2, stretch.worst_s, stretch.unknown))
+            _add(self.stretches, Stretch(stretch.index // 2, stretch.worst_s, stretch.unknown))
+
+
+@dataclass(slots=True)
+class Recent:
+    """The lag of the last hour before the latest look, in stretches that stay as short as they are."""
+
+    stretches: list[Stretch] = field(default_factory=list)
+
+    def take(self, at: datetime, lag_s: float | None) -> None:
+        """What is seen now. A clock that was set back adds to the latest stretch."""
+        _add(self.stretches, Stretch.seen(at, lag_s, RECENT_STEP_S))
+        oldest = self.stretches[-1].index - MOST_RECENT + 1
+        self.stretches = [stretch for stretch in self.stretches if stretch.index >= oldest]
+
+
+def _add(stretches: list[Stretch], seen: Stretch) -> None:
+    if stretches and seen.index <= stretches[-1].index:
+        stretches[-1].take(seen)
+    else:
+        stretches.append(seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +156,7 @@ class History:
     best_applied_per_s: float | None = None
     phase: str = ""
     sync: str = NEVER_IN_SYNC
+    recent: Recent = field(default_factory=Recent)
 
 
 class Witness:
@@ -150,6 +174,7 @@ class Witness:
         """The pipeline as it is; True when something happened that is worth saving at once."""
         history = self.history
         history.lags.take(at, status.lag_s)
+        history.recent.take(at, status.lag_s)
         now = Counts(status.read, status.applied, status.coalesced, status.rejected, status.late)
         history.counts, self._before = history.counts.plus(now, self._before), now
         history.best_copied_per_s = max(status.copied_per_s, history.best_copied_per_s or 0.0)

@@ -28,6 +28,7 @@ from replicator.api import (
     cutover,
     dead_letters,
     draining,
+    page,
     report,
     switching,
     triggers,
@@ -49,12 +50,14 @@ from replicator.engine.pipeline import Pipeline
 from replicator.engine.rounds import Ask, Note, Round
 from replicator.engine.standing import Standing
 from replicator.errors import ConfigurationError
-from replicator.model import Action, DeadLetter, Discarded, Mode, Rejection, Retried
+from replicator.model import Action, DeadLetter, Discarded, LetterCount, Mode, Rejection, Retried
 from replicator.naming import Naming
 from replicator.ports import StateStore
 from replicator.report import Evidence, Report
 from replicator.report.beforehand import Beforehand
-from replicator.report.gathering import Now, gather
+from replicator.report.gathering import Now, gather, recent_lag
+from replicator.report.history import History
+from replicator.report.model import Lag
 from replicator.state.sqlite import SqliteStore
 from replicator.status import NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
@@ -63,6 +66,8 @@ from replicator.triggers.model import Place, Side
 from replicator.triggers.triggers import Triggers
 
 PIPELINES = ("orders", "customers")
+
+LISTEN = "127.0.0.1:0"
 
 
 def _config() -> MigrationConfig:
@@ -111,6 +116,7 @@ class LetterDaemon:
     note: Note = field(default_factory=Note)
     answer: Answer = SETTLED
     fences: dict[str, NamedDrain | None] = field(default_factory=dict)
+    histories: dict[str, History] = field(default_factory=dict)
     things: dict[Place, Thing] = field(
         default_factory=lambda: {
             Place("stream", Side.AWS): Thing(None),
@@ -166,6 +172,12 @@ class LetterDaemon:
         closed = await self.store.discard_dead_letters(letters)
         known = {letter.key for letter in letters}
         return Discarded(closed, len(letters) - closed, tuple(n for n, key in told.items() if key not in known))
+
+    async def letter_counts(self, pipeline: str) -> list[LetterCount]:
+        return await self.store.count_letters(pipeline)
+
+    def recent_lag(self, pipeline: str) -> Lag:
+        return recent_lag(self.histories.get(pipeline) or History())
 
     async def report(self) -> Report:
         return await gather(self.config, self.store, Now(self.statuses, {}, None))
@@ -269,14 +281,14 @@ def run_command(*arguments: str) -> int:
 
 @asynccontextmanager
 async def _serving(folder: Path, token: str | None) -> AsyncIterator[tuple[LetterDaemon, str]]:
-    with bind("127.0.0.1:0") as listening:
+    with bind(LISTEN) as listening:
         async with SqliteStore(folder / "state.sqlite") as store, anyio.create_task_group() as tasks:
             await store.migration_id()  # minted by the time a daemon has begun
             daemon = LetterDaemon(store)
             access = Access(SecretStr(token) if token else None)
             topics: Sequence[Any] = (
                 dead_letters, audit, control, verification, barriers, draining, report, triggers, switching,
-                beforehand,
+                beforehand, page,
             )  # fmt: skip
             routers = [topic.router(daemon, access) for topic in topics]
             app = create_app(daemon, CollectorRegistry(), *routers, cutover.router(daemon))

@@ -12,10 +12,13 @@ from replicator.report.history import (
     MOST_FIRST,
     MOST_MOMENTS,
     MOST_POINTS,
+    MOST_RECENT,
     MOST_ROUNDS,
+    RECENT_STEP_S,
     STEP_S,
     History,
     Lags,
+    Recent,
     Seen,
     Witness,
     read_history,
@@ -54,6 +57,22 @@ def test_what_was_not_observed_stays_a_gap() -> None:
 
 def test_a_clock_that_was_set_back_adds_to_the_latest_stretch() -> None:
     assert told(fed((50, 1.0), (0, 9.0), (55, 2.0))) == [(50, 9.0, False)]
+
+
+def test_the_last_hour_is_not_thinned_but_forgets() -> None:
+    recent = Recent()
+    for n in range(3 * MOST_RECENT):
+        recent.take(later(n * RECENT_STEP_S), float(n))
+    assert [s.worst_s for s in recent.stretches] == [float(n) for n in range(2 * MOST_RECENT, 3 * MOST_RECENT)]
+    recent.take(later(2 * 3 * MOST_RECENT * RECENT_STEP_S), None)
+    assert [(s.worst_s, s.unknown) for s in recent.stretches] == [(None, True)], "all else is older than an hour"
+
+
+def test_the_last_hour_survives_a_restart() -> None:
+    witness = Witness(History())
+    witness.see(T0, FINE, None)
+    assert read_history(write_history(witness.history)).recent == witness.history.recent
+    assert len(witness.history.recent.stretches) == 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.none() | st.floats(0, 1e6)), max_size=60))
