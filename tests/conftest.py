@@ -13,6 +13,7 @@ import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from anyio.from_thread import start_blocking_portal
+from hypothesis import settings
 
 from containers.choice import is_chosen
 from containers.clouds import Cloud
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from containers.servicebus import ServiceBusContainer
 
 pytest_plugins = ["containers.plugin"]
+
+settings.register_profile("any machine", deadline=None)  # how long an example takes is no promise of ours
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,10 @@ UNHOLDABLE = {"customer": {"S": "poison"}, "order_id": {"S": "o"}, "text": {"S":
 """Below DynamoDB's 400 KB, above Cosmos DB's 2 MB: JSON writes a control character in six bytes."""
 
 # That takes 2.3 MB of JSON on its way into the table, which aiohttp remarks on.
-pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+pytestmark = [
+    pytest.mark.slow,  # two times half a minute, for what promtool plays through in the unit tests
+    pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"),
+]
 
 
 def rules() -> list[dict[str, Any]]:
