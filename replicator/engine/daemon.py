@@ -12,6 +12,7 @@ import structlog
 
 from replicator.clocks import elapsed_s, utc_now
 from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
+from replicator.config.sides import sides_text
 from replicator.cutover import Announcer, Cutover, Watch
 from replicator.cutover.phases import least_phase
 from replicator.cutover.probe import open_probe
@@ -28,7 +29,7 @@ from replicator.engine.pipeline import Pipeline, PipelineOptions
 from replicator.engine.rounds import Ask, Note
 from replicator.engine.status import Measured, Observer
 from replicator.engine.syncing import SyncLimits
-from replicator.engine.verdict import Result, Verdict, is_begun_again, load_verdict
+from replicator.engine.verdict import SIDES_NOTE, Result, Verdict, is_begun_again, load_verdict
 from replicator.engine.verifying import VerificationOptions
 from replicator.errors import ConfigurationError
 from replicator.model import Action, DeadLetter, Discarded, LetterCount, Mode, Phase, Retried
@@ -301,6 +302,7 @@ class Daemon:
             await stack.enter_async_context(open_pipeline(name, config, self._shared))
             for name, config in self.config.pipelines.items()
         ]
+        await self._require_same_sides()
         claims: dict[str, Claim] = {}
         for pipeline in opened:
             await connect(pipeline)
@@ -314,6 +316,8 @@ class Daemon:
                 await pipeline.take(claims[pipeline.name])
             else:
                 await pipeline.recall()
+        for name in self.config.copied_once:
+            await self._store.save_note(name, SIDES_NOTE, sides_text(self.config.pipelines[name]))
         switches = await stack.enter_async_context(open_triggers(self.config, self._shared.registry, self.told))
         self._triggers = Triggers(switches, self._store, self.record)
         self._pipelines = {pipeline.name: pipeline for pipeline in opened}
@@ -322,6 +326,15 @@ class Daemon:
         await self.switching.take_up()
         self._frozen = await load_frozen(self._store)
         await self.beforehand.take_up()
+
+    async def _require_same_sides(self) -> None:
+        """What is remembered of a copy says nothing of another source or target. Raises ConfigurationError."""
+        for name in self.config.copied_once:
+            known = await self._store.load_note(name, SIDES_NOTE)
+            if known not in {None, sides_text(self.config.pipelines[name])} and not self._adopt:
+                problem = "was copied from or to another place by this state store"
+                fix = "Use another state.path for another copy, or --adopt to take this one over"
+                raise ConfigurationError(f"pipelines.{name}", problem, fix)
 
     async def _replicate(self) -> None:
         """Works, and looks at that meanwhile."""

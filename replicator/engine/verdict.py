@@ -11,6 +11,9 @@ from replicator.engine.verifying import NOTE as VERIFICATION_NOTE
 from replicator.model import Mode, Phase, PipelineState
 from replicator.ports import StateStore
 
+SIDES_NOTE = "copied"
+"""Of a pipeline in mode copy: its two sides, so that a verdict is never told of others."""
+
 
 class Result(StrEnum):
     """FAILED: it has stopped for good. UNFINISHED: not all is copied and compared. DIFFERENT: something differs, is

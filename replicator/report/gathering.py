@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from replicator.clocks import utc_now
 from replicator.config.models import MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
+from replicator.config.sides import named
 from replicator.cutover import Cutover, PipelineCutover
 from replicator.cutover.fingerprint import fingerprint
 from replicator.cutover.phases import least_phase
@@ -177,11 +178,8 @@ def _result(s: Stored) -> str | None:
 
 
 def side(config: SourceConfig | TargetConfig) -> Side:
-    """What must be named of a source or a target says what it is; secrets are no plain texts."""
-    fields = type(config).model_fields
-    names = {name: getattr(config, name) for name, field in fields.items() if field.is_required() or name == "region"}
-    told = {name: _plain(value) for name, value in names.items() if isinstance(value, str) and name != "type"}
-    return Side(type=config.type, names=told)
+    """A source or a target, by what must be named of it."""
+    return Side(type=config.type, names={name: _plain(value) for name, value in named(config).items()})
 
 
 def _plain(text: str) -> str:

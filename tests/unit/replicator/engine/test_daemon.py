@@ -15,9 +15,10 @@ from fakes.memory import NEVER_LANDS, Fate, lost
 from fakes.records import document, key_of
 from fakes.rig import LIFETIME_S
 from fakes.virtual import in_virtual_time
+from replicator.cli.once import is_over
 from replicator.engine.daemon import Daemon
 from replicator.engine.rounds import Ask
-from replicator.engine.verdict import Result
+from replicator.engine.verdict import SIDES_NOTE, Result
 from replicator.errors import ConfigurationError, ForeignOwnerError, LeaseLostError, ReplicatorError
 from replicator.model import Marker, Phase
 
@@ -205,6 +206,19 @@ async def test_where_all_is_copied_once_it_ends_by_itself_when_the_slowest_was_c
             assert verdict.found is not None
             assert verdict.found.ended_at is not None
             assert verdict.found.ended_at > copied_at
+
+
+@in_virtual_time
+async def test_a_verdict_is_never_told_of_another_source_or_target() -> None:
+    place = Place("orders", once=("orders",))
+    async with place.store as store:
+        daemon = place.daemon()
+        assert await daemon.run()
+        assert await is_over(daemon.config, store)
+        await store.save_note("orders", SIDES_NOTE, "another table")
+        assert not await is_over(daemon.config, store)
+        with pytest.raises(ConfigurationError, match=r"orders: was copied from or to another place.*state\.path"):
+            await place.daemon().run()
 
 
 @in_virtual_time
