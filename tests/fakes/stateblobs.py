@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import anyio.lowlevel
 
 from connectors.azure.state.blobs import Held
 from replicator.errors import AmbiguousError
+
+T = TypeVar("T")
 
 
 class CutError(Exception):
@@ -28,45 +31,56 @@ class MemoryContainer:
 class MemoryBlobs:
     """One process's way to it. Requests are counted from 0 and are told in `asked`, as `verb name`.
 
-    `before` and `after` are awaited around the effect of each request, with its number.
+    `before` and `after` are awaited around the effect of each request, with its number. What `before` has cut off is
+    `under_way`: it can still land.
     """
 
     container: MemoryContainer
     before: Callable[[int], Awaitable[None]] | None = None
     after: Callable[[int], Awaitable[None]] | None = None
     asked: list[str] = field(default_factory=list)
+    under_way: list[Callable[[], object]] = field(default_factory=list)
 
     async def get(self, name: str) -> Held | None:
-        number = await self._begin("get", name)
+        number = await self._begin(f"get {name}")
         held = self.container.blobs.get(name)
         await self._end(number)
         return held
 
     async def put(self, name: str, data: bytes, etag: str | None) -> str | None:
-        number = await self._begin("put", name)
-        held = self.container.blobs.get(name)
-        made: str | None = None
-        if (None if held is None else held.etag) == etag:
+        def land() -> str | None:
+            held = self.container.blobs.get(name)
+            if (None if held is None else held.etag) != etag:
+                return None
             made = str(next(self.container.etags))
             self.container.blobs[name] = Held(data, made)
-        await self._end(number)
-        return made
+            return made
+
+        return await self._change(f"put {name}", land)
 
     async def remove(self, name: str) -> None:
-        number = await self._begin("remove", name)
-        self.container.blobs.pop(name, None)
-        await self._end(number)
+        await self._change(f"remove {name}", lambda: self.container.blobs.pop(name, None))
 
     async def names(self, prefix: str) -> AsyncIterator[str]:
-        number = await self._begin("list", prefix)
+        number = await self._begin(f"list {prefix}")
         found = [name for name in self.container.blobs if name.startswith(prefix)]
         await self._end(number)
         for name in found:
             yield name
 
-    async def _begin(self, verb: str, name: str) -> int:
+    async def _change(self, asked: str, land: Callable[[], T]) -> T:
+        try:
+            number = await self._begin(asked)
+        except CutError:
+            self.under_way.append(land)
+            raise
+        done = land()
+        await self._end(number)
+        return done
+
+    async def _begin(self, asked: str) -> int:
         number = len(self.asked)
-        self.asked.append(f"{verb} {name}")
+        self.asked.append(asked)
         await anyio.lowlevel.checkpoint()
         if self.before is not None:
             await self.before(number)
