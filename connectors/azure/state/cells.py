@@ -20,7 +20,7 @@ import structlog
 
 from connectors.azure.state.blobs import Blobs
 from replicator.delivery import Backoff, retrying
-from replicator.errors import LeaseLostError, TransientError
+from replicator.errors import ConfigurationError, LeaseLostError, TransientError
 
 LEASE = "lease.json"
 
@@ -123,14 +123,14 @@ def told(error: TransientError) -> None:
 
 
 async def each(run: Callable[[str], Awaitable[object]], names: Iterable[str]) -> None:
-    """Runs for all of these at once. Raises the LeaseLostError of one of them."""
-    lost: list[LeaseLostError] = []
+    """Runs for all of these at once. Raises the LeaseLostError or ConfigurationError of one of them."""
+    lost: list[LeaseLostError | ConfigurationError] = []
     async with anyio.create_task_group() as tasks:
 
         async def run_one(name: str) -> None:
             try:
                 await run(name)
-            except LeaseLostError as error:
+            except (LeaseLostError, ConfigurationError) as error:
                 lost.append(error)
                 tasks.cancel_scope.cancel()
 

@@ -23,7 +23,7 @@ from urllib.parse import quote
 import anyio
 
 from connectors.azure.state.cells import Cell, CellGoneError, Cells, each
-from replicator.errors import TransientError
+from replicator.errors import ConfigurationError, TransientError
 
 CATALOGUE = "catalogue.json"
 NO_CATALOGUE: dict[str, Any] = {"pipelines": [], "segments": 1}
@@ -73,12 +73,12 @@ class Tree:
             return made
 
     async def child(self, pipeline: str, name: str) -> Any:
-        """The body of a child, None where there is none."""
+        """The body of a child, None where there is none. Raises ConfigurationError where its blob is missing."""
         while (blob := (await self.root(pipeline)).body["children"].get(name)) is not None:
             cell = await self._cells.read(blob)
             if cell.body is not None:
                 return cell.body
-            self._roots.pop(pipeline, None)
+            await self._require_moved(pipeline, name, blob)
         return None
 
     async def children(self, pipeline: str, kind: str, only: Collection[str] | None = None) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class Tree:
                 made = await self._cells.update(blob, change, known=known, floor=root.term, there=True)
                 self._remember(blob, made)
                 return True
-            self._roots.pop(pipeline, None)
+            await self._require_moved(pipeline, name, blob)
         return False
 
     async def ensure(self, pipeline: str, names: Collection[str], body: Any) -> None:
@@ -205,6 +205,16 @@ class Tree:
     def _remember(self, blob: str, cell: Cell) -> None:
         if self._cells.ours:
             self._etags[blob] = cell.etag
+
+    async def _require_moved(self, pipeline: str, name: str, blob: str) -> None:
+        """Raises ConfigurationError where a blob is gone that is still named: somebody else has removed it."""
+        self._roots.pop(pipeline, None)
+        if (await self.root(pipeline)).body["children"].get(name) == blob:
+            raise ConfigurationError(
+                "state",
+                f"blob {blob} of the state is missing: something else has removed it",
+                "Restore it where the account keeps what is deleted; otherwise begin with an empty state and --adopt",
+            )
 
     def _lock(self, pipeline: str) -> anyio.Lock:
         return self._locks.setdefault(pipeline, anyio.Lock())

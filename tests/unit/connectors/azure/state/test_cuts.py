@@ -17,7 +17,7 @@ import pytest
 from connectors.azure.state.store import BlobStore
 from fakes.stateblobs import CutError, MemoryBlobs, MemoryContainer, cut_at, unanswered
 from replicator.delivery import Backoff
-from replicator.errors import LeaseLostError
+from replicator.errors import ConfigurationError, LeaseLostError
 from replicator.model import Action, Checkpoint, LetterCount, Outcome, Partition, Payload, PipelineState, Rejection
 
 T0 = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -223,6 +223,37 @@ async def test_what_nobody_names_holds_no_body_and_goes_with_the_epoch() -> None
         assert [name for name in made.container.blobs if name.startswith("pipelines/")] == [
             "pipelines/orders/root.json"
         ]
+
+
+async def test_tidying_up_late_removes_nothing_of_a_later_epoch() -> None:
+    """A former holder that stood still while it tidied up does not know that epoch."""
+    _, _, requests = await outcomes("begin_epoch", leased=True)
+    for number in range(requests):
+        made, store, blobs = await world()
+
+        async def begin_another(reached: int, at_request: int = number, made: World = made) -> None:
+            if reached == at_request:
+                successor = made.open()
+                assert await successor.acquire_lease("two", 60) == 0
+                await successor.begin_epoch("orders", PipelineState(epoch=3))
+                await successor.save_checkpoints("orders", at("3"))
+
+        blobs.before = begin_another
+        with suppress(LeaseLostError):
+            await store.begin_epoch("orders", PipelineState(epoch=2))
+        assert len(await made.open().load_checkpoints("orders")) == 3
+
+
+@pytest.mark.parametrize("leased", [True, False], ids=["with a lease", "without"])
+async def test_a_blob_that_somebody_has_removed_is_named_and_not_sought_for_ever(leased: bool) -> None:
+    """By a policy of the account, or by hand: a position that is gone must not be taken for a beginning."""
+    made, store, _ = await world(leased=leased)
+    for name in [name for name in made.container.blobs if name.startswith("pipelines/orders/first/")]:
+        del made.container.blobs[name]
+    with pytest.raises(ConfigurationError, match="pipelines/orders/first/"):
+        await store.load_checkpoints("orders")
+    with pytest.raises(ConfigurationError, match="pipelines/orders/first/"):
+        await store.save_checkpoints("orders", at("2")[:1])
 
 
 async def test_bodies_left_by_an_epoch_that_was_cut_off_expire_with_the_others() -> None:
