@@ -28,19 +28,23 @@ class AzureTargetConfig(TargetConfig):
     @field_validator("key")
     @classmethod
     def _is_account_key(cls, key: SecretStr | None) -> SecretStr | None:
-        """The SDK would stumble over anything else with its first request."""
-        if key is None:
-            return None
-        text = key.get_secret_value()
-        if not text:
-            raise mistake("is empty", "Set it to an account key, or leave the field out for DefaultAzureCredential")
-        with suppress(ValueError):
-            b64decode(text, validate=True)
-            return key
-        raise mistake(
-            "is no account key: only letters, digits, +, / and = occur in one",
-            "Copy the whole primary or secondary key from the Azure portal, without spaces or anything else around it",
-        )
+        return account_key(key)
+
+
+def account_key(key: SecretStr | None) -> SecretStr | None:
+    """The same key. Raises a mistake of the config for what the SDK would stumble over with its first request."""
+    if key is None:
+        return None
+    text = key.get_secret_value()
+    if not text:
+        raise mistake("is empty", "Set it to an account key, or leave the field out for DefaultAzureCredential")
+    with suppress(ValueError):
+        b64decode(text, validate=True)
+        return key
+    raise mistake(
+        "is no account key: only letters, digits, +, / and = occur in one",
+        "Copy the whole primary or secondary key from the Azure portal, without spaces or anything else around it",
+    )
 
 
 def unsigned(url: str) -> str:

@@ -4,14 +4,14 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import aiohttp
 from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 
 from connectors.azure.errors import from_service
-from replicator.config import EndpointConfig
 from replicator.delivery import may_start
 from replicator.tls import trusted_authorities
 
@@ -58,13 +58,25 @@ class FencedRequest(aiohttp.ClientRequest):
             conn.protocol.set_exception(aiohttp.ClientConnectionError(TOO_LATE))
 
 
-def proxies(config: EndpointConfig) -> dict[str, str]:
+class Reach(Protocol):
+    """How to reach a service on a private network: `replicator.config.EndpointConfig`, and what else says so."""
+
+    @property
+    def proxy(self) -> str | None:
+        """The URL of a proxy."""
+
+    @property
+    def ca_bundle(self) -> Path | None:
+        """The only authorities to trust."""
+
+
+def proxies(config: Reach) -> dict[str, str]:
     """As the SDKs want them. Looking them up in the environment would cost a thread hop per request."""
     return {"http": config.proxy, "https": config.proxy} if config.proxy else {}
 
 
 @asynccontextmanager
-async def open_session(config: EndpointConfig, where: str, **options: Any) -> AsyncIterator[aiohttp.ClientSession]:
+async def open_session(config: Reach, where: str, **options: Any) -> AsyncIterator[aiohttp.ClientSession]:
     """As the SDKs make their own, but without aiohttp's silent second attempt and its limit on connections.
 
     aiohttp repeats a PUT or DELETE whose kept-alive connection was lost. The first one may still take effect, after

@@ -1,9 +1,10 @@
 """What every state store promises.
 
-To run it against another store, add a factory to `STORES`: given a directory, it returns a function that opens a store
-with `async with`; each call of that function opens the *same* state anew, as another process would.
+To run it against another store, add a factory to `STORES`: given the request of a test, it returns a function that
+opens a store with `async with`; each call of that function opens the *same* state anew, as another process would.
 """
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -14,7 +15,12 @@ from typing import TypeAlias
 import anyio
 import anyio.lowlevel
 import pytest
+from pydantic import SecretStr
 
+from connectors.azure.state.config import BlobStateConfig
+from connectors.azure.state.opening import open_store
+from connectors.azure.state.store import BlobStore
+from fakes.stateblobs import MemoryBlobs, MemoryContainer
 from replicator.clocks import elapsed_s
 from replicator.errors import LeaseLostError
 from replicator.model import (
@@ -32,16 +38,38 @@ from replicator.model import (
 )
 from replicator.ports import StateStore
 from replicator.state.sqlite import SqliteStore
+from sandbox.azurite import Azurite
 
 Open: TypeAlias = Callable[[], AbstractAsyncContextManager[StateStore]]
 
 
-def sqlite(directory: Path) -> Open:
+def sqlite(request: pytest.FixtureRequest) -> Open:
     """One file, opened anew by each call."""
+    directory: Path = request.getfixturevalue("tmp_path")
     return lambda: SqliteStore(directory / "state.sqlite")
 
 
-STORES = {"sqlite": sqlite}
+def blob(request: pytest.FixtureRequest) -> Open:
+    """A part of one container of Azurite, by a client of its own for each call."""
+    server: Azurite = request.getfixturevalue("azurite")
+    config = BlobStateConfig(
+        type="blob",
+        endpoint=server.endpoint,
+        key=SecretStr(server.account_key),
+        container="contracts-state",
+        prefix=f"{uuid.uuid4().hex}/",
+        create=True,
+    )
+    return lambda: open_store(config)
+
+
+def memory(_: pytest.FixtureRequest) -> Open:
+    """The same store on what stands for a container elsewhere in the tests."""
+    container = MemoryContainer()
+    return lambda: BlobStore(MemoryBlobs(container))
+
+
+STORES: dict[str, Callable[[pytest.FixtureRequest], Open]] = {"sqlite": sqlite, "blob": blob, "blob in memory": memory}
 
 T0 = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 SHORT_S = 0.03
@@ -49,9 +77,9 @@ LONG_S = 60.0
 
 
 @pytest.fixture(params=sorted(STORES))
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+def opened(request: pytest.FixtureRequest) -> Open:
     """Opens the same state any number of times."""
-    return STORES[request.param](tmp_path)
+    return STORES[request.param](request)
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from azure.storage.blob.aio import BlobServiceClient
+from pydantic import SecretStr
 
-from connectors.azure.blob.config import BlobTargetConfig
 from connectors.azure.credentials import default_credential
 from connectors.azure.probing import CONNECT_TIMEOUT_S
-from connectors.azure.transport import NO_RETRIES, ServiceTransport, open_session, proxies
+from connectors.azure.transport import NO_RETRIES, Reach, ServiceTransport, open_session, proxies
 
 READ_TIMEOUT_S = 7200
 """Beyond every deadline of ours, which then always comes first."""
@@ -19,8 +19,24 @@ MOST_HEADER_BYTES = 64 * 1024
 """A blob with much metadata could be written, but never be read, by aiohttp's own limits."""
 
 
+class AccountConfig(Reach, Protocol):
+    """How to reach a storage account, and as whom; see `connectors.azure.blob.config.BlobTargetConfig`."""
+
+    @property
+    def endpoint(self) -> str:
+        """URL of its blob service."""
+
+    @property
+    def account_name(self) -> str:
+        """As the key's signature needs it."""
+
+    @property
+    def key(self) -> SecretStr | None:
+        """None for DefaultAzureCredential."""
+
+
 @asynccontextmanager
-async def open_client(config: BlobTargetConfig, where: str) -> AsyncIterator[BlobServiceClient]:
+async def open_client(config: AccountConfig, where: str) -> AsyncIterator[BlobServiceClient]:
     """A client whose first call is the caller's: nothing is sent here. Closed on leaving.
 
     Raises ConfigurationError for a `ca_bundle` that cannot be used; `where` is the target's path in the config.

@@ -27,6 +27,19 @@ DEFAULT_TIERS: dict[str, Tier | None] = {
 _LOCAL = re.compile(r"^(localhost|\[.*\]|[\d.]+)$")
 
 
+def account_of(endpoint: str, account: str | None) -> str:
+    """The name of an account: as it is told, or in the path where that is local, or first in the host's name."""
+    parts = urlsplit(endpoint)
+    in_path = parts.path.strip("/").partition("/")[0]
+    return account or in_path or (parts.hostname or "").partition(".")[0]
+
+
+def names_account(endpoint: str, account: str | None) -> bool:
+    """Whether `account_of` knows it."""
+    parts = urlsplit(endpoint)
+    return bool(account or parts.path.strip("/") or not _LOCAL.match(parts.hostname or ""))
+
+
 class BlobTargetConfig(AzureTargetConfig):
     """A container of blobs."""
 
@@ -82,9 +95,7 @@ class BlobTargetConfig(AzureTargetConfig):
     @property
     def account_name(self) -> str:
         """As the key's signature needs it. It stands first in the host's name, or in the path where that is local."""
-        parts = urlsplit(self.endpoint)
-        in_path = parts.path.strip("/").partition("/")[0]
-        return self.account or in_path or (parts.hostname or "").partition(".")[0]
+        return account_of(self.endpoint, self.account)
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -105,12 +116,7 @@ class BlobTargetConfig(AzureTargetConfig):
 
     @model_validator(mode="after")
     def _account_known(self) -> Self:
-        host = urlsplit(self.endpoint).hostname or ""
-        if (
-            self.key is not None
-            and _LOCAL.match(host)
-            and not (self.account or urlsplit(self.endpoint).path.strip("/"))
-        ):
+        if self.key is not None and not names_account(self.endpoint, self.account):
             raise ValueError("the endpoint does not name the account: give account beside the key")
         return self
 
