@@ -217,7 +217,9 @@ async def test_a_verdict_is_never_told_of_another_source_or_target() -> None:
         assert await is_over(daemon.config, store)
         await store.save_note("orders", SIDES_NOTE, "another table")
         assert not await is_over(daemon.config, store)
-        with pytest.raises(ConfigurationError, match=r"orders: was copied from or to another place.*state\.path"):
+        with pytest.RaisesGroup(
+            pytest.RaisesExc(ConfigurationError, match=r"orders: was copied from or to another place.*state\.path")
+        ):
             await place.daemon().run()
 
 
