@@ -20,7 +20,7 @@ from replicator.telemetry import Metrics, PipelineTelemetry
 
 BUCKETS = itertools.count()
 VISIBILITY_S = 5
-LATE_S = 2.0
+LATE_S = 4.0
 """On a busy machine the local AWS sends a notification that much later than the event it is about."""
 
 HURRIED = partial(Receiver, counts_interval_s=0.2)
