@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from fakes.served import Served, fenced, served
+from replicator.cutover.switched import Switched
 
 
 @pytest.fixture
@@ -58,3 +60,12 @@ def test_sealing_is_refused_or_forced_for_a_reason(place: Served) -> None:
     assert "--reason" in place.said("cutover", "seal", "--force", expect=2)[1]
     place.replicator("cutover", "seal", "--force", "--reason", "the source is gone")
     assert place.daemon.recorded[-1] == ("seal by force", "", "the source is gone")
+
+
+@pytest.mark.parametrize("words", [("cutover", "drain"), ("cutover", "seal"), ("triggers", "undo")], ids=" ".join)
+def test_what_would_get_in_the_way_of_a_switch_is_refused_while_one_is_under_way(
+    place: Served, words: tuple[str, ...]
+) -> None:
+    place.daemon.switching.told = Switched(began_at=datetime(2026, 1, 1, tzinfo=UTC), by="ann", max_pause_s=5)
+    assert "a switch is under way" in place.said(*words, expect=2)[1]
+    assert place.daemon.recorded == []
