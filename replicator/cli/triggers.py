@@ -9,6 +9,7 @@ import typer
 from replicator.cli.client import call
 from replicator.cli.dead_letters import shown
 from replicator.cli.ending import Exit
+from replicator.triggers.model import word_of
 
 STEP_TIMEOUT_S = 3600.0
 """A step waits until each trigger is switched, and apps take minutes."""
@@ -62,19 +63,15 @@ def _progress(step: str, answer: Mapping[str, Any]) -> None:
 def _plan(planned: Mapping[str, Any]) -> str:
     place = f"{planned['name']}.{planned['side']}"
     if not planned["change"]:
-        return f"{place}: {_word(planned['now'])}, stays"
+        return f"{place}: {word_of(planned['now'])}, stays"
     by = f" by hand: {shown(planned['manual'])}" if planned["manual"] else ""
-    return f"{place}: {_word(planned['now'])} -> {_word(planned['to'])}{by}"
+    return f"{place}: {word_of(planned['now'])} -> {word_of(planned['to'])}{by}"
 
 
 def _line(trigger: Mapping[str, Any]) -> str:
-    state = _word(trigger["enabled"])
+    state = word_of(trigger["enabled"])
     state += "" if trigger["settled"] or trigger["enabled"] is None else ", changing"
     parts = [f"{trigger['name']}.{trigger['side']}: {state}", shown(trigger["failure"] or trigger["detail"])]
     if trigger["changed"]:
-        parts.append(f"by a step; before: {_word(trigger['before'])}")
+        parts.append(f"by a step; before: {word_of(trigger['before'])}")
     return "; ".join(part for part in parts if part)
-
-
-def _word(enabled: bool | None) -> str:
-    return "unknown" if enabled is None else "on" if enabled else "off"

@@ -65,6 +65,12 @@ class Attempt(Part):
     undone_at: Instant | None = None
     probe: Probed | None = None
 
+    @property
+    def paused_until(self) -> datetime | None:
+        """When either side was on again: the end of the way back, or of the activation. None while neither is."""
+        activated = (taken.ended_at for taken in self.steps if taken.step is Step.ACTIVATE)
+        return self.undone_at or next(activated, None)
+
 
 class Switched(Attempt):
     """A switch as it is remembered and told. `waiting_for` is what the present step waits for, in words; `earlier` the
@@ -101,9 +107,7 @@ class Switched(Attempt):
         """How long the pause has lasted, from the cordon to the end of the activation, or of the way back."""
         if not self.steps:
             return 0.0
-        activated = [taken.ended_at for taken in self.steps if taken.step is Step.ACTIVATE and taken.ended_at]
-        ended_at = self.undone_at or (activated[0] if activated else now)
-        return (ended_at - self.steps[0].began_at).total_seconds()
+        return ((self.paused_until or now) - self.steps[0].began_at).total_seconds()
 
 
 def past(told: Switched) -> dict[str, Any]:

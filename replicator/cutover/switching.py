@@ -189,8 +189,7 @@ class Switching:
         is_begun = any(taken.step is Step.ACTIVATE for taken in self._present.steps)
         while (drained or not is_begun) and not self._means.sealed():
             if self._left_s <= 0:
-                waited = f" while waiting for {self._present.waiting_for}" if self._present.waiting_for else ""
-                return f"the pause of {self._present.max_pause_s:g} s was over before the activation{waited}"
+                return self._too_long("before the activation")
             await self._begin(Step.ACTIVATE)
             is_begun = True
             try:
@@ -213,7 +212,6 @@ class Switching:
 
     async def _within_budget(self, step: Step) -> str:
         """Why it could not be done within what is left of the pause; empty when it was."""
-        told = self._present
         await self._begin(step)
         left_s = self._left_s
         expected_s = self._present.steps[-1].expected_s or 0.0
@@ -224,10 +222,12 @@ class Switching:
                 await self._do(step)
             except ConfigurationError as error:
                 return str(error)
-        if not budget.cancelled_caught:
-            return ""
+        return self._too_long(f"in step {step}") if budget.cancelled_caught else ""
+
+    def _too_long(self, when: str) -> str:
+        """That the pause is over, and what was waited for then."""
         waited = f" while waiting for {self._present.waiting_for}" if self._present.waiting_for else ""
-        return f"the pause of {told.max_pause_s:g} s was over in step {step}{waited}"
+        return f"the pause of {self._present.max_pause_s:g} s was over {when}{waited}"
 
     async def _do(self, step: Step) -> None:
         means, by = self._means, self._present.by

@@ -6,10 +6,9 @@ from replicator.errors import ConfigurationError
 from replicator.planning.model import Planned, When
 from replicator.ports import StateStore
 from replicator.triggers.looking import Opened
-from replicator.triggers.model import Place, Step
+from replicator.triggers.model import Place, Step, word_of
 from replicator.triggers.model import Planned as Turned
 from replicator.triggers.triggers import Triggers
-from replicator.triggers.turning import word_of
 
 STEPS = (Step.CORDON, Step.ACTIVATE, Step.TRAFFIC)
 

@@ -115,8 +115,7 @@ def pause_of(told: Attempt) -> Pause | None:
     """None where nothing was turned off."""
     if not told.steps:
         return None
-    activated = [t.ended_at for t in told.steps if t.step is Step.ACTIVATE and t.ended_at]
-    began_at, ended_at = told.steps[0].began_at, told.undone_at or next(iter(activated), None)
+    began_at, ended_at = told.steps[0].began_at, told.paused_until
     return Pause(
         began_at=began_at,
         ended_at=ended_at,

@@ -86,3 +86,8 @@ class Progress:
     @property
     def complete(self) -> bool:
         return self.pending is None
+
+
+def word_of(enabled: bool | None) -> str:
+    """For people."""
+    return "unknown" if enabled is None else "on" if enabled else "off"

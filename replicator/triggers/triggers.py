@@ -18,9 +18,9 @@ from replicator.clocks import elapsed_s, utc_now
 from replicator.errors import ConfigurationError
 from replicator.ports import StateStore
 from replicator.triggers.looking import Look, Opened, Seen, look, look_at, require
-from replicator.triggers.model import Place, Planned, Progress, Side, Step, TriggerState
+from replicator.triggers.model import Place, Planned, Progress, Side, Step, TriggerState, word_of
 from replicator.triggers.note import NOTE, Change, Note, Signed, Stage, note_text, read_note
-from replicator.triggers.turning import Record, Turning, Way, word_of
+from replicator.triggers.turning import Record, Turning, Way
 
 LOOK_INTERVAL_S = 30.0
 """From one look at all triggers to the next. Each is a call or two to its service."""

@@ -8,7 +8,7 @@ import anyio
 from replicator.clocks import utc_now
 from replicator.errors import ConfigurationError
 from replicator.triggers.looking import Look, Opened
-from replicator.triggers.model import Pending, Place, Progress, Step
+from replicator.triggers.model import Pending, Place, Progress, Step, word_of
 from replicator.triggers.note import Change, Note, Signed, Stage
 
 OURSELVES = "replicator"
@@ -160,8 +160,3 @@ class Turning:
     async def _mark(self, note: Note, change: Change, stage: Stage) -> None:
         note.mark(change, stage)
         await self._save(note)
-
-
-def word_of(enabled: bool | None) -> str:
-    """For people."""
-    return "unknown" if enabled is None else "on" if enabled else "off"
