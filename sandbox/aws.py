@@ -26,6 +26,7 @@ import anyio.to_thread
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
+from sandbox.aws_http import OneAttempt
 from sandbox.lifeline import ends_with_parent
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class AwsServer:
             region_name=self.region,
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
-            config=AioConfig(**config),
+            config=AioConfig(http_session_cls=OneAttempt, **config),
         )
 
     @property

@@ -18,6 +18,7 @@ from hypothesis import settings
 from containers.choice import is_chosen
 from containers.clouds import Cloud
 from sandbox.aws import AwsServer
+from sandbox.aws_http import OneAttempt
 from sandbox.azurite import Azurite
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def aws_client(aws: AwsServer, aws_session: AioSession) -> Callable[..., Abstrac
     """`async with aws_client("dynamodb", endpoint=…) as client`: no retries of its own, short timeouts."""
 
     def create(service: str, endpoint: str | None = None, **config: Any) -> AbstractAsyncContextManager[Any]:
-        options = {"retries": {"total_max_attempts": 1}, "connect_timeout": 5, "read_timeout": 10, **config}
+        attempts = {"http_session_cls": OneAttempt, "retries": {"total_max_attempts": 1}}
+        options = {**attempts, "connect_timeout": 5, "read_timeout": 10, **config}
         client: AbstractAsyncContextManager[Any] = aws_session.create_client(
             service,
             endpoint_url=endpoint or aws.endpoint,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from fakes.lossy import Lossy
 from sandbox.faults import CutAfter, CutBefore, FaultProxy, HoldDelivery
@@ -133,3 +134,15 @@ async def test_a_writer_knows_it_when_requests_land_late(s3: Any, aws: AwsServer
         await writer.confirm()
     assert writer.counts.ambiguous > 20
     assert await everything(s3, bucket) == {key: held for key, held in writer.truth().items() if held}
+
+
+async def test_a_request_that_is_held_is_a_failure_to_the_writer(s3: Any, aws: AwsServer, aws_client: Clients) -> None:
+    """On a connection that is kept alive too, where the client's library would have sent it a second time."""
+    bucket = f"bucket-{uuid.uuid4().hex}"
+    await s3.create_bucket(Bucket=bucket)
+    async with FaultProxy("127.0.0.1", aws.port) as proxy, aws_client("s3", proxy.endpoint) as client:
+        await client.put_object(Bucket=bucket, Key="key", Body=b"")
+        proxy.inject(HoldDelivery(), method="DELETE", count=1)
+        with pytest.raises(EndpointConnectionError):
+            await client.delete_object(Bucket=bucket, Key="key")
+        assert len(proxy.late.pending) == 1
