@@ -81,6 +81,11 @@ class Source(Protocol[R]):
         gone.
         """
 
+    def can_move(self, partition: Partition) -> bool:
+        """Whether another process may read this partition while this one reads others: they share nothing but the
+        service. Pure.
+        """
+
     async def settle(self, batch: Batch[R], rejected: Collection[str]) -> None:
         """Told of every batch with receipts once each of its changes is durable at the target, or a durable dead letter
         (`rejected`, by key). What was delivered is not delivered again then; nothing is settled in any other way.

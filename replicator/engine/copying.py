@@ -1,5 +1,7 @@
 """The copy beside the stream: one walk over the source, and what is undone once that is through."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Generic
 
 import anyio
@@ -14,7 +16,9 @@ from replicator.telemetry import PipelineTelemetry
 
 
 class Copying(Generic[R]):
-    """The copy of one pipeline. `lifetime_s` is how late a request may take effect."""
+    """The copy of one pipeline. `lifetime_s` is how late a request may take effect; within `whole` no partition is run
+    elsewhere.
+    """
 
     def __init__(
         self,
@@ -27,6 +31,7 @@ class Copying(Generic[R]):
         lifetime_s: float,
         telemetry: PipelineTelemetry,
         gate: Gate,
+        whole: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         self._source = source
         self._target = target
@@ -36,6 +41,7 @@ class Copying(Generic[R]):
         self._lifetime_s = lifetime_s
         self._telemetry = telemetry
         self._gate = gate
+        self._whole = whole
 
     @property
     def records(self) -> int:
@@ -88,8 +94,9 @@ class Copying(Generic[R]):
         """
         if self._applier.rule is Rule.OVERLAP:
             await anyio.sleep(self._lifetime_s)
-            self._applier.rule = Rule.FOLLOW
-            await self._applier.inflight.drained()
+            async with self._whole():
+                self._applier.rule = Rule.FOLLOW
+                await self._applier.inflight.drained()
             await anyio.sleep(self._lifetime_s)
         await self._gate.passed()
         await self._target.sweep(lambda count: self._telemetry.log.info("finishing the copy", records=count))

@@ -17,6 +17,7 @@ import anyio
 
 from replicator.clocks import elapsed_s, utc_now
 from replicator.delivery import Delivery
+from replicator.engine.placing import Placing
 from replicator.engine.rounds import Ask
 from replicator.engine.standing import Standing
 from replicator.engine.verifying import Verifying
@@ -148,6 +149,7 @@ class Draining(Generic[R]):
         store: StateStore,
         standing: Standing,
         verifying: Verifying[R],
+        placing: Placing,
         through: Callable[[], datetime | None],
         halted: Callable[[], int],
         naming: Naming,
@@ -159,6 +161,7 @@ class Draining(Generic[R]):
         self._store = store
         self._standing = standing
         self._verifying = verifying
+        self._placing = placing
         self._through = through
         self._halted = halted
         self._naming = naming
@@ -226,7 +229,7 @@ class Draining(Generic[R]):
     async def begin(self) -> None:
         """The fence is now, also where there was one before. Raises ConfigurationError where nothing is followed."""
         self.require_following()
-        async with self._lock:
+        async with self._placing.whole(), self._lock:  # only here late changes are noticed
             fence = self._source.clock.latest()
             await self._save(Late())
             self._way = Way()

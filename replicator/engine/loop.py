@@ -74,6 +74,15 @@ class PartitionLoop(Generic[R]):
         self._saved = checkpoint
         self._saved_at = elapsed_s()
 
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """How far it has come."""
+        return self._checkpoint
+
+    def stop(self) -> None:
+        """Nothing more is read; what was read is applied and saved, and then `write` returns."""
+        self._reading.cancel()
+
     async def read(self, batches: MemoryObjectSendStream[Batch[R]]) -> None:
         """Hands out batches until the partition ends, none while the gate is closed; closes the stream either way."""
         with self._reading:
@@ -102,6 +111,7 @@ class PartitionLoop(Generic[R]):
                     self._let_go()
                 await self._advance(batch)
         await self._save(replace(self._checkpoint, finished=self._read_to_end))
+        self._let_all_go()
         self._advanced(self._checkpoint)
 
     async def _batches(self) -> AsyncGenerator[Batch[R], None]:
@@ -148,6 +158,11 @@ class PartitionLoop(Generic[R]):
     def _let_go(self) -> None:
         self._held -= 1
         self._slots.release()
+
+    def _let_all_go(self) -> None:
+        """What was read and will not be written by this loop: another one reads it again."""
+        while self._held:
+            self._let_go()
 
     async def _replayed(self, intent: str) -> Batch[R]:
         """What lies between the saved position and the intent: it may or may not be at the target already.
@@ -201,8 +216,7 @@ class PartitionLoop(Generic[R]):
         self._reading.cancel()
         async for _ in batches:
             pass
-        while self._held:
-            self._let_go()
+        self._let_all_go()
         self._halted(self._checkpoint, refused)
 
     async def _advance(self, batch: Batch[R]) -> None:

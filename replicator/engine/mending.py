@@ -8,6 +8,7 @@ from typing import Generic
 
 from replicator.engine.applying import Applier
 from replicator.engine.guards import Guards
+from replicator.engine.placing import Placing
 from replicator.engine.standing import Standing
 from replicator.model import DeadLetter, R, Rejection, Retried
 from replicator.ports import Source, StateStore
@@ -35,6 +36,7 @@ class Mending(Generic[R]):
         applier: Applier[R],
         guards: Guards,
         standing: Standing,
+        placing: Placing,
         store: StateStore,
         telemetry: PipelineTelemetry,
     ) -> None:
@@ -43,6 +45,7 @@ class Mending(Generic[R]):
         self._applier = applier
         self._guards = guards
         self._standing = standing
+        self._placing = placing
         self._store = store
         self._telemetry = telemetry
 
@@ -80,7 +83,8 @@ class Mending(Generic[R]):
             try:
                 stage("writes of this record that are under way")
                 await self._standing.update(guarding=True)
-                await self._applier.inflight.drained(keys)
+                async with self._placing.whole():
+                    await self._applier.inflight.drained(keys)
                 stage("requests of unknown outcome to be over, the source to be read, or the target to be written")
                 return await self._applier.reconcile(origin, since)
             finally:

@@ -9,11 +9,12 @@ from typing import Generic
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from replicator.clocks import elapsed_s
 from replicator.config.models import DeadLettersConfig
 from replicator.delivery import Delivery
-from replicator.engine.applying import NONE_REFUSED, Applier
+from replicator.engine.applying import Applier
 from replicator.engine.barrier import Barrier, Work
 from replicator.engine.confirming import Confirming
 from replicator.engine.control import Control
@@ -30,6 +31,7 @@ from replicator.engine.mending import Mending
 from replicator.engine.ownership import Claim
 from replicator.engine.payloads import Payloads
 from replicator.engine.phases import Progress, next_state
+from replicator.engine.placing import ALONE, Assignment, Cluster, Placing
 from replicator.engine.reconciling import Reconciler
 from replicator.engine.relisting import Relisting
 from replicator.engine.rounds import Ask, Round
@@ -108,6 +110,7 @@ class Pipeline(Generic[R]):
         payloads: Payloads[R] | None = None,
         naming: Naming | None = None,
         met: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint,
+        cluster: Cluster = ALONE,
     ) -> None:
         self.name = name
         self.source = source
@@ -136,12 +139,16 @@ class Pipeline(Generic[R]):
         self._follow_slots = anyio.Semaphore(options.most_batches - options.most_batches // 2)
         self._reading = anyio.CancelScope()
         self._retries = Inflight()
+        self.placing = Placing(
+            cluster=cluster, run_here=self._run_here, assignment=self._assignment, advanced=self._advanced
+        )
         self._mending = Mending(
             pipeline=name,
             source=source,
             applier=self._applier,
             guards=self._guards,
             standing=self._standing,
+            placing=self.placing,
             store=store,
             telemetry=telemetry,
         )
@@ -156,7 +163,7 @@ class Pipeline(Generic[R]):
             target=target,
             store=store,
             applier=self._applier,
-            start=self._start,
+            start=self.placing.start,
             telemetry=telemetry,
             gate=self.control.gate,
             remove_foreign=options.remove_foreign,
@@ -170,8 +177,9 @@ class Pipeline(Generic[R]):
             lifetime_s=options.lifetime_s,
             telemetry=telemetry,
             gate=self.control.gate,
+            whole=self.placing.whole,
         )
-        self.halts = Halts(pipeline=name, store=store, go_on=self._start, telemetry=telemetry)
+        self.halts = Halts(pipeline=name, store=store, go_on=self.placing.start, telemetry=telemetry)
         self.syncing = Syncing(options.sync, telemetry) if options.mode is Mode.SYNC else None
         self.barrier = Barrier(
             pipeline=name,
@@ -191,7 +199,7 @@ class Pipeline(Generic[R]):
             source=source,
             store=store,
             lineage=self.lineage,
-            start=self._start,
+            start=self.placing.start,
             interval_s=options.discover_s,
             telemetry=telemetry,
         )
@@ -239,6 +247,7 @@ class Pipeline(Generic[R]):
             store=store,
             standing=self._standing,
             verifying=self.verifying,
+            placing=self.placing,
             through=lambda: self.replicated_through,
             halted=lambda: len(self.halts.by_partition),
             naming=naming,
@@ -303,6 +312,7 @@ class Pipeline(Generic[R]):
         """
         try:
             async with anyio.create_task_group() as self._writers:
+                self.placing.begin(self._writers)
                 with self._reading:
                     async with anyio.create_task_group() as self._readers:
                         await self._begin(self._readers)
@@ -316,6 +326,7 @@ class Pipeline(Generic[R]):
     def drain(self) -> None:
         """First stage of the shutdown: nothing more is read or taken up again."""
         self._reading.cancel()
+        self.placing.close()
 
     async def retry(self, keys: Sequence[str]) -> Retried:
         """Takes the dead letters of these keys up again, by the guarded procedure or by another delivery; keys that
@@ -448,16 +459,15 @@ class Pipeline(Generic[R]):
         if self._options.mode is not Mode.COPY:
             await self._relisting.run()
 
-    def _start(self, checkpoint: Checkpoint, passed_over: Refused = NONE_REFUSED) -> None:
+    def _run_here(self, checkpoint: Checkpoint, passed_over: Refused) -> PartitionLoop[R]:
         """Runs a partition's loop: its reader in the inner task group, its writer in the outer one."""
         assert self._readers is not None  # noqa: S101
         assert self._writers is not None  # noqa: S101
         bounded = checkpoint.partition.bounded
-        started_at = self.state.copy_started_at
         loop = PartitionLoop(
             pipeline=self.name,
             checkpoint=replace(checkpoint, replicated_through=self._claim(checkpoint)),
-            skip_before=None if bounded or started_at is None else started_at - SKIP_MARGIN,
+            skip_before=self._skip_before(checkpoint),
             source=self.source,
             applier=self._applier,
             store=self._store,
@@ -465,14 +475,42 @@ class Pipeline(Generic[R]):
             ledger=self._ledger,
             noticed=self.draining.notice,
             telemetry=self.telemetry,
-            advanced=self._walk.advanced if bounded else self.following.advanced,
+            advanced=self._advanced,
             gate=self.control.gate,
             halted=self._halted,
             passed_over=passed_over,
         )
         send, receive = anyio.create_memory_object_stream[Batch[R]](1)
-        self._writers.start_soon(loop.write, receive)
+        self._writers.start_soon(self._write, loop, receive)
         self._readers.start_soon(loop.read, send)
+        return loop
+
+    async def _write(self, loop: PartitionLoop[R], batches: MemoryObjectReceiveStream[Batch[R]]) -> None:
+        await loop.write(batches)
+        self.placing.ended(loop.checkpoint)
+
+    def _advanced(self, checkpoint: Checkpoint) -> None:
+        (self._walk.advanced if checkpoint.partition.bounded else self.following.advanced)(checkpoint)
+
+    def _skip_before(self, checkpoint: Checkpoint) -> datetime | None:
+        started_at = self.state.copy_started_at
+        return None if checkpoint.partition.bounded or started_at is None else started_at - SKIP_MARGIN
+
+    def _assignment(self, checkpoint: Checkpoint) -> Assignment | None:
+        """What another replica must know to run this partition; None where it has to run here."""
+        if not self.spreads or not self.source.can_move(checkpoint.partition):
+            return None
+        known = replace(checkpoint, replicated_through=self._claim(checkpoint))
+        return Assignment(self.name, known, self._skip_before(checkpoint), self._applier.rule)
+
+    @property
+    def spreads(self) -> bool:
+        """Whether partitions may run at other replicas now: nothing but their own changes decides how they are
+        written.
+        """
+        if self.syncing is not None or self._guards.any or self._applier.repairing or self._standing.is_failed:
+            return False
+        return not self.state.paused and self.state.fence is None
 
     def _spawn(self, work: Work | None, key: str) -> bool:
         """Runs it beside the writers, which end only with it. False where nothing is to be begun any more, or yet."""
@@ -507,6 +545,8 @@ class Pipeline(Generic[R]):
 
     async def _move_on(self) -> None:
         before, watermark = self.state, self.replicated_through
+        if not self.spreads:
+            self.placing.revoke()
         if watermark is not None:
             self._guards.passed(watermark)
         progress = Progress(watermark, guarded=self._guards.any, copied=bool(self._walk.rows))

@@ -109,6 +109,10 @@ class LookingSource(ScriptedSource):
         there = {key_of(name) for name, at in made.items() if since is None or at < int(since.timestamp())}
         return set(keys) - there
 
+    def can_move(self, partition: Partition) -> bool:
+        """As of a real one."""
+        return partition.bounded
+
     async def settle(self, batch: Batch[Document], rejected: Collection[str]) -> None:
         await self._call()
         for receipt in batch.receipts:

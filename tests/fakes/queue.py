@@ -115,6 +115,10 @@ class QueueSource(DeliveringSource[Message]):
         groups = {w.message.group for id_, w in self._queue.waiting.items() if id_ in self._parked} - {None}
         return all(id_ in self._parked or w.message.group in groups for id_, w in self._queue.waiting.items())
 
+    def can_move(self, partition: Partition) -> bool:
+        """Receivers prove time together."""
+        return False
+
     async def settle(self, batch: Batch[Message], rejected: Collection[str]) -> None:
         await anyio.sleep(0.02)
         for id_ in batch.receipts:

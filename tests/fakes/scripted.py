@@ -212,6 +212,10 @@ class ScriptedSource:
     def read(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[Document], None]:
         return self._scan(partition, resume) if partition.bounded else self._follow(partition, resume)
 
+    def can_move(self, partition: Partition) -> bool:
+        """Each is read by itself."""
+        return True
+
     async def settle(self, batch: Batch[Document], rejected: Collection[str]) -> None:
         """A log forgets by itself."""
 

@@ -128,6 +128,10 @@ class DynamoDbSource:
     async def lookup(self, keys: Sequence[str]) -> dict[str, Change[Document]]:
         return await lookup(self._caller, self._table_client, self._config.table, self._connected.shape, keys)
 
+    def can_move(self, partition: Partition) -> bool:
+        """Segments and shards know nothing of each other."""
+        return True
+
     async def settle(self, batch: Batch[Document], rejected: Collection[str]) -> None:
         """A stream forgets by itself."""
 

@@ -138,6 +138,10 @@ class S3Source:
             )
         return self._following.notifications.read(partition, resume)
 
+    def can_move(self, partition: Partition) -> bool:
+        """A range of keys is listed by itself; receivers prove time together."""
+        return partition.bounded
+
     async def settle(self, batch: Batch[StoredObject], rejected: Collection[str]) -> None:
         if self._following is not None:
             await self._following.notifications.settle(batch)

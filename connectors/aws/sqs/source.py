@@ -153,6 +153,10 @@ class SqsSource(DeliveringSource[Message]):
             payloads = await self._payloads.of(messages) if self._payloads else {}
             yield batch_of(messages, payloads, self._queue, late, receiver.claim(partition.id))
 
+    def can_move(self, partition: Partition) -> bool:
+        """Receivers prove time together, by what any of them has in hand."""
+        return False
+
     async def settle(self, batch: Batch[Message], rejected: Collection[str]) -> None:
         """Deletes what the target has; what it rejected stays invisible for as long as the service allows, unless the
         queue was held again meanwhile.
