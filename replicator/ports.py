@@ -255,7 +255,28 @@ class Target(Protocol[R]):
         """Findings for the operator: permissions, settings, limits."""
 
 
-class StateStore(Protocol):
+class PartitionStore(Protocol):
+    """What whoever runs a partition needs of the state store. Every method that changes something returns when it is
+    durable.
+    """
+
+    async def save_checkpoints(self, pipeline: str, checkpoints: Sequence[Checkpoint]) -> None:
+        """Saves these, in one step."""
+
+    async def add_dead_letters(self, pipeline: str, partition: str, rejections: Sequence[Rejection]) -> None:
+        """Records rejections; one for a key that has one already replaces it and counts up."""
+
+    async def dead_letters_of(self, pipeline: str, keys: Sequence[str]) -> list[DeadLetter]:
+        """The open ones of these keys, oldest first."""
+
+    async def resolve_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
+        """Closes these, each unless it has been counted up since it was read; returns how many."""
+
+    async def discarded(self, pipeline: str, keys: Sequence[str] | None = None) -> dict[str, str]:
+        """The versions that are not wanted, of these keys; of some key of the pipeline where none are named."""
+
+
+class StateStore(PartitionStore, Protocol):
     """What survives a restart. Every method that changes something returns when it is durable.
 
     One daemon at a time uses it, the holder of its lease. Once the lease was acquired through this object, each save,
@@ -278,9 +299,6 @@ class StateStore(Protocol):
     async def load_checkpoints(self, pipeline: str) -> list[Checkpoint]:
         """All partitions ever saved and not forgotten."""
 
-    async def save_checkpoints(self, pipeline: str, checkpoints: Sequence[Checkpoint]) -> None:
-        """Saves these, in one step."""
-
     async def forget_partitions(self, pipeline: str, partitions: Sequence[str]) -> None:
         """Drops checkpoints that nothing refers to any more."""
 
@@ -296,9 +314,6 @@ class StateStore(Protocol):
     async def actions(self, limit: int = 1000, after: int = 0) -> list[Action]:
         """The audit log, oldest first, behind the place `after`."""
 
-    async def add_dead_letters(self, pipeline: str, partition: str, rejections: Sequence[Rejection]) -> None:
-        """Records rejections; one for a key that has one already replaces it and counts up."""
-
     async def dead_letters(
         self, pipeline: str | None = None, limit: int = 1000, after: str | None = None
     ) -> list[DeadLetter]:
@@ -307,23 +322,14 @@ class StateStore(Protocol):
         Raises ValueError when that is no place.
         """
 
-    async def dead_letters_of(self, pipeline: str, keys: Sequence[str]) -> list[DeadLetter]:
-        """The open ones of these keys, oldest first."""
-
     async def dead_letter_summary(self, pipeline: str) -> DeadLetterSummary:
         """How many are open and since when the changes they stand for are missing."""
-
-    async def resolve_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
-        """Closes these, each unless it has been counted up since it was read; returns how many."""
 
     async def discard_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
         """As `resolve_dead_letters`, and remembers of each that this version of its key is not wanted."""
 
     async def count_letters(self, pipeline: str) -> list[LetterCount]:
         """All there ever were, by reason and outcome: a bounded number of reasons, none of which names its key."""
-
-    async def discarded(self, pipeline: str, keys: Sequence[str] | None = None) -> dict[str, str]:
-        """The versions that are not wanted, of these keys; of some key of the pipeline where none are named."""
 
     async def expire_payloads(self, before: datetime) -> int:
         """Forgets what records held whose dead letters were last refused before then; returns how many."""

@@ -23,7 +23,7 @@ from replicator.api.server import bind
 from replicator.cli.looking import look_at
 from replicator.config.loading import load_config
 from replicator.config.models import MigrationConfig, PipelineConfig
-from replicator.engine.daemon import connect
+from replicator.engine.opening import connect
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline
 from replicator.errors import ConfigurationError

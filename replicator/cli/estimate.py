@@ -18,7 +18,7 @@ from replicator.cli.looking import look_at
 from replicator.clocks import utc_now
 from replicator.config.loading import load_config
 from replicator.config.models import MigrationConfig
-from replicator.engine.daemon import connect
+from replicator.engine.opening import connect
 from replicator.errors import ConfigurationError, PositionLostError
 from replicator.estimate.arithmetic import MigrationEstimate, PipelineEstimate, Step, estimate
 from replicator.estimate.figures import Needs

@@ -10,7 +10,7 @@ from connectors import registry
 from replicator.clocks import elapsed_s
 from replicator.config.models import MigrationConfig, PipelineConfig
 from replicator.delivery import Fence
-from replicator.engine.daemon import Shared, open_pipeline
+from replicator.engine.opening import Shared, open_pipeline
 from replicator.engine.pipeline import Pipeline
 from replicator.ports import StateStore
 from replicator.state.sqlite import SqliteStore

@@ -17,7 +17,7 @@ from replicator.cli.ending import Exit
 from replicator.cli.looking import look_at
 from replicator.config.loading import load_config
 from replicator.config.models import MigrationConfig, PipelineConfig
-from replicator.engine.daemon import connect
+from replicator.engine.opening import connect
 from replicator.errors import ConfigurationError
 from replicator.model import Mode
 from replicator.planning.model import Planned, When

@@ -1,6 +1,8 @@
 """What a config file may say. Every field carries its unit, its default and what it is for."""
 
+import ipaddress
 import re
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,10 +151,13 @@ class StateConfig(Frozen):
     )
 
 
+Address = Annotated[str, Form(r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):\d{1,5}$", "must be host:port")]
+
+
 class HttpConfig(Frozen):
     """The daemon's HTTP interface."""
 
-    listen: Annotated[str, Form(r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):\d{1,5}$", "must be host:port")] = Field(
+    listen: Address = Field(
         default="127.0.0.1:8080",
         description="Address and port for health, metrics and status. Port 0 takes a free one.",
     )
@@ -162,6 +167,36 @@ class HttpConfig(Frozen):
         description="Bearer token of whoever may change something, 16 characters at least. Default: none, and such "
         "calls are accepted from the daemon's own machine only.",
     )
+
+
+class ReplicasConfig(Frozen):
+    """How several daemons of one migration work together: all have this config and one state store."""
+
+    listen: Address = Field(
+        default="127.0.0.1:0",
+        description="Address and port where the replica that leads is reached by the others, encrypted. Port 0 takes a "
+        "free one. On several hosts, name an address that they reach.",
+    )
+    advertise: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Host name or address by which the others reach this one. Default: the address it listens on or, "
+        "where that stands for all, that of this machine's own name.",
+    )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where to listen, as host and port."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def advertised(self) -> str:
+        """By which host the others reach it."""
+        host = self.address[0]
+        if self.advertise is not None:
+            return self.advertise
+        return socket.gethostbyname(socket.gethostname()) if ipaddress.ip_address(host).is_unspecified else host
 
 
 class LogConfig(Frozen):
@@ -436,6 +471,11 @@ class MigrationConfig(Frozen):
     migration: Name = Field(description="Name of the migration, for logs and reports.")
     state: StateConfig = Field(default=StateConfig(), description="Where positions and dead letters are kept.")
     http: HttpConfig = Field(default=HttpConfig(), description="Where the daemon answers over HTTP.")
+    replicas: ReplicasConfig | None = Field(
+        default=None,
+        description="How several daemons share the work and take over from each other. Default: there is one, and "
+        "another one on the same state store is refused.",
+    )
     log: LogConfig = Field(default=LogConfig(), description="How the daemon logs, to standard error.")
     keys: Literal["plain", "hashed"] = Field(
         default="plain",

@@ -15,7 +15,7 @@ from replicator.engine.payloads import Payloads, read_from
 from replicator.engine.reconciling import Reconciler
 from replicator.model import Batch, Change, DeadLetter, Operation, Partition, Payload, R, Rejection, Rule
 from replicator.naming import Naming
-from replicator.ports import StateStore, Target
+from replicator.ports import PartitionStore, Target
 from replicator.telemetry import PipelineTelemetry
 
 COPY_KIND = "copy"
@@ -57,7 +57,7 @@ class Applier(Generic[R]):
         target: Target[R],
         reconciler: Reconciler[R],
         guards: Guards,
-        store: StateStore,
+        store: PartitionStore,
         payloads: Payloads[R],
         naming: Naming,
         telemetry: PipelineTelemetry,

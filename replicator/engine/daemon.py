@@ -1,41 +1,41 @@
 """A migration as a process: opens every pipeline, runs them side by side, stops in two stages."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import anyio
 import structlog
 
 from replicator.clocks import elapsed_s, utc_now
-from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, TargetConfig
+from replicator.config.models import MigrationConfig
 from replicator.config.sides import sides_text
 from replicator.cutover import Announcer, Cutover, Watch
 from replicator.cutover.phases import least_phase
 from replicator.cutover.probe import open_probe
 from replicator.cutover.switching import Switching
-from replicator.delivery import AdaptiveLimiter, Delivery, Fence, RateBudget
+from replicator.delivery import Fence
 from replicator.engine.barrier import STOPPING, Answer
-from replicator.engine.confirming import Meeting
 from replicator.engine.control import Control
 from replicator.engine.lease import DaemonLease
 from replicator.engine.letters import Letters
+from replicator.engine.opening import Shared, connect, open_pipeline
 from replicator.engine.ownership import Claim
-from replicator.engine.payloads import Payloads
-from replicator.engine.pipeline import Pipeline, PipelineOptions
+from replicator.engine.pipeline import Pipeline
 from replicator.engine.rounds import Ask, Note
 from replicator.engine.status import Measured, Observer
-from replicator.engine.syncing import SyncLimits
 from replicator.engine.verdict import SIDES_NOTE, Result, Verdict, is_begun_again, load_verdict
-from replicator.engine.verifying import VerificationOptions
 from replicator.errors import ConfigurationError
-from replicator.model import Action, DeadLetter, Discarded, LetterCount, Mode, Phase, Retried
+from replicator.model import Action, DeadLetter, Discarded, LetterCount, Phase, Retried
 from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
-from replicator.registry import RecordKind, Registry, SourceContext, TargetContext
+from replicator.registry import Registry
+from replicator.replicas.leader import Leader
+from replicator.replicas.member import Member
+from replicator.replicas.network import Network, TlsNetwork
+from replicator.replicas.sameness import fingerprint
 from replicator.report import Evidence, Report
 from replicator.report.beforehand import Beforehand
 from replicator.report.freezing import Frozen, freeze, load_frozen, with_evidence
@@ -44,7 +44,7 @@ from replicator.report.history import History
 from replicator.report.model import Lag
 from replicator.report.recording import Recorder
 from replicator.status import AzureTriggers, NamedDrain, PipelineStatus
-from replicator.telemetry import Metrics, PipelineTelemetry
+from replicator.telemetry import Metrics
 from replicator.triggers.opening import open_triggers
 from replicator.triggers.triggers import Triggers
 from replicator.triggers.turning import OURSELVES
@@ -74,6 +74,7 @@ class Daemon:
         *,
         adopt: bool,
         repair: bool = False,
+        network: Network | None = None,
     ) -> None:
         self.config = config
         self.metrics = metrics
@@ -84,6 +85,13 @@ class Daemon:
         self._fence = Fence(config.limits.request_lifetime_s)
         self._shared = Shared(config, registry, store, self._fence, metrics, repair=repair)
         self._lease = DaemonLease(store, config.limits.lease_s, self._fence)
+        self.leader: Leader | None = None
+        self.member: Member | None = None
+        if config.replicas is not None:
+            alike, network = fingerprint(config), network or TlsNetwork()
+            self.leader = self._shared.cluster = Leader(config.replicas, store, self._fence, alike, network)
+            self.member = Member(self._shared, self._lease.owner, alike, network)
+            self._lease.stand_by = self.member.work
         self.naming = Naming()
         self._letters = Letters(store, self.naming)
         self._pipelines: dict[str, Pipeline[Any]] = {}
@@ -96,7 +104,7 @@ class Daemon:
         self.switching = Switching(self, store, following)
         self._triggers: Triggers | None = None
         self._frozen: Frozen | None = None
-        self._writing = False
+        self._writing = self._leads = False
         self._everything = anyio.CancelScope()
         self._stopping = anyio.Event()
 
@@ -110,7 +118,9 @@ class Daemon:
         drained = False
         with self._everything:
             try:
-                await self._lease.acquire()
+                self._leads = await self._lease.acquire()
+                if not self._leads:
+                    return True
                 async with anyio.create_task_group() as leasing:
                     leasing.start_soon(self._lease.keep)
                     async with AsyncExitStack() as stack:  # what is opened may have task groups, and ends before ours
@@ -125,7 +135,9 @@ class Daemon:
 
     def stop(self) -> None:
         """First call: nothing more is read, what was read is finished within the deadline. Second call: stops now."""
-        if self._stopping.is_set() or not self.started.is_set():
+        if self.member is not None and not self._leads and not self._stopping.is_set():
+            self.member.stop()
+        elif self._stopping.is_set() or not self.started.is_set():
             self._everything.cancel()
         self._stopping.set()
         self._everything.deadline = anyio.current_time() + self.config.limits.drain_deadline_s
@@ -345,6 +357,9 @@ class Daemon:
             services.start_soon(self._expire)
             services.start_soon(self.triggers().watch)
             services.start_soon(self.switching.run)
+            if self.leader is not None:
+                self.leader.pipelines = self._pipelines
+                services.start_soon(self.leader.run)
             for pipeline in self._pipelines.values():
                 services.start_soon(self._measure_size, pipeline)
                 services.start_soon(self._measure_depth, pipeline)
@@ -444,97 +459,8 @@ class Daemon:
         """
         if not self._writing:
             return 0.0
+        granted_s = 0.0 if self.leader is None else self.leader.granted_s
         if not drained:
-            return self._fence.lifetime_s
+            return max(self._fence.lifetime_s, granted_s)
         latest = max((p.delivery.suspects.latest for p in self._pipelines.values()), default=float("-inf"))
-        return max(0.0, latest - elapsed_s())
-
-
-@dataclass(slots=True)
-class Shared:
-    """What the pipelines of a migration have in common."""
-
-    config: MigrationConfig
-    registry: Registry
-    store: StateStore
-    fence: Fence
-    metrics: Metrics
-    naming: Naming = field(default_factory=Naming)
-    repair: bool = False
-    again: bool = False
-    meeting: Meeting = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.meeting = Meeting(set(self.config.copied_once))
-
-
-@asynccontextmanager
-async def open_pipeline(name: str, config: PipelineConfig, shared: Shared) -> AsyncIterator[Pipeline[Any]]:
-    """A pipeline with its source and target, not connected yet. Raises ConfigurationError where they do not match."""
-    source_kind, target_kind = shared.registry.pair(name, config.source.type, config.target.type)
-    telemetry = PipelineTelemetry(shared.metrics, name)
-    delivery = _delivery(config.target, shared, telemetry)
-    where = f"pipelines.{name}"
-    seen = SourceContext(f"{where}.source", telemetry, Mode(config.mode), _siblings(name, shared.config))
-    async with (
-        source_kind.open(config.source, seen) as source,
-        target_kind.open(config.target, TargetContext(f"{where}.target", telemetry, delivery)) as target,
-    ):
-        yield Pipeline(
-            name=name,
-            source=source,
-            target=target,
-            delivery=delivery,
-            store=shared.store,
-            options=replace(_options(config, shared.config.limits), repair=shared.repair, again=shared.again),
-            telemetry=telemetry,
-            payloads=Payloads(_records(shared.registry, source_kind.record), shared.config.dead_letters),
-            naming=shared.naming,
-            met=partial(shared.meeting.meet, name),
-        )
-
-
-def _records(registry: Registry, record: str) -> RecordKind[Any]:
-    return registry.records.get(record, RecordKind())
-
-
-def _delivery(target: TargetConfig, shared: Shared, telemetry: PipelineTelemetry) -> Delivery:
-    return Delivery(
-        limiter=AdaptiveLimiter(target.max_concurrency),
-        budget=RateBudget(target.max_request_units),
-        fence=shared.fence,
-        timeout_s=shared.config.limits.request_timeout_s,
-        telemetry=telemetry,
-    )
-
-
-def _options(config: PipelineConfig, limits: LimitsConfig) -> PipelineOptions:
-    return PipelineOptions(
-        lifetime_s=limits.request_lifetime_s,
-        beat_s=limits.marker_interval_s,
-        discover_s=config.discover_interval_s,
-        watch_s=config.watch_interval_s,
-        most_batches=limits.max_batches,
-        mode=Mode(config.mode),
-        remove_foreign=config.target.foreign == "remove",
-        verification=_verification(config),
-        sync=SyncLimits(config.sync.max_lag_s, config.sync.steady_s),
-    )
-
-
-def _verification(config: PipelineConfig) -> VerificationOptions:
-    """What is copied once is compared when that is over, and never by itself."""
-    options = VerificationOptions(**config.verification.model_dump(), remove_foreign=config.target.foreign == "remove")
-    return replace(options, continuous=options.continuous and Mode(config.mode) is not Mode.COPY)
-
-
-def _siblings(name: str, migration: MigrationConfig) -> frozenset[tuple[str, ...]]:
-    """The places of the other pipelines' sources."""
-    return frozenset(p.source.place for other, p in migration.pipelines.items() if other != name and p.source.place)
-
-
-async def connect(pipeline: Pipeline[Any]) -> None:
-    """Both sides, source first: the target is told how the source's keys are made, and what order it must keep."""
-    source = pipeline.source
-    await source.connect()
-    await pipeline.target.connect(source.key_names, ordered_groups=source.ordered_groups)
+        return max(granted_s, latest - elapsed_s())

@@ -21,7 +21,7 @@ from replicator.engine.gate import Gate
 from replicator.engine.halting import Refused
 from replicator.engine.ledger import Ledger
 from replicator.model import Batch, Change, Checkpoint, Operation, R, Resume
-from replicator.ports import Source, StateStore
+from replicator.ports import PartitionStore, Source
 from replicator.telemetry import PipelineTelemetry
 
 IDLE_SAVE_INTERVAL_S = 15.0
@@ -43,7 +43,7 @@ class PartitionLoop(Generic[R]):
         skip_before: datetime | None,
         source: Source[R],
         applier: Applier[R],
-        store: StateStore,
+        store: PartitionStore,
         slots: anyio.Semaphore,
         ledger: Ledger,
         noticed: Callable[[Sequence[Change[R]]], Awaitable[bool]],

@@ -340,6 +340,10 @@ class Pipeline(Generic[R]):
         with self._at_work():
             return await self._mending.retry(keys)
 
+    def refused_elsewhere(self) -> None:
+        """Another replica has kept a change as a dead letter."""
+        self._applier.has_dead_letters = True
+
     async def discard(self, letters: Sequence[DeadLetter]) -> int:
         """Closes these dead letters for good, as far as they were not refused anew; returns how many.
 

@@ -124,6 +124,11 @@ class Placing:
             if not checkpoint.finished and self._tasks is not None:
                 self.start(checkpoint)
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether something is on its way from here."""
+        return bool(self._moving)
+
     def movable(self, checkpoints: list[Checkpoint]) -> list[str]:
         """Ids of those that run here and need not stay."""
         if self._held:

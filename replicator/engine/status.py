@@ -155,12 +155,12 @@ class Observer:
         self, state: PipelineState, dead_letters: DeadLetterSummary, measured: Measured, lease_left_s: float
     ) -> Health:
         pipeline, foreign, drain = self._pipeline, self._pipeline.watching.status, self._pipeline.draining.status
-        degraded = {name: side.message for name, side in pipeline.telemetry.sides.items() if side.degraded}
+        degraded, elsewhere = pipeline.telemetry.degraded, pipeline.telemetry.elsewhere
         return Health(
             partitions=count_partitions(pipeline.partitions, pipeline.halts.by_partition),
             dead_letters=dead_letters.count,
-            suspect_keys=len(pipeline.delivery.suspects),
-            concurrency=pipeline.delivery.concurrency,
+            suspect_keys=len(pipeline.delivery.suspects) + elsewhere.suspects,
+            concurrency=pipeline.delivery.concurrency + elsewhere.concurrency,
             degraded=degraded,
             problems=problems(
                 state,

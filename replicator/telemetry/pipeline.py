@@ -7,6 +7,7 @@ import structlog
 
 from replicator.clocks import utc_now
 from replicator.errors import ThrottledError, TransientError
+from replicator.telemetry.elsewhere import Elsewhere, Report
 from replicator.telemetry.metrics import Metrics
 
 SOURCE = "source"
@@ -48,7 +49,8 @@ class PipelineTelemetry:
         self.log = structlog.get_logger().bind(pipeline=pipeline)
         self.sides = {SOURCE: Side(), TARGET: Side()}
         self.totals = Totals()
-        self.throttled_at: datetime | None = None
+        self.elsewhere = Elsewhere()
+        self._throttled_at: datetime | None = None
         self._metrics = metrics
         self._latency = metrics.apply_latency.labels(pipeline)
         self._concurrency = metrics.target_concurrency.labels(pipeline)
@@ -63,11 +65,35 @@ class PipelineTelemetry:
         for name in self.sides:
             metrics.degraded.labels(pipeline, name).set(0)
 
+    @property
+    def throttled_at(self) -> datetime | None:
+        """When the target last refused a request as one too many, of this replica or another."""
+        return max((at for at in (self._throttled_at, self.elsewhere.throttled_at) if at), default=None)
+
+    @property
+    def degraded(self) -> dict[str, str]:
+        """Why calls to a side keep failing, here or at another replica."""
+        here = {name: side.message for name, side in self.sides.items() if side.degraded}
+        return {**self.elsewhere.degraded, **here}
+
+    def take(self, replica: str, report: Report) -> None:
+        """Another replica has done this, and counts it in metrics of its own."""
+        new = self.elsewhere.take(replica, report)
+        self.totals.read += new.read
+        self.totals.applied += new.applied
+        self.totals.coalesced += new.coalesced
+        self.totals.rejected += new.rejected
+        self.totals.late += new.late
+
+    def forget(self, replica: str) -> None:
+        """Another replica has left."""
+        self.elsewhere.forget(replica)
+
     def target_failed(self, error: TransientError) -> None:
         """A request to the target failed and will be repeated."""
         self._metrics.target_retries.labels(self.pipeline, type(error).__name__).inc()
         if isinstance(error, ThrottledError):
-            self.throttled_at = utc_now()
+            self._throttled_at = utc_now()
             self._target_throttles.inc()
         self._failed(TARGET, error)
 

@@ -22,7 +22,7 @@ from connectors import registry
 from replicator.cli.looking import look_at
 from replicator.config.loading import load_config
 from replicator.engine.comparing import Comparing, Comparison
-from replicator.engine.daemon import connect
+from replicator.engine.opening import connect
 from sandbox.aws import AwsServer
 from sandbox.cosmos import CosmosServer, Settings
 from sandbox.cosmos.feeds import Change

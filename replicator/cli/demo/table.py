@@ -7,7 +7,7 @@ from replicator.cli.looking import look_at
 from replicator.cli.sandbox import LocalClouds
 from replicator.config.models import MigrationConfig
 from replicator.engine.comparing import Comparing
-from replicator.engine.daemon import connect
+from replicator.engine.opening import connect
 from replicator.wording import counted
 from sandbox.workload import Writer, create_orders_table, seed
 

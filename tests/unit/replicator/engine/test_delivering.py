@@ -9,7 +9,7 @@ from fakes.memory import FINE, Fate, lost
 from fakes.queue import QueueRig, SinkTarget
 from fakes.rig import LIFETIME_S, NAME, Crash, faulty
 from fakes.virtual import in_virtual_time
-from replicator.engine.daemon import connect
+from replicator.engine.opening import connect
 from replicator.model import Mode, Phase
 
 SEEDS = range(12)
