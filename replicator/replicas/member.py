@@ -5,6 +5,7 @@ while that is granted; without the leader everything ends at once, and another o
 """
 
 import math
+from contextlib import AsyncExitStack
 
 import anyio
 import structlog
@@ -92,7 +93,7 @@ class _Membership:
         shared = self._shared
         shared.naming = await load_naming(shared.store, hashed=shared.config.keys == "hashed")
         hello = {"name": self._name, "token": token, "version": VERSION, "fingerprint": self._fingerprint}
-        async with anyio.create_task_group() as self._tasks:
+        async with AsyncExitStack() as self._open, anyio.create_task_group() as self._tasks:
             self._tasks.start_soon(self._serve)
             await self._granted("join", hello)
             structlog.get_logger().info("working for the leader")
@@ -138,6 +139,7 @@ class _Membership:
         name = assignment.pipeline
         if name not in self._works:
             self._queues[name], received = anyio.create_memory_object_stream[tuple[int, Assignment]](math.inf)
+            self._open.callback(self._queues[name].close)
             config = self._shared.config.pipelines[name]
             self._works[name] = Work(name, config, self._shared, self._channel, received)
             assert self._tasks is not None, "nothing is assigned before it has joined"  # noqa: S101

@@ -107,7 +107,7 @@ class Session:
 
     async def serve(self) -> None:
         """Until the connection ends, or the member is not heard of for as long as it was granted."""
-        async with anyio.create_task_group() as tasks:
+        async with self._outbox, self._sending, anyio.create_task_group() as tasks:
             tasks.start_soon(self._send)
             tasks.start_soon(self._watch)
             await self._channel.serve()

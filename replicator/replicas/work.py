@@ -53,6 +53,10 @@ class Work:
         """Until there is nothing more to come. What cannot be opened here is declined: another replica may have more
         luck, and the leader has looked at both sides itself.
         """
+        async with self._assigned:
+            await self._run_all()
+
+    async def _run_all(self) -> None:
         try:
             async with open_sides(self._name, self._config, self._shared) as sides:
                 await connect(sides)

@@ -10,10 +10,18 @@ from fakes.memory import MemoryService, MemoryTarget
 from fakes.rig import LIFETIME_S, TIMEOUT_S
 from fakes.scripted import ScriptedSource, ScriptedTable
 from fakes.stores import InlineStore
-from replicator.config.models import LimitsConfig, MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
+from replicator.config.models import (
+    LimitsConfig,
+    MigrationConfig,
+    PipelineConfig,
+    ReplicasConfig,
+    SourceConfig,
+    TargetConfig,
+)
 from replicator.delivery import Delivery
 from replicator.engine.daemon import Daemon
 from replicator.registry import Registry, SourceContext, SourceKind, TargetContext, TargetKind
+from replicator.replicas.network import Network
 from replicator.telemetry import Metrics
 
 LIMITS = LimitsConfig(request_timeout_s=TIMEOUT_S, request_lifetime_s=LIFETIME_S, lease_s=6, drain_deadline_s=1)
@@ -33,26 +41,33 @@ class HookedTarget(MemoryTarget):
 class Place:
     """Tables, targets and state store of one migration; they outlive its daemons. Those of `once` are in mode copy."""
 
-    def __init__(self, *names: str, once: Collection[str] = ()) -> None:
+    def __init__(self, *names: str, once: Collection[str] = (), shards: int = 1) -> None:
         rng = random.Random(0)
-        self.tables = {name: ScriptedTable(rng) for name in names}
+        self.tables = {name: ScriptedTable(rng, shards=shards) for name in names}
         self.services = {name: MemoryService() for name in names}
         self.creating: dict[str, Callable[[], None]] = {}
         self.store = InlineStore()
         self._once = once
 
     def daemon(
-        self, *, adopt: bool = False, repair: bool = False, migration: str = "shop", store: InlineStore | None = None
+        self,
+        *,
+        adopt: bool = False,
+        repair: bool = False,
+        migration: str = "shop",
+        store: InlineStore | None = None,
+        network: Network | None = None,
     ) -> Daemon:
-        """A new process; by itself it opens the state store anew, which must be open."""
+        """A new process; by itself it opens the state store anew, which must be open. One of several with a network."""
         source, target = SourceConfig(type="scripted"), TargetConfig(type="memory")
         pipelines = {
             name: PipelineConfig(source=source, target=target, mode="copy" if name in self._once else "async")
             for name in self.tables
         }
-        config = MigrationConfig(migration=migration, limits=LIMITS, pipelines=pipelines)
+        replicas = None if network is None else ReplicasConfig()
+        config = MigrationConfig(migration=migration, limits=LIMITS, pipelines=pipelines, replicas=replicas)
         store = store or self.store.beside()
-        return Daemon(config, self._registry(), store, Metrics(), adopt=adopt, repair=repair)
+        return Daemon(config, self._registry(), store, Metrics(), adopt=adopt, repair=repair, network=network)
 
     async def lease_left_s(self) -> float:
         """How long the next daemon would have to wait."""
