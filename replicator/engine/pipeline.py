@@ -501,8 +501,12 @@ class Pipeline(Generic[R]):
         return None if checkpoint.partition.bounded or started_at is None else started_at - SKIP_MARGIN
 
     def _assignment(self, checkpoint: Checkpoint) -> Assignment | None:
-        """What another replica must know to run this partition; None where it has to run here."""
-        if not self.spreads or not self.source.can_move(checkpoint.partition):
+        """What another replica must know to run this partition; None where it has to run here.
+
+        That is so too while a request of ours is in doubt: another replica would not wait for its end.
+        """
+        in_doubt = self.delivery.suspects.latest > elapsed_s()
+        if in_doubt or not self.spreads or not self.source.can_move(checkpoint.partition):
             return None
         known = replace(checkpoint, replicated_through=self._claim(checkpoint))
         return Assignment(self.name, known, self._skip_before(checkpoint), self._applier.rule)

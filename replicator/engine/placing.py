@@ -57,7 +57,7 @@ class Cluster(Protocol):
 
     def assign(self, assignment: Assignment, advanced: Callable[[Checkpoint], None]) -> Assigned | None:
         """Gives a partition to the replica with the fewest; None when that is this one. `advanced` is told how far it
-        has come, as the loop here would tell.
+        has come, as the loop here would tell, but for its end: what continues it must wait until it is released.
         """
 
 
@@ -173,5 +173,7 @@ class Placing:
             del self.elsewhere[partition]
             if not self.elsewhere:
                 self._home.set()
-        if not checkpoint.finished and self._tasks is not None:
+        if checkpoint.finished:
+            self._advanced(checkpoint)
+        elif self._tasks is not None:
             self.start(checkpoint)

@@ -47,8 +47,10 @@ class Given:
             self._ask()
 
     def advance(self, serial: int, checkpoint: Checkpoint) -> None:
-        """It has come so far. What was said before is not heeded any more."""
-        if serial > self._serial:
+        """It has come so far. What was said before is not heeded any more, nor is its end before it is released: until
+        then a request of the member may be in doubt.
+        """
+        if serial > self._serial and not checkpoint.finished:
             self._serial = serial
             self._advanced(checkpoint)
 

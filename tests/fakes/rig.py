@@ -1,8 +1,10 @@
 """A whole pipeline over the fakes, in virtual time: run, crashed, restarted, and watched for its promises."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Protocol
 
 import anyio
 import anyio.lowlevel
@@ -150,16 +152,8 @@ class Rig:
 
     def assert_never_backwards(self) -> None:
         """Since `following` began, the target has shown each record's states in the order of the source's history."""
-        since = self._following_since
-        assert since is not None, "nothing was ever followed"
-        for name, history in self.table.history.items():
-            key = key_of(name)
-            begin = since.get(key, 0)
-            states, index = [None, *(number for _, number in history)], 0
-            log = [None, *self.service.log.get(key, [])]
-            for state in log[begin:]:
-                assert state in states[index:], f"{name}: {log[begin:]} goes backwards in {states}"
-                index = states.index(state, index)
+        assert self._following_since is not None, "nothing was ever followed"
+        assert_never_backwards(self.table, self.service, self._following_since)
 
     async def assert_swept(self) -> None:
         """Once the copy is swept and every request is over, neither a tombstone nor a held-off expiry is left."""
@@ -172,12 +166,7 @@ class Rig:
         watermark = self.pipeline.replicated_through if self.watermark_is_proof else self.pipeline.state.proven_through
         if watermark is None or self.pipeline.state.phase is not Phase.FOLLOWING:
             return
-        for name, history in self.table.history.items():
-            due = sum(at < watermark.timestamp() for at, _ in history)
-            states = [None, *(number for _, number in history)]
-            state = self.number(name)
-            honest = state in states[due:] or key_of(name) in self.excused
-            assert honest, f"{name}: {state} at the target, {history} at the source, watermark {watermark}"
+        assert_nothing_missing(self.table, self.service, watermark, self.excused)
 
     async def _watch(self) -> None:
         while True:
@@ -218,7 +207,39 @@ class Rig:
         )  # fmt: skip
 
 
-def load(rig: Rig, count: int = 8) -> None:
+def assert_never_backwards(table: ScriptedTable, service: MemoryService, since: Mapping[str, int]) -> None:
+    """The target has shown each record's states in the order of the source's history, from so many on."""
+    for name, history in table.history.items():
+        key = key_of(name)
+        begin = since.get(key, 0)
+        states, index = [None, *(number for _, number in history)], 0
+        log = [None, *service.log.get(key, [])]
+        for state in log[begin:]:
+            assert state in states[index:], f"{name}: {log[begin:]} goes backwards in {states}"
+            index = states.index(state, index)
+
+
+def assert_nothing_missing(
+    table: ScriptedTable, service: MemoryService, watermark: datetime, excused: Collection[str] = ()
+) -> None:
+    """No change committed before the watermark is missing at the target."""
+    for name, history in table.history.items():
+        due = sum(at < watermark.timestamp() for at, _ in history)
+        states = [None, *(number for _, number in history)]
+        record = service.visible(key_of(name))
+        state = None if record is None else number_in(record)
+        honest = state in states[due:] or key_of(name) in excused
+        assert honest, f"{name}: {state} at the target, {history} at the source, watermark {watermark}"
+
+
+class World(Protocol):
+    """What a writer needs."""
+
+    rng: random.Random
+    table: ScriptedTable
+
+
+def load(rig: World, count: int = 8) -> None:
     """Rows older than the log, and some in it."""
     for number in range(count):
         rig.table.put(f"n{number}", logged=number % 2 == 0)
@@ -251,7 +272,7 @@ async def retry(rig: Rig, keys: Sequence[str]) -> Retried:
     return await rig.pipeline.retry(keys)
 
 
-async def work(rig: Rig, changes: int, names: int = 10, pause_s: float = 0.4, splits: bool = True) -> None:
+async def work(rig: World, changes: int, names: int = 10, pause_s: float = 0.4, splits: bool = True) -> None:
     """A writer at the source; sometimes the log splits, rolls over or merges."""
     for _ in range(changes):
         await anyio.sleep(rig.rng.uniform(0, pause_s))
@@ -261,7 +282,7 @@ async def work(rig: Rig, changes: int, names: int = 10, pause_s: float = 0.4, sp
             reshard(rig)
 
 
-def reshard(rig: Rig) -> None:
+def reshard(rig: World) -> None:
     """One step in the life of the log."""
     shards = sorted(rig.table.open_shards(), key=lambda s: s.low)
     if len(shards) > 1 and rig.rng.random() < 0.4:
