@@ -333,7 +333,7 @@ class Daemon:
             known = await self._store.load_note(name, SIDES_NOTE)
             if known not in {None, sides_text(self.config.pipelines[name])} and not self._adopt:
                 problem = "was copied from or to another place by this state store"
-                fix = "Use another state.path for another copy, or --adopt to take this one over"
+                fix = "Use another state store for another copy, or --adopt to take this one over"
                 raise ConfigurationError(f"pipelines.{name}", problem, fix)
 
     async def _replicate(self) -> None:
