@@ -27,6 +27,7 @@ from replicator.engine.pipeline import Pipeline
 from replicator.errors import ConfigurationError
 from replicator.model import EVERYBODYS, Finding, Severity
 from replicator.ports import StateStore
+from replicator.state.moving import require_usable
 from replicator.state.opening import check_state, look_at_state
 from replicator.telemetry import configure_logging
 from replicator.triggers.opening import open_triggers
@@ -91,6 +92,7 @@ async def _check(path: Path) -> list[Finding]:
     findings = [Finding(Severity.OK, str(path), f"the config is valid: {pipelines}")]
     try:
         async with look_at_state(config.state, registry()) as store:
+            await require_usable(store, config.state.place)
             return [*findings, *await _check_all(config, store)]
     except ConfigurationError as error:
         return [*findings, *_errors(error)]

@@ -22,6 +22,7 @@ from replicator.planning.model import Planned, When
 from replicator.planning.pipelines import plan_pipeline
 from replicator.planning.switching import plan_end, plan_triggers
 from replicator.ports import StateStore
+from replicator.state.moving import require_usable
 from replicator.state.opening import look_at_state
 from replicator.telemetry import configure_logging
 from replicator.triggers.opening import open_triggers
@@ -83,6 +84,7 @@ def _print(planned: list[Planned], errors: list[ConfigurationError]) -> None:
 async def _plan(config: MigrationConfig) -> Plan:
     """The state store is only looked at."""
     async with look_at_state(config.state, registry()) as store:
+        await require_usable(store, config.state.place)
         return await _plan_all(config, store)
 
 

@@ -172,7 +172,7 @@ class SqliteStateConfig(StateConfig):
 
     @property
     def place(self) -> str:
-        return str(self.path)
+        return str(self.path.absolute())
 
     @property
     def folder(self) -> Path:

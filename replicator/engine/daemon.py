@@ -43,6 +43,7 @@ from replicator.report.gathering import Now, gather, recent_lag
 from replicator.report.history import History
 from replicator.report.model import Lag
 from replicator.report.recording import Recorder
+from replicator.state.moving import require_usable
 from replicator.status import AzureTriggers, NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics, PipelineTelemetry
 from replicator.triggers.opening import open_triggers
@@ -111,6 +112,7 @@ class Daemon:
         with self._everything:
             try:
                 await self._lease.acquire()
+                await require_usable(self._store, self.config.state.place)
                 async with anyio.create_task_group() as leasing:
                     leasing.start_soon(self._lease.keep)
                     async with AsyncExitStack() as stack:  # what is opened may have task groups, and ends before ours
