@@ -20,22 +20,26 @@ from connectors.azure.blob.config import BlobTargetConfig
 from connectors.azure.cosmos.config import CosmosTargetConfig
 from connectors.azure.functions.config import FunctionConfig
 from connectors.azure.servicebus.config import ServiceBusTargetConfig
+from connectors.azure.state.config import BlobStateConfig
 from replicator import documents, messages, objects
 from replicator.documents import Document
 from replicator.errors import ConfigurationError
 from replicator.messages import Message
+from replicator.model import Finding
 from replicator.objects import StoredObject
-from replicator.ports import Source, Target, Trigger
+from replicator.ports import Source, StateStore, Target, Trigger
 from replicator.registry import (
     RecordKind,
     Registry,
     SourceContext,
     SourceKind,
+    StateKind,
     TargetContext,
     TargetKind,
     TriggerContext,
     TriggerKind,
 )
+from replicator.state.kind import sqlite
 from replicator.triggers.hooks import CommandConfig, ManualConfig, WebhookConfig
 from replicator.triggers.model import Side
 
@@ -83,6 +87,10 @@ def registry() -> Registry:
             "command": TriggerKind(ANY, CommandConfig, _hook("command")),
             "webhook": TriggerKind(ANY, WebhookConfig, _hook("webhook")),
             "manual": TriggerKind(ANY, ManualConfig, _hook("manual")),
+        },
+        states={
+            "sqlite": sqlite(),
+            "blob": StateKind(BlobStateConfig, _open_blob_state, _look_at_blob_state, _check_blob_state),
         },
     )
 
@@ -153,3 +161,21 @@ def _open_service_bus(config: ServiceBusTargetConfig, context: TargetContext) ->
     from connectors.azure.servicebus.target import open_target
 
     return open_target(config, context)
+
+
+def _open_blob_state(config: BlobStateConfig) -> Opened[StateStore]:
+    from connectors.azure.state.opening import open_store
+
+    return open_store(config)
+
+
+def _look_at_blob_state(config: BlobStateConfig) -> Opened[StateStore]:
+    from connectors.azure.state.opening import look_at_store
+
+    return look_at_store(config)
+
+
+async def _check_blob_state(config: BlobStateConfig) -> list[Finding]:
+    from connectors.azure.state.checking import check
+
+    return await check(config)

@@ -36,6 +36,7 @@ from replicator.model import (
     Size,
     Watched,
 )
+from replicator.state.contents import Entry, Standings
 from replicator.triggers.model import TriggerState
 
 R = TypeVar("R")
@@ -345,6 +346,23 @@ class StateStore(PartitionStore, Protocol):
 
     async def lease_owner(self) -> str | None:
         """Who holds or last held the lease."""
+
+    async def standings(self) -> Standings:
+        """Whether it may be worked with, or is moved from or to."""
+
+    async def set_standings(self, standings: Standings) -> None:
+        """Replaces that."""
+
+    def contents(self) -> AsyncGenerator[Sequence[Entry], None]:
+        """Everything that is kept, but the lease and the standings: a bounded number at a time, those of the audit log
+        in its order. Only the holder of the lease finds all of it as it is at one moment.
+        """
+
+    async def restore(self, entries: Sequence[Entry]) -> None:
+        """Adds what the `contents` of another store gave, in the order in which they did, to one that was empty."""
+
+    async def clear(self) -> None:
+        """Forgets everything but the lease and the standings; repeatable where it was cut short."""
 
 
 class Trigger(Protocol):

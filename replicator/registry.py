@@ -5,11 +5,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-from replicator.config.models import SourceConfig, TargetConfig, TriggerSideConfig
+from replicator.config.models import SourceConfig, StateConfig, TargetConfig, TriggerSideConfig
 from replicator.delivery import Delivery
 from replicator.errors import ConfigurationError
-from replicator.model import Mode, R
-from replicator.ports import Source, Target, Trigger
+from replicator.model import Finding, Mode, R
+from replicator.ports import Source, StateStore, Target, Trigger
 from replicator.telemetry import PipelineTelemetry
 from replicator.triggers.model import Side
 
@@ -88,6 +88,21 @@ class TriggerKind:
     open: Callable[[Any, TriggerContext], AbstractAsyncContextManager[Trigger]]
 
 
+@dataclass(frozen=True, slots=True)
+class StateKind:
+    """A kind of state store: its config, how to open one, how to look at one, and what `check` finds of it.
+
+    What is looked at is a store as it is now. Whatever is changed through it goes nowhere, and somebody else's lease
+    that has run out, as far as can be told at once, is free. Opening or looking raises ConfigurationError where the
+    store cannot be used.
+    """
+
+    config: type[StateConfig]
+    open: Callable[[Any], AbstractAsyncContextManager[StateStore]]
+    look: Callable[[Any], AbstractAsyncContextManager[StateStore]]
+    check: Callable[[Any], Awaitable[list[Finding]]]
+
+
 @dataclass(slots=True)
 class Registry:
     """Kinds by the name that `type` has in a config, and of records by the name that these give them."""
@@ -96,6 +111,7 @@ class Registry:
     targets: dict[str, TargetKind[Any]] = field(default_factory=dict)
     records: dict[str, RecordKind[Any]] = field(default_factory=dict)
     triggers: dict[str, TriggerKind] = field(default_factory=dict)
+    states: dict[str, StateKind] = field(default_factory=dict)
 
     def triggers_of(self, side: Side) -> dict[str, TriggerKind]:
         """The kinds that may be on this side."""

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from replicator.config import TargetConfig, mistake
+from replicator.config import EndpointConfig, TargetConfig, mistake
 
 PORTS = {"http": 80, "https": 443}
 
@@ -17,7 +17,7 @@ def address(endpoint: str) -> tuple[str, int]:
     return (parts.hostname or "").lower(), parts.port or PORTS.get(parts.scheme, 0)
 
 
-class AzureTargetConfig(TargetConfig):
+class AzureAccess(EndpointConfig):
     """Without a key, DefaultAzureCredential is used: environment, workload identity, managed identity, Azure CLI."""
 
     key: SecretStr | None = Field(
@@ -29,6 +29,10 @@ class AzureTargetConfig(TargetConfig):
     @classmethod
     def _is_account_key(cls, key: SecretStr | None) -> SecretStr | None:
         return account_key(key)
+
+
+class AzureTargetConfig(AzureAccess, TargetConfig):
+    """Base of targets that have an account key."""
 
 
 def account_key(key: SecretStr | None) -> SecretStr | None:

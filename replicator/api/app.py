@@ -1,5 +1,6 @@
 """The HTTP interface of a daemon. What belongs to one topic is a router in a module of its own."""
 
+from functools import partial
 from typing import Protocol
 
 from fastapi import APIRouter, FastAPI, Response
@@ -15,6 +16,7 @@ from replicator.api import (
     dead_letters,
     draining,
     page,
+    replicas,
     report,
     switching,
     triggers,
@@ -63,7 +65,10 @@ def interface(daemon: Daemon) -> FastAPI:
         switching.router(daemon, access),
         triggers.router(daemon, access),
     ]
-    return create_app(daemon, daemon.metrics.registry, *routers)
+    app = create_app(daemon, daemon.metrics.registry, replicas.router(daemon), *routers)
+    app.add_middleware(replicas.Forwarding, daemon=daemon)
+    daemon.answer_with(partial(replicas.answer, app))
+    return app
 
 
 def create_app(daemon: Running, registry: CollectorRegistry, *routers: APIRouter) -> FastAPI:

@@ -2,13 +2,11 @@
 
 import ipaddress
 import json
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,8 +26,9 @@ from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline
 from replicator.errors import ConfigurationError
 from replicator.model import EVERYBODYS, Finding, Severity
-from replicator.state.copying import copy_state
-from replicator.state.sqlite import SqliteStore
+from replicator.ports import StateStore
+from replicator.state.moving import require_usable
+from replicator.state.opening import check_state, look_at_state
 from replicator.telemetry import configure_logging
 from replicator.triggers.opening import open_triggers
 from replicator.wording import counted
@@ -91,20 +90,20 @@ async def _check(path: Path) -> list[Finding]:
         return _errors(error)
     pipelines = counted(len(config.pipelines), "pipeline")
     findings = [Finding(Severity.OK, str(path), f"the config is valid: {pipelines}")]
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / "state.sqlite"
-        try:
-            await anyio.to_thread.run_sync(copy_state, config.state.path, copy)
-            async with SqliteStore(copy, told_as=config.state.path) as store:
-                return [*findings, *await _check_all(config, store)]
-        except ConfigurationError as error:
-            return [*findings, *_errors(error)]
+    try:
+        async with look_at_state(config.state, registry()) as store:
+            await require_usable(store, config.state.place)
+            return [*findings, *await _check_all(config, store)]
+    except ConfigurationError as error:
+        return [*findings, *_errors(error)]
 
 
-async def _check_all(config: MigrationConfig, store: SqliteStore) -> list[Finding]:
-    """`store` is a copy of the migration's."""
+async def _check_all(config: MigrationConfig, store: StateStore) -> list[Finding]:
+    """`store` is the migration's, looked at."""
     running = await _check_running(config, store)
-    findings = [running] if running else [_check_state(config.state.path), _check_address(config.http.listen)]
+    findings = await _findings(partial(check_state, config.state, registry()))
+    findings += [await anyio.to_thread.run_sync(_resolve, "state", url) for url in config.state.endpoints]
+    findings += [running or _check_address(config.http.listen)]
     for name, pipeline in config.pipelines.items():
         findings += await _check_pipeline(name, pipeline, config, None if running else store)
     return [*findings, *await _check_triggers(config)]
@@ -122,28 +121,17 @@ async def _check_triggers(config: MigrationConfig) -> list[Finding]:
     return findings
 
 
-async def _check_running(config: MigrationConfig, store: SqliteStore) -> Finding | None:
+async def _check_running(config: MigrationConfig, store: StateStore) -> Finding | None:
     """Whether a daemon holds the lease: then its marker moves on all the time, and what is its own is in use."""
     if await store.acquire_lease("check", 1.0) <= 0:
         return None
     owner = await store.lease_owner()
     return Finding(
         Severity.NOTE,
-        "state.path",
+        "state",
         f"a daemon ({owner}) is running this migration or was a moment ago, so it is not looked at "
         f"whether the targets may be claimed and whether {config.http.listen} is free",
         "Stop it before another one is started",
-    )
-
-
-def _check_state(path: Path) -> Finding:
-    """Whether the state store can be written; what is in it has been read already."""
-    place = path if path.exists() else next(parent for parent in path.absolute().parents if parent.exists())
-    if not os.access(place, os.W_OK) or (place != path and not place.is_dir()):
-        problem = f"{path} cannot be used as the state store ({place} is not writable)"
-        return Finding(Severity.ERROR, "state.path", problem, "Name a writable file")
-    return Finding(
-        Severity.OK, "state.path", f"the state is kept in {path}" + ("" if place == path else ", to be made")
     )
 
 
@@ -156,7 +144,7 @@ def _check_address(listen: str) -> Finding:
 
 
 async def _check_pipeline(
-    name: str, config: PipelineConfig, migration: MigrationConfig, store: SqliteStore | None
+    name: str, config: PipelineConfig, migration: MigrationConfig, store: StateStore | None
 ) -> list[Finding]:
     """With the store of a migration that no daemon runs, also whether the target may be claimed."""
     findings: list[Finding] = []
@@ -188,7 +176,7 @@ async def _findings(look: Look) -> list[Finding]:
         return _errors(error)
 
 
-async def _check_claim(pipeline: Pipeline[Any], store: SqliteStore) -> list[Finding]:
+async def _check_claim(pipeline: Pipeline[Any], store: StateStore) -> list[Finding]:
     """Whether the target is this migration's to write."""
     where = f"pipelines.{pipeline.name}.target"
     claim = await pipeline.judge(adopt=False)

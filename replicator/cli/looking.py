@@ -1,9 +1,7 @@
 """Opens a pipeline to look at both of its sides, beside a daemon or without one."""
 
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from connectors import registry
@@ -13,7 +11,7 @@ from replicator.delivery import Fence
 from replicator.engine.opening import Shared, open_pipeline
 from replicator.engine.pipeline import Pipeline
 from replicator.ports import StateStore
-from replicator.state.sqlite import SqliteStore
+from replicator.state.kind import throw_away
 from replicator.telemetry import Metrics
 
 LONGEST_LOOK_S = 86_400.0
@@ -28,7 +26,6 @@ async def look_at(
     fence.extend(elapsed_s() + LONGEST_LOOK_S)
     async with AsyncExitStack() as stack:
         if store is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            store = await stack.enter_async_context(SqliteStore(Path(folder) / "unused.sqlite"))
+            store = await stack.enter_async_context(throw_away())
         shared = Shared(migration, registry(), store, fence, Metrics())
         yield await stack.enter_async_context(open_pipeline(name, config, shared))

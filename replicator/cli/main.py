@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from replicator.cli.ending import Exit, end_when_terminated, say
+from replicator.cli.keeping import state_app
 from replicator.cli.letters import letters_app
 from replicator.cli.moving import cutover_app, rehearsal_app
 from replicator.cli.operating import operating_app
@@ -40,6 +41,7 @@ app.add_typer(letters_app, name="dead-letters")
 app.add_typer(triggers_app, name="triggers")
 app.add_typer(cutover_app, name="cutover")
 app.add_typer(rehearsal_app, name="rehearsal")
+app.add_typer(state_app, name="state")
 app.add_typer(sandbox_app, name="sandbox")
 
 GARBAGE_BEFORE_COLLECTING = 10_000

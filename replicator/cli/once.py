@@ -59,7 +59,7 @@ class Asked:
 
     def folder(self, config: MigrationConfig) -> Path:
         """Where the report goes: by default beside the state store."""
-        return self.report or config.state.path.parent / f"{config.migration}-report"
+        return self.report or config.state.folder / f"{config.migration}-report"
 
 
 async def is_over(config: MigrationConfig, store: StateStore) -> bool:

@@ -3,11 +3,9 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -23,8 +21,9 @@ from replicator.model import Mode
 from replicator.planning.model import Planned, When
 from replicator.planning.pipelines import plan_pipeline
 from replicator.planning.switching import plan_end, plan_triggers
-from replicator.state.copying import copy_state
-from replicator.state.sqlite import SqliteStore
+from replicator.ports import StateStore
+from replicator.state.moving import require_usable
+from replicator.state.opening import look_at_state
 from replicator.telemetry import configure_logging
 from replicator.triggers.opening import open_triggers
 from replicator.wording import counted
@@ -83,15 +82,13 @@ def _print(planned: list[Planned], errors: list[ConfigurationError]) -> None:
 
 
 async def _plan(config: MigrationConfig) -> Plan:
-    """The state store is read from a copy."""
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / "state.sqlite"
-        await anyio.to_thread.run_sync(copy_state, config.state.path, copy)
-        async with SqliteStore(copy, told_as=config.state.path) as store:
-            return await _plan_all(config, store)
+    """The state store is only looked at."""
+    async with look_at_state(config.state, registry()) as store:
+        await require_usable(store, config.state.place)
+        return await _plan_all(config, store)
 
 
-async def _plan_all(config: MigrationConfig, store: SqliteStore) -> Plan:
+async def _plan_all(config: MigrationConfig, store: StateStore) -> Plan:
     alone = await store.acquire_lease("plan", 1.0) <= 0  # or else a daemon moves the markers on all the time
     planned, errors = [_state(config, alone=alone)], list[ConfigurationError]()
     for name, pipeline in config.pipelines.items():
@@ -111,13 +108,13 @@ async def _plan_all(config: MigrationConfig, store: SqliteStore) -> Plan:
 
 
 def _state(config: MigrationConfig, *, alone: bool) -> Planned:
-    kept = f"positions, phases, notes of triggers and the audit log are kept in {config.state.path}"
+    kept = f"positions, phases, notes of triggers and the audit log are kept in {config.state.place}"
     there = "" if alone else "; a daemon runs this migration now, so the markers are not looked at"
     return Planned(When.START, "state", kept + there)
 
 
 async def _pipeline(
-    name: str, config: PipelineConfig, migration: MigrationConfig, store: SqliteStore | None
+    name: str, config: PipelineConfig, migration: MigrationConfig, store: StateStore | None
 ) -> list[Planned]:
     """One whose source could be copied and not followed, as without a stream, is told all the same: what it lacks is
     yours to mend.
@@ -139,7 +136,7 @@ async def _pipeline(
 
 
 async def _looked_at(
-    name: str, config: PipelineConfig, migration: MigrationConfig, store: SqliteStore | None, mode: Mode
+    name: str, config: PipelineConfig, migration: MigrationConfig, store: StateStore | None, mode: Mode
 ) -> list[Planned]:
     """`mode` is the one that would be run in."""
     with anyio.move_on_after(LONGEST_LOOK_S):

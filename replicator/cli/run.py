@@ -20,7 +20,8 @@ from replicator.cli.report import save
 from replicator.config.loading import load_config
 from replicator.config.models import MigrationConfig
 from replicator.engine.daemon import Daemon
-from replicator.state.sqlite import SqliteStore
+from replicator.state.moving import require_usable
+from replicator.state.opening import open_state
 from replicator.telemetry import Metrics, configure_logging
 
 
@@ -45,8 +46,10 @@ def run_daemon(path: Path, *, adopt: bool, asked: Asked) -> Exit:
 
 async def _run(config: MigrationConfig, listening: socket.socket, *, adopt: bool, asked: Asked) -> Exit:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:  # before anything that takes time
-        async with SqliteStore(config.state.path) as store:
-            daemon = Daemon(config, registry(), store, Metrics(), adopt=adopt, repair=asked.repair)
+        kinds = registry()
+        async with open_state(config.state, kinds) as store:
+            await require_usable(store, config.state.place)
+            daemon = Daemon(config, kinds, store, Metrics(), adopt=adopt, repair=asked.repair)
             if not config.is_copied_once:
                 return Exit.OK if await _replicate(daemon, listening, signals) else Exit.NOT_OK
             save(asked.folder(config), {}, "--report")  # hours later is too late to find that it cannot be written

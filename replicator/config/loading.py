@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model
 
 from replicator.config.mistakes import Mistakes
 from replicator.config.models import (
@@ -17,6 +17,8 @@ from replicator.config.models import (
     MigrationConfig,
     Name,
     PipelineConfig,
+    SqliteStateConfig,
+    StateConfig,
     TriggerConfig,
     TriggerSideConfig,
 )
@@ -26,6 +28,9 @@ from replicator.triggers.model import Side
 
 REFERENCE = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 """`${NAME}` or `${NAME:-default}`; `$${` stands for a literal `${`."""
+
+DEFAULT_STATE = "sqlite"
+"""The kind of state store where none is named."""
 
 
 def load_config(path: Path, registry: Registry, environment: Mapping[str, str] = os.environ) -> MigrationConfig:
@@ -59,8 +64,15 @@ def _beside(folder: Path, config: MigrationConfig) -> MigrationConfig:
     }
     probe = config.cutover.probe and endpoint(config.cutover.probe)
     cutover = config.cutover.model_copy(update={"probe": probe})
-    state = config.state.model_copy(update={"path": folder / config.state.path})
-    return config.model_copy(update={"state": state, "pipelines": pipelines, "triggers": triggers, "cutover": cutover})
+
+    def kept(state: StateConfig) -> object:
+        if isinstance(state, SqliteStateConfig):
+            return state.model_copy(update={"path": folder / state.path})
+        return endpoint(state) if isinstance(state, EndpointConfig) else state
+
+    return config.model_copy(
+        update={"state": kept(config.state), "pipelines": pipelines, "triggers": triggers, "cutover": cutover}
+    )
 
 
 def parse_config(
@@ -98,7 +110,23 @@ def _model(registry: Registry) -> type[MigrationConfig]:
         target=(_either([k.config for k in registry.targets.values()]), Field(description="Where changes go.")),
     )
     pipelines = (dict[Name, pipeline], Field(min_length=1, description="The pipelines by name."))
-    return create_model("MigrationConfig", __base__=MigrationConfig, pipelines=pipelines, **_triggers(registry))
+    others = {**_state(registry), **_triggers(registry)}
+    return create_model("MigrationConfig", __base__=MigrationConfig, pipelines=pipelines, **others)
+
+
+def _state(registry: Registry) -> dict[str, Any]:
+    """The field `state`, of the kind that is named there, or else a SQLite file; none without any kind."""
+    if not registry.states:
+        return {}
+    either: Any = _either([kind.config for kind in registry.states.values()])
+    told = MigrationConfig.model_fields["state"]
+    field = Field(default=told.default, description=told.description)
+    return {"state": (Annotated[either, BeforeValidator(_named)], field)}
+
+
+def _named(state: object) -> object:
+    """What stands there, with the kind that it is by default."""
+    return {"type": DEFAULT_STATE, **state} if isinstance(state, dict) else state
 
 
 def _triggers(registry: Registry) -> dict[str, Any]:

@@ -93,7 +93,8 @@ class Mistakes:
     def _kinds(self) -> dict[str, Collection[str]]:
         """By the field whose `type` names one."""
         sides = {str(side): list(self._registry.triggers_of(side)) for side in Side}
-        return {"source": list(self._registry.sources), "target": list(self._registry.targets), **sides}
+        kinds = self._registry
+        return {"source": list(kinds.sources), "target": list(kinds.targets), "state": list(kinds.states), **sides}
 
     def _suggestion(self, location: Sequence[int | str]) -> str:
         *place, unknown = map(str, location)

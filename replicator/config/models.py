@@ -143,12 +143,42 @@ class TargetConfig(EndpointConfig):
 
 
 class StateConfig(Frozen):
-    """Where positions, phases and dead letters are kept."""
+    """Base of what the config says of where positions, phases and dead letters are kept."""
 
+    type: str = Field(description="Names the kind of state store.")
+
+    @property
+    def place(self) -> str:
+        """Which one it is, for people: the same for whoever uses the same one."""
+        return self.type
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The URLs that are called, for `check`."""
+        return ()
+
+    @property
+    def folder(self) -> Path:
+        """Where files that belong to the migration go unless another place is named."""
+        return Path()
+
+
+class SqliteStateConfig(StateConfig):
+    """One SQLite file."""
+
+    type: Literal["sqlite"] = Field(default="sqlite", description="Names the kind of state store.")
     path: Path = Field(
         default=Path("replicator.sqlite"),
         description="SQLite file, on a disk that survives restarts; relative to the config file.",
     )
+
+    @property
+    def place(self) -> str:
+        return str(self.path.absolute())
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
 
 
 Address = Annotated[str, Form(r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):\d{1,5}$", "must be host:port")]
@@ -469,7 +499,7 @@ class MigrationConfig(Frozen):
     """The whole file: the pipelines that are cut over together."""
 
     migration: Name = Field(description="Name of the migration, for logs and reports.")
-    state: StateConfig = Field(default=StateConfig(), description="Where positions and dead letters are kept.")
+    state: StateConfig = Field(default=SqliteStateConfig(), description="Where positions and dead letters are kept.")
     http: HttpConfig = Field(default=HttpConfig(), description="Where the daemon answers over HTTP.")
     replicas: ReplicasConfig | None = Field(
         default=None,

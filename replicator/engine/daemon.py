@@ -32,7 +32,8 @@ from replicator.model import Action, DeadLetter, Discarded, LetterCount, Phase, 
 from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
 from replicator.registry import Registry
-from replicator.replicas.leader import Leader
+from replicator.replicas.channel import ChannelClosedError, Params, RefusedError
+from replicator.replicas.leader import Answers, Leader, Seen
 from replicator.replicas.member import Member
 from replicator.replicas.network import Network, TlsNetwork
 from replicator.replicas.sameness import fingerprint
@@ -43,6 +44,7 @@ from replicator.report.gathering import Now, gather, recent_lag
 from replicator.report.history import History
 from replicator.report.model import Lag
 from replicator.report.recording import Recorder
+from replicator.state.moving import require_usable
 from replicator.status import AzureTriggers, NamedDrain, PipelineStatus
 from replicator.telemetry import Metrics
 from replicator.triggers.opening import open_triggers
@@ -89,7 +91,9 @@ class Daemon:
         self.member: Member | None = None
         if config.replicas is not None:
             alike, network = fingerprint(config), network or TlsNetwork()
-            self.leader = self._shared.cluster = Leader(config.replicas, store, self._fence, alike, network)
+            self.leader = self._shared.cluster = Leader(
+                config.replicas, store, self._fence, self._lease.owner, alike, network, metrics
+            )
             self.member = Member(self._shared, self._lease.owner, alike, network)
             self._lease.stand_by = self.member.work
         self.naming = Naming()
@@ -121,6 +125,7 @@ class Daemon:
                 self._leads = await self._lease.acquire()
                 if not self._leads:
                     return True
+                await require_usable(self._store, self.config.state.place)
                 async with anyio.create_task_group() as leasing:
                     leasing.start_soon(self._lease.keep)
                     async with AsyncExitStack() as stack:  # what is opened may have task groups, and ends before ours
@@ -143,6 +148,35 @@ class Daemon:
         self._everything.deadline = anyio.current_time() + self.config.limits.drain_deadline_s
         for pipeline in self._pipelines.values():
             pipeline.drain()
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is alone, or the one of several replicas that all is asked of; not before it has the lease."""
+        return self.member is None or self._leads
+
+    @property
+    def is_working(self) -> bool:
+        """Whether it does not lead, and works for the one that does."""
+        return self.member is not None and self.member.is_working
+
+    def replicas(self) -> list[Seen]:
+        """All that work together, where there may be several."""
+        return [] if self.leader is None else self.leader.seen()
+
+    async def ask_leader(self, request: Params) -> Params | None:
+        """What the HTTP interface of the one that leads answers; None where there is none at the moment."""
+        if self.member is None:
+            return None
+        try:
+            answer: Params = await self.member.ask("http", request)
+        except (ChannelClosedError, RefusedError):
+            return None
+        return answer
+
+    def answer_with(self, answers: Answers) -> None:
+        """What answers requests that come to other replicas while this one leads."""
+        if self.leader is not None:
+            self.leader.answers = answers
 
     def cutover(self) -> Cutover:
         """Whether traffic may be moved at this moment; its gauges say so too from now on."""
@@ -345,7 +379,7 @@ class Daemon:
             known = await self._store.load_note(name, SIDES_NOTE)
             if known not in {None, sides_text(self.config.pipelines[name])} and not self._adopt:
                 problem = "was copied from or to another place by this state store"
-                fix = "Use another state.path for another copy, or --adopt to take this one over"
+                fix = "Use another state store for another copy, or --adopt to take this one over"
                 raise ConfigurationError(f"pipelines.{name}", problem, fix)
 
     async def _replicate(self) -> None:

@@ -59,7 +59,7 @@ class DaemonLease:
             if left_s > max(expected_s, 0) + RENEWED_TOLERANCE_S:
                 owner = await self._store.lease_owner()
                 raise ConfigurationError(
-                    "state.path",
+                    "state",
                     f"another daemon ({owner}) is running on this state store",
                     "Stop it first, give this one a state store and targets of its own, or let them share the work: "
                     "docs/replicas.md",

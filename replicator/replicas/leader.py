@@ -5,7 +5,8 @@ own lease on the state store lasts. So whoever takes the lease over after its en
 and a member that is not heard of any more is waited out for as long as it was granted.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -19,10 +20,12 @@ from replicator.engine.pipeline import Pipeline
 from replicator.engine.placing import Assigned, Assignment
 from replicator.model import Checkpoint
 from replicator.ports import StateStore
+from replicator.replicas.channel import Params, RefusedError
 from replicator.replicas.invitation import Invitation, invite, new_identity
 from replicator.replicas.network import Network
 from replicator.replicas.session import Session
 from replicator.replicas.spread import surplus
+from replicator.telemetry import Metrics
 
 SPREAD_INTERVAL_S = 1.0
 
@@ -30,14 +33,42 @@ HERE = ""
 """This replica, among the names of the others."""
 
 
+Answers = Callable[[Params], Awaitable[Params]]
+"""What the HTTP interface answers to a request that came to another replica."""
+
+
+async def _nothing(_: Params) -> Params:
+    raise RefusedError("there is no HTTP interface")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One replica. `heard_s` is how long ago it was heard of."""
+
+    name: str
+    leads: bool
+    partitions: int
+    heard_s: float
+
+
 class Leader:
     """`fingerprint` is of the config; `pipelines` are those that run here, from when they do."""
 
     def __init__(
-        self, config: ReplicasConfig, store: StateStore, fence: Fence, fingerprint: str, network: Network
+        self,
+        config: ReplicasConfig,
+        store: StateStore,
+        fence: Fence,
+        name: str,
+        fingerprint: str,
+        network: Network,
+        metrics: Metrics,
     ) -> None:
+        self.answers: Answers = _nothing
         self.pipelines: Mapping[str, Pipeline[Any]] = {}
         self.sessions: dict[str, Session] = {}
+        self._name = name
+        self._metrics = metrics
         self._config = config
         self._store = store
         self._fence = fence
@@ -56,6 +87,12 @@ class Leader:
         here = sum(len(p.placing.here) for p in self.pipelines.values())
         members = {name: len(s.given) for name, s in self.sessions.items() if s.is_willing(pipeline)}
         return {HERE: here, **members}
+
+    def seen(self) -> list[Seen]:
+        """All that work together, this one first."""
+        here = Seen(self._name, leads=True, partitions=self.counts()[HERE], heard_s=0.0)
+        members = self.sessions.items()
+        return [here, *(Seen(name, leads=False, partitions=len(s.given), heard_s=s.heard_s) for name, s in members)]
 
     @property
     def granted_s(self) -> float:
@@ -77,7 +114,15 @@ class Leader:
         structlog.get_logger().info("leading", address=f"{invitation.host}:{invitation.port}")
 
     async def _serve(self, stream: ByteStream, token: str) -> None:
-        session = Session(stream, self._store, self._fence, token, self._fingerprint, self.pipelines)
+        session = Session(
+            stream,
+            self._store,
+            self._fence,
+            token,
+            self._fingerprint,
+            self.pipelines,
+            self.answers,
+        )
         session.joined = lambda: self._joined(session)
         try:
             await session.serve()
@@ -99,6 +144,7 @@ class Leader:
         """Moves partitions from who has too many. One step after the other, so that none is moved twice."""
         while True:
             await anyio.sleep(SPREAD_INTERVAL_S)
+            self._metrics.replicas.set(1 + len(self.sessions))
             if not self._is_moving:
                 for name, count in surplus(self.counts()).items():
                     (self._give_away if name == HERE else self.sessions[name].revoke)(count)

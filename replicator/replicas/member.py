@@ -6,6 +6,7 @@ while that is granted; without the leader everything ends at once, and another o
 
 import math
 from contextlib import AsyncExitStack
+from typing import Any
 
 import anyio
 import structlog
@@ -39,6 +40,18 @@ class Member:
         self._name = name
         self._fingerprint = fingerprint
         self._stopping = anyio.Event()
+        self._membership: _Membership | None = None
+
+    @property
+    def is_working(self) -> bool:
+        """Whether there is a leader, and it has taken this replica in."""
+        return self._membership is not None and self._membership.has_joined
+
+    async def ask(self, method: str, params: Params) -> Any:
+        """Asks the leader. Raises RefusedError, and ChannelClosedError also where there is none."""
+        if self._membership is None or not self._membership.has_joined:
+            raise ChannelClosedError("nobody leads")
+        return await self._membership.ask(method, params)
 
     def stop(self) -> None:
         """What was read is finished and given back, and then `work` returns, for good."""
@@ -61,15 +74,15 @@ class Member:
             return
         try:
             async with stream:
-                await _Membership(self._shared, self._name, self._fingerprint, stream).run(
-                    invitation.token, self._stopping
-                )
+                self._membership = _Membership(self._shared, self._name, self._fingerprint, stream)
+                await self._membership.run(invitation.token, self._stopping)
         except* ChannelClosedError:
             structlog.get_logger().info("the leader is gone")
         except* RefusedError as refused:
             structlog.get_logger().warning("the leader refuses this replica", reason=str(refused.exceptions[0]))
             await anyio.sleep(LOOK_AGAIN_S)
         finally:
+            self._membership = None
             self._shared.fence.extend(float("-inf"))
 
 
@@ -80,6 +93,7 @@ class _Membership:
         self._shared = shared
         self._name = name
         self._fingerprint = fingerprint
+        self.has_joined = False
         self._lease_s = shared.config.limits.lease_s
         self._works: dict[str, Work] = {}
         self._queues: dict[str, MemoryObjectSendStream[tuple[int, Assignment]]] = {}
@@ -96,12 +110,17 @@ class _Membership:
         async with AsyncExitStack() as self._open, anyio.create_task_group() as self._tasks:
             self._tasks.start_soon(self._serve)
             await self._granted("join", hello)
+            self.has_joined = True
             structlog.get_logger().info("working for the leader")
             self._tasks.start_soon(self._beat)
             self._tasks.start_soon(self._tell)
             await stopping.wait()
             await self._leave()
             self._tasks.cancel_scope.cancel()
+
+    async def ask(self, method: str, params: Params) -> Any:
+        """The leader's answer."""
+        return await self._channel.call(method, params)
 
     async def _serve(self) -> None:
         await self._channel.serve()

@@ -79,6 +79,7 @@ class Session:
         token: str,
         fingerprint: str,
         pipelines: Mapping[str, Pipeline[Any]],
+        answers: Handler,
     ) -> None:
         self.name = "unknown"
         self.given: dict[int, Given] = {}
@@ -89,6 +90,7 @@ class Session:
         self._token = token
         self._fingerprint = fingerprint
         self._pipelines = pipelines
+        self._heard_at = elapsed_s()
         self._numbers = itertools.count(1)
         self._unwilling: dict[str, float] = {}
         self._has_joined = self._is_leaving = False
@@ -99,6 +101,7 @@ class Session:
             "save": self._save,
             "released": self._released,
             "leave": self._leave,
+            "http": answers,
             "add_dead_letters": self._add_letters,
             "dead_letters_of": self._letters_of,
             "resolve_dead_letters": self._resolve,
@@ -122,6 +125,11 @@ class Session:
         self.given.clear()
         for pipeline in self._pipelines.values():
             pipeline.telemetry.forget(self.name)
+
+    @property
+    def heard_s(self) -> float:
+        """How long ago its last beat was."""
+        return elapsed_s() - self._heard_at
 
     def is_willing(self, pipeline: str | None) -> bool:
         """Whether it may be given partitions, of this pipeline if one is named."""
@@ -181,7 +189,7 @@ class Session:
 
     def _grant(self) -> float:
         """For how many seconds from before it asked the member may have requests under way."""
-        left_s = self._fence.left_s
+        left_s, self._heard_at = self._fence.left_s, elapsed_s()
         self.granted_until = max(self.granted_until, elapsed_s() + left_s)
         return left_s
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from replicator.errors import ConfigurationError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 UPGRADES = {
     1: "ALTER TABLE checkpoints ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0",
     2: "ALTER TABLE dead_letters ADD COLUMN payload TEXT",
     3: "",
+    4: "",
 }
 """What makes a file of each older version one of the next, beside the tables that are new."""
 
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS notes (
 CREATE TABLE IF NOT EXISTS actions (
     place INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, actor TEXT NOT NULL, name TEXT NOT NULL,
     pipeline TEXT NOT NULL, detail TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS standings (only INTEGER PRIMARY KEY CHECK (only = 1), written TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS lease (
     only INTEGER PRIMARY KEY CHECK (only = 1), owner TEXT NOT NULL, boot TEXT NOT NULL, ends_at REAL NOT NULL,
     duration_s REAL NOT NULL, serial INTEGER NOT NULL);

@@ -7,9 +7,10 @@ page cache would let a replay go backwards.
 import json
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -28,6 +29,8 @@ from replicator.model import (
     PipelineState,
     Rejection,
 )
+from replicator.state import carrying
+from replicator.state.contents import Entry, Standings, read_standings
 from replicator.state.lease import Lease
 from replicator.state.letters import close_all, count, tally
 from replicator.state.rows import (
@@ -200,6 +203,30 @@ class SqliteStore:
     async def lease_owner(self) -> str | None:
         row = await self._row("SELECT owner FROM lease")
         return None if row is None else str(row[0])
+
+    async def standings(self) -> Standings:
+        row = await self._row("SELECT written FROM standings")
+        return read_standings(None if row is None else str(row[0]))
+
+    async def set_standings(self, standings: Standings) -> None:
+        sql = "INSERT OR REPLACE INTO standings VALUES (1, ?)"
+        await self._save(lambda db: db.execute(sql, (standings.text(),)))
+
+    async def contents(self) -> AsyncGenerator[Sequence[Entry], None]:
+        for table in carrying.TABLES:
+            after = 0
+            while (found := await self._run(partial(self._page, table, after)))[0]:
+                entries, after = found
+                yield entries
+
+    async def restore(self, entries: Sequence[Entry]) -> None:
+        await self._save(lambda db: carrying.write(db, entries))
+
+    async def clear(self) -> None:
+        await self._save(carrying.clear)
+
+    def _page(self, table: carrying.Table, after: int) -> tuple[list[Entry], int]:
+        return carrying.page(self._db(), table, after)
 
     def _open(self) -> None:
         try:

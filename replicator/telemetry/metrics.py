@@ -1,5 +1,7 @@
 """Every metric replicator exports: names, meanings and units, in one place. docs/metrics.md lists the same."""
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 PIPELINE = ("pipeline",)
@@ -138,6 +140,11 @@ class Metrics:
             ("phase",),
             registry=self.registry,
         )
+        self.replicas = Gauge(
+            "replicator_replicas",
+            "Replicas that work together, told by the one that leads. NaN by the others, and where there is one only.",
+            registry=self.registry,
+        )
         self.cutover_ready = Gauge(
             "replicator_cutover_ready",
             "1 while every check of every pipeline passes or is waived.",
@@ -148,6 +155,8 @@ class Metrics:
             "How long a drain would take now, as estimated. NaN if it cannot be told.",
             registry=self.registry,
         )
+        for told_by_the_leader in (self.replicas, self.cutover_ready, self.cutover_drain):
+            told_by_the_leader.set(math.nan)
         self.cutover_check = self._gauge(
             "replicator_cutover_check",
             "1 while the check passes or is waived, 0 while it fails or is unknown.",

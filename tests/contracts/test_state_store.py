@@ -21,10 +21,12 @@ from connectors.azure.state.config import BlobStateConfig
 from connectors.azure.state.opening import open_store
 from connectors.azure.state.store import BlobStore
 from fakes.stateblobs import MemoryBlobs, MemoryContainer
+from fakes.stores import InlineStore
 from replicator.clocks import elapsed_s
 from replicator.errors import LeaseLostError
 from replicator.model import (
     Action,
+    Budgets,
     Checkpoint,
     CopyStage,
     DeadLetterSummary,
@@ -37,6 +39,7 @@ from replicator.model import (
     Rejection,
 )
 from replicator.ports import StateStore
+from replicator.state.contents import Entry, Identity, Remembered, Standing, Standings, Tally
 from replicator.state.sqlite import SqliteStore
 from sandbox.azurite import Azurite
 
@@ -419,12 +422,15 @@ CHANGES: dict[str, Callable[[StateStore], Awaitable[object]]] = {
     "add_action": lambda s: s.add_action(Action(T0, "stale", "pause")),
     "add_dead_letters": lambda s: s.add_dead_letters("orders", "p", [LETTER]),
     "resolve_dead_letters": _resolve_all,
+    "restore": lambda s: s.restore([Remembered("orders", PipelineState(epoch=9)), Identity("stale")]),
+    "clear": lambda s: s.clear(),
+    "set_standings": lambda s: s.set_standings(Standings(Standing.MOVED, "stale", "elsewhere")),
 }
 
 
 async def everything(store: StateStore) -> tuple[object, ...]:
     checkpoints = sorted(await store.load_checkpoints("orders"), key=lambda c: c.partition.id)
-    noted = await store.load_note("orders", "verification"), await store.actions()
+    noted = await store.load_note("orders", "verification"), await store.actions(), await store.standings()
     return await store.load_pipeline("orders"), checkpoints, await store.dead_letters("orders"), noted
 
 
@@ -518,3 +524,105 @@ async def test_bodies_expire_and_what_finds_the_record_does_not(store: StateStor
     assert await store.expire_payloads(letter.last_seen + timedelta(seconds=1)) == 0
     (letter,) = await store.dead_letters()
     assert letter.payload == Payload("v", {"at": "p"})
+
+
+async def various(store: StateStore) -> None:
+    """Something of each kind."""
+    await store.migration_id()
+    for pipeline in ("orders", "customers"):
+        await store.save_pipeline(pipeline, PipelineState(epoch=3, budgets=Budgets(concurrency=5), fence=T0))
+        await store.save_checkpoints(pipeline, CHECKPOINTS)
+        await store.save_note(pipeline, "verification", "{}")
+    await store.save_note("", "triggers", "of the whole")
+    payload = Payload("v1", {"object": "k"}, "what it held")
+    refused = [Rejection(f"k{n}", f"reason {n}", T0 if n % 2 else None, payload) for n in range(20)]
+    await store.add_dead_letters("orders", "p", refused)
+    await store.add_dead_letters("orders", "p", refused[:3])
+    found = await store.dead_letters("orders")
+    await store.resolve_dead_letters(found[3:14])
+    await store.discard_dead_letters(found[14:17])
+    await store.add_dead_letters("customers", "q", [Rejection("k1", "no")])
+    await store.restore([Action(T0, "somebody", "pause", "orders", str(n), place=n) for n in range(1, 451)])
+
+
+async def tallied(store: StateStore) -> Tally:
+    found = Tally()
+    async for entries in store.contents():
+        assert entries
+        found.add(entries)
+    return found
+
+
+async def told(store: StateStore) -> tuple[object, ...]:
+    """By the methods that the engine uses."""
+    actions = await store.actions() + await store.actions(after=448)
+    notes = [await store.load_note(p, n) for p, n in (("", "triggers"), ("customers", "verification"))]
+    counted = [sorted(await store.count_letters(p), key=str) for p in ("orders", "customers")]
+    summaries = [await store.dead_letter_summary(p) for p in ("orders", "customers")]
+    letters = await store.dead_letters(limit=7), await store.dead_letters_of("orders", ["k1", "k19"])
+    unwanted = await store.discarded("orders", [f"k{n}" for n in range(20)])
+    return await store.migration_id(), await everything(store), actions, notes, counted, summaries, letters, unwanted
+
+
+async def test_what_is_carried_into_another_store_and_back_is_as_it_was(opened: Open, store: StateStore) -> None:
+    """Everything, places and counts included; what is carried back can be worked with."""
+    await various(store)
+    before, sums = await told(store), await tallied(store)
+    assert all(sums.counts.values())
+    assert sums.counts["operator actions"] == 450
+    async with InlineStore() as other:
+        async for entries in store.contents():
+            await other.restore(entries)
+        assert await tallied(other) == sums
+        assert await told(other) == before
+        await store.clear()
+        assert await tallied(store) == Tally()
+        async for entries in other.contents():
+            await store.restore(entries)
+    async with opened() as again:
+        assert await tallied(again) == sums
+        assert await told(again) == before
+        await again.add_action(Action(T0, "somebody", "resume"))
+        assert [action.place for action in await again.actions(after=449)] == [450, 451]
+        assert await again.resolve_dead_letters(await again.dead_letters("customers")) == 1
+
+
+async def test_a_store_that_was_cleared_is_as_new(opened: Open, store: StateStore) -> None:
+    await various(store)
+    identity = await store.migration_id()
+    await store.clear()
+    async with opened() as again:
+        assert await again.load_pipeline("orders") is None
+        assert await again.load_checkpoints("orders") == []
+        assert await again.load_note("", "triggers") is None
+        assert await again.dead_letters() == []
+        assert await again.discarded("orders") == {}
+        assert await again.count_letters("orders") == []
+        assert await again.actions() == []
+        assert await again.migration_id() != identity
+        await again.add_action(Action(T0, "somebody", "pause"))
+        assert [action.place for action in await again.actions()] == [1]
+
+
+async def test_entries_that_differ_differ_in_their_sum(store: StateStore) -> None:
+    """Or else what went wrong on the way would not be seen."""
+    one: list[Entry] = [Identity("a"), Remembered("orders", PipelineState(epoch=1))]
+    await store.restore(one)
+    before = await tallied(store)
+    await store.restore([Remembered("orders", PipelineState(epoch=2))])
+    assert (await tallied(store)).counts == before.counts
+    assert (await tallied(store)).digest != before.digest
+
+
+async def test_how_a_store_stands_survives_everything_else(opened: Open, store: StateStore) -> None:
+    assert await store.standings() == Standings(Standing.USABLE)
+    filling = Standings(Standing.FILLING, "m1", "/var/lib/state.sqlite")
+    await store.set_standings(filling)
+    await various(store)
+    assert await store.standings() == filling
+    await store.clear()
+    async with opened() as again:
+        assert await again.standings() == filling
+        assert await again.acquire_lease("one", SHORT_S) == 0
+        assert await again.standings() == filling
+    assert (await tallied(store)).total == 0

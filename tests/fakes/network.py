@@ -66,9 +66,12 @@ class Host:
             await listening(Invitation("host", port, identity.token, identity.certificate))
             async with self._accepted, arriving, anyio.create_task_group() as tasks:
                 async for wire in arriving:
-                    tasks.start_soon(serve, wire)
+                    tasks.start_soon(self._serve, serve, wire)
         finally:
             del self._internet.listening[port]
+
+    async def _serve(self, serve: Serve, wire: Wire) -> None:
+        await serve(wire)
 
     async def connect(self, invitation: Invitation) -> ByteStream | None:
         host = self._internet.listening.get(invitation.port)

@@ -235,8 +235,10 @@ def assert_nothing_missing(
 class World(Protocol):
     """What a writer needs."""
 
-    rng: random.Random
-    table: ScriptedTable
+    @property
+    def rng(self) -> random.Random: ...
+    @property
+    def table(self) -> ScriptedTable: ...
 
 
 def load(rig: World, count: int = 8) -> None:

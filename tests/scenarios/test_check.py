@@ -45,7 +45,7 @@ async def test_before_the_first_run_while_it_runs_and_after_it(aws: AwsServer, t
             code, text = await run_command(w, "check", "--json")
             assert code == 0, text
             assert "is running this migration" in said(json.loads(text), "note")
-            assert "state.path" not in said(json.loads(text), "ok")
+            assert "http.listen" not in said(json.loads(text), "ok")
             code, text = await run_command(w, "plan")
             assert code == 0, text
             assert "a daemon runs this migration now" in text

@@ -1,18 +1,16 @@
 """What a Blob Storage target may be told."""
 
-import re
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from connectors.azure.blob.account import ContainerName, StorageAccount
 from connectors.azure.blob.names import blob_name
-from connectors.azure.config import AzureTargetConfig, address, unsigned
-from replicator.config import Url
+from connectors.azure.config import AzureTargetConfig, address
 
 MIB = 1024 * 1024
 
-ContainerName = Annotated[str, StringConstraints(max_length=63, pattern=r"^(\$root|\$web|[a-z0-9](-?[a-z0-9]){2,62})$")]
 Tier = Literal["Hot", "Cool", "Cold", "Archive"]
 
 DEFAULT_TIERS: dict[str, Tier | None] = {
@@ -24,23 +22,8 @@ DEFAULT_TIERS: dict[str, Tier | None] = {
 }
 """Nothing is archived by itself: what is in Archive can neither be read nor replaced."""
 
-_LOCAL = re.compile(r"^(localhost|\[.*\]|[\d.]+)$")
 
-
-def account_of(endpoint: str, account: str | None) -> str:
-    """The name of an account: as it is told, or in the path where that is local, or first in the host's name."""
-    parts = urlsplit(endpoint)
-    in_path = parts.path.strip("/").partition("/")[0]
-    return account or in_path or (parts.hostname or "").partition(".")[0]
-
-
-def names_account(endpoint: str, account: str | None) -> bool:
-    """Whether `account_of` knows it."""
-    parts = urlsplit(endpoint)
-    return bool(account or parts.path.strip("/") or not _LOCAL.match(parts.hostname or ""))
-
-
-class BlobTargetConfig(AzureTargetConfig):
+class BlobTargetConfig(StorageAccount, AzureTargetConfig):
     """A container of blobs."""
 
     read_back: ClassVar[str] = (
@@ -50,12 +33,6 @@ class BlobTargetConfig(AzureTargetConfig):
     rehearsed: ClassVar[tuple[str, ...]] = ("prefix", "tags", "tiers", "transfer")
 
     type: Literal["blob"]
-    endpoint: Url = Field(pattern=r"^https?://", description="URL of the account's blob service.")
-    account: str | None = Field(
-        default=None,
-        pattern=r"^[a-z0-9]{3,24}$",
-        description="Name of the account, needed beside a key where the endpoint does not begin with it.",
-    )
     container: ContainerName = Field(description="Name of the container.")
     prefix: str = Field(
         default_factory=str,
@@ -93,11 +70,6 @@ class BlobTargetConfig(AzureTargetConfig):
     )
 
     @property
-    def account_name(self) -> str:
-        """As the key's signature needs it. It stands first in the host's name, or in the path where that is local."""
-        return account_of(self.endpoint, self.account)
-
-    @property
     def place(self) -> tuple[str, ...]:
         host, port = address(self.endpoint)
         return ("blob", host, str(port), urlsplit(self.endpoint).path.strip("/"), self.container)
@@ -108,17 +80,6 @@ class BlobTargetConfig(AzureTargetConfig):
         if prefix:
             blob_name("x", prefix)
         return prefix
-
-    @field_validator("endpoint")
-    @classmethod
-    def _without_signature(cls, endpoint: str) -> str:
-        return unsigned(endpoint)
-
-    @model_validator(mode="after")
-    def _account_known(self) -> Self:
-        if self.key is not None and not names_account(self.endpoint, self.account):
-            raise ValueError("the endpoint does not name the account: give account beside the key")
-        return self
 
     @model_validator(mode="after")
     def _marker_apart(self) -> Self:

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -89,6 +91,24 @@ class ContainerBlobs:
             raise_unless(refusal, refusal.code in CONFLICTS)
             return None
         return unquoted(answer["etag"])
+
+    async def age_s(self, name: str) -> float | None:
+        """How long ago it was written by the account's own clock, to a second; None where there is none."""
+        blob = self._container.get_blob_client(self._prefix + name)
+        told: list[datetime] = []
+
+        def hear(answer: Any) -> None:
+            told.append(parsedate_to_datetime(answer.http_response.headers["Date"]))
+
+        async def send() -> float:
+            written_at: datetime = (await blob.get_blob_properties(raw_response_hook=hear)).last_modified
+            return (told[-1] - written_at).total_seconds()
+
+        try:
+            return await self._bounded(send)
+        except AzureRefusal as refusal:
+            raise_unless(refusal, refusal.status == 404)
+            return None
 
     async def remove(self, name: str) -> None:
         """See `Blobs`."""

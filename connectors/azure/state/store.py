@@ -9,12 +9,13 @@ changes are refused once more; and those that were not closed are still open, fo
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
 from connectors.azure.state import letters as boxes
 from connectors.azure.state.blobs import Blobs
+from connectors.azure.state.carrying import clear_pipeline, read_pipeline, write_pipeline
 from connectors.azure.state.cells import Cells, each
 from connectors.azure.state.lease import Lease
 from connectors.azure.state.letters import EMPTY, Bucket, by_bucket
@@ -32,6 +33,7 @@ from replicator.model import (
     PipelineState,
     Rejection,
 )
+from replicator.state.contents import Entry, Identity, Standings, read_standings
 from replicator.state.rows import place_columns, read_state, state_text
 
 SEGMENT = 200
@@ -195,6 +197,70 @@ class BlobStore:
 
     async def lease_owner(self) -> str | None:
         return await self._lease.owner()
+
+    async def standings(self) -> Standings:
+        return read_standings((await self._tree.catalogue()).body.get("standings"))
+
+    async def set_standings(self, standings: Standings) -> None:
+        await self._tree.update_catalogue(lambda body: {**body, "standings": standings.text()})
+
+    async def contents(self) -> AsyncGenerator[Sequence[Entry], None]:
+        identity = (await self._cells.read(MIGRATION)).body
+        if identity is not None:
+            yield [Identity(str(identity))]
+        for pipeline in (await self._tree.catalogue()).body["pipelines"]:
+            async for entries in read_pipeline(self._tree, pipeline):
+                if entries:
+                    yield entries
+        after = 0
+        while found := await self.actions(after=after):
+            yield found
+            after = found[-1].place
+
+    async def restore(self, entries: Sequence[Entry]) -> None:
+        self._summaries.clear()
+        in_pipelines: dict[str, list[Entry]] = {}
+        actions: list[Action] = []
+        for entry in entries:
+            match entry:
+                case Identity(migration):
+                    await self._identify(migration)
+                case Action():
+                    actions.append(entry)
+                case _:
+                    in_pipelines.setdefault(entry.pipeline, []).append(entry)
+        for pipeline, those in in_pipelines.items():
+            await write_pipeline(self._tree, pipeline, those)
+        await self._append_all(actions)
+
+    async def clear(self) -> None:
+        self._summaries.clear()
+        catalogue = (await self._tree.update_catalogue(lambda body: body)).body
+        for pipeline in catalogue["pipelines"]:
+            await clear_pipeline(self._tree, pipeline)
+        for segment in range(catalogue["segments"]):
+            await self._cells.update(segment_name(segment), lambda _: [])
+        await self._tree.update_catalogue(lambda body: {**body, "segments": 1})
+        await self._identify(None)
+
+    async def _identify(self, migration: str | None) -> None:
+        await self._cells.update(MIGRATION, lambda _: migration, floor=self._cells.term or 0)
+
+    async def _append_all(self, actions: Sequence[Action]) -> None:
+        """Behind those that there are, where they get the places that they had: none is ever left out."""
+        left = [action_members(action) for action in actions]
+        while left:
+            catalogue = await self._tree.catalogue()
+            segment = catalogue.body["segments"] - 1
+            held = (await self._cells.read(segment_name(segment))).body or []
+            room = SEGMENT - len(held)
+            await self._write_segment(segment, [*held, *left[:room]], catalogue.term)
+            del left[:room]
+            if left:
+                await self._begin_segment(segment + 1)
+
+    async def _write_segment(self, segment: int, actions: Sequence[Any], floor: int) -> None:
+        await self._cells.update(segment_name(segment), lambda _: list(actions), floor=floor)
 
     async def _seal(self) -> None:
         self._summaries.clear()

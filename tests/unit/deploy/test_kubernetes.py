@@ -99,7 +99,7 @@ def test_the_config_is_valid_and_fits_its_surroundings() -> None:
     """Its state is on the volume, probes reach it, and it finishes before it is killed, a receive included."""
     shown = config()
     mounts = {mount["name"]: mount["mountPath"] for mount in container("base")["volumeMounts"]}
-    assert str(shown.state.path.parent) == mounts["state"]
+    assert str(shown.state.folder) == mounts["state"]
     assert f"{mounts['config']}/migration.yaml" in container("base")["args"]
     (port,) = (p["containerPort"] for p in container("base")["ports"])
     assert shown.http.listen == f"0.0.0.0:{port}"

@@ -112,7 +112,8 @@ TRIGGERS = "docs/triggers.md"
 
 PLACES = {
     (CONFIGURATION, "Top level"): SCHEMA,
-    (CONFIGURATION, "`state`"): SCHEMA["$defs"]["StateConfig"],
+    (CONFIGURATION, "State in a file: `type: sqlite`"): SCHEMA["$defs"]["SqliteStateConfig"],
+    (CONFIGURATION, "State in blobs: `type: blob`"): SCHEMA["$defs"]["BlobStateConfig"],
     (CONFIGURATION, "`http`"): SCHEMA["$defs"]["HttpConfig"],
     (CONFIGURATION, "`log`"): SCHEMA["$defs"]["LogConfig"],
     (CONFIGURATION, "`limits`"): SCHEMA["$defs"]["LimitsConfig"],
@@ -181,7 +182,7 @@ def test_every_field_is_documented_with_its_default_and_its_bounds(place: tuple[
 def _is_default(shown: str, field: dict[str, Any], *, required: bool) -> bool:
     if required or shown == "required":
         return required and shown == "required"
-    if "$ref" in field or field.get("default") in (None, {}):
+    if "$ref" in field or "discriminator" in field or field.get("default") in (None, {}):
         return bool(shown) and not re.fullmatch(r"`[\d.]+`", shown)
     default = field["default"]
     return shown == f"`{str(default).lower() if isinstance(default, bool) else default}`"

@@ -1,11 +1,8 @@
 """Promise: what `check` says of records and owners is true of queues too, which have neither."""
 
-from typing import cast
-
 from fakes.queue import QueueRig
 from fakes.virtual import in_virtual_time
 from replicator.cli.check import _check_claim, _check_records
-from replicator.state.sqlite import SqliteStore
 
 
 @in_virtual_time
@@ -13,7 +10,7 @@ async def test_a_target_that_keeps_nothing_is_neither_called_empty_nor_claimed()
     rig = QueueRig(held=True)
     async with rig.store as store:
         for _ in range(2):
-            (finding,) = await _check_claim(await rig.start(), cast(SqliteStore, store))
+            (finding,) = await _check_claim(await rig.start(), store)
             assert finding.message == "the target passes records on and keeps none, so nobody has to own it"
 
 

@@ -134,7 +134,7 @@ def test_what_would_have_no_effect_is_refused(asked: Asked, modes: list[str], re
 
 
 def test_the_report_goes_beside_the_state_store_unless_a_folder_is_named() -> None:
-    assert Asked().folder(config("copy")) == config("copy").state.path.parent / "shop-report"
+    assert Asked().folder(config("copy")) == config("copy").state.folder / "shop-report"
     assert Asked(report=Path("evidence")).folder(config("copy")) == Path("evidence")
 
 

@@ -11,10 +11,20 @@ import pytest
 import yaml
 from pydantic import Field, ValidationError
 
-from replicator.config import LogConfig, MigrationConfig, PipelineConfig, SourceConfig, TargetConfig
+from replicator.config import (
+    EndpointConfig,
+    LogConfig,
+    MigrationConfig,
+    PipelineConfig,
+    SourceConfig,
+    SqliteStateConfig,
+    StateConfig,
+    TargetConfig,
+)
 from replicator.config.loading import json_schema, load_config, parse_config
 from replicator.errors import ConfigurationError
-from replicator.registry import Registry, SourceKind, TargetKind
+from replicator.registry import Registry, SourceKind, StateKind, TargetKind
+from replicator.state.kind import sqlite
 
 SECRET = "s3cr3t-that-must-not-show"
 
@@ -45,16 +55,30 @@ class ContainerConfig(TargetConfig):
         return (self.name,) if self.name else ()
 
 
+class BoxConfig(EndpointConfig, StateConfig):
+    type: Literal["box"] = Field(description="Names the kind.")
+    label: str = Field(description="Which one.")
+
+
 @asynccontextmanager
-async def _open(config: Any, context: Any) -> AsyncIterator[Any]:
+async def _open(config: Any, context: Any = None) -> AsyncIterator[Any]:
     yield None
+
+
+async def _check(config: Any) -> list[Any]:
+    return []
+
+
+BOX = StateKind(BoxConfig, _open, _open, _check)
 
 
 def registry(*, buckets: bool = False) -> Registry:
     sources: dict[str, SourceKind[Any]] = {"table": SourceKind("document", TableConfig, _open)}
     if buckets:
         sources["bucket"] = SourceKind("object", BucketConfig, _open)
-    return Registry(sources, {"container": TargetKind("document", ContainerConfig, _open)})
+    return Registry(
+        sources, {"container": TargetKind("document", ContainerConfig, _open)}, states={"sqlite": sqlite(), "box": BOX}
+    )
 
 
 def tree(**pipeline: Any) -> dict[str, Any]:
@@ -338,9 +362,32 @@ def test_limits_that_contradict_each_other_are_refused(limits: dict[str, float])
 def test_a_file_is_read_and_its_paths_are_relative_to_it(tmp_path: Path) -> None:
     path = tmp_path / "replicator.yaml"
     path.write_text(yaml.safe_dump({**tree(), "state": {"path": "deep/state.sqlite"}}))
-    assert load_config(path, registry(), {}).state.path == tmp_path / "deep" / "state.sqlite"
+    assert load_config(path, registry(), {}).state == SqliteStateConfig(path=tmp_path / "deep" / "state.sqlite")
     path.write_text(yaml.safe_dump({**tree(), "state": {"path": "/var/state.sqlite"}}))
-    assert load_config(path, registry(), {}).state.path == Path("/var/state.sqlite")
+    assert load_config(path, registry(), {}).state == SqliteStateConfig(path=Path("/var/state.sqlite"))
+    path.write_text(yaml.safe_dump({**tree(), "state": {"type": "box", "label": "x", "ca_bundle": "ca.pem"}}))
+    assert load_config(path, registry(), {}).state == BoxConfig(type="box", label="x", ca_bundle=tmp_path / "ca.pem")
+
+
+@pytest.mark.parametrize("state", [None, {}, {"path": "replicator.sqlite"}, {"type": "sqlite"}])
+def test_the_state_is_in_a_file_unless_another_kind_is_named(state: dict[str, str] | None) -> None:
+    told = {} if state is None else {"state": state}
+    assert parse({**tree(), **told}).state == SqliteStateConfig()
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"pth": SECRET}, "state.pth: unknown field. Did you mean path?"),
+        ({"type": "sqlite", "label": SECRET}, "state.label: unknown field"),
+        ({"type": SECRET}, "state.type: names no kind there is. Use one of 'sqlite', 'box'"),
+        ({"type": "box", "labl": SECRET}, "state.labl: unknown field. Did you mean label?"),
+        ({"type": "box", "label": "x", "path": SECRET}, "state.path: unknown field"),
+        (SECRET, "state: must be a mapping of fields"),
+    ],
+)
+def test_a_mistake_in_the_state_is_told_of_the_kind_that_is_named(state: object, message: str) -> None:
+    assert message in refused({**tree(), "state": state})
 
 
 def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path: Path) -> None:
