@@ -96,6 +96,17 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="In mode copy: only the verdict, as one JSON document on standard output.")
     ] = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            min=1,
+            max=64,
+            help="So many processes share the work and take over from each other. The first answers at http.listen, "
+            "the others at the ports after that.",
+        ),
+    ] = 1,
+    worker: Annotated[int | None, typer.Option("--worker", hidden=True)] = None,
 ) -> None:
     """Replicate until stopped. SIGTERM finishes what was read; a second one stops at once.
 
@@ -107,7 +118,8 @@ def run(
     from replicator.cli.once import Asked  # noqa: PLC0415 — each command loads only what it needs
     from replicator.cli.run import run_daemon  # noqa: PLC0415
 
-    raise typer.Exit(run_daemon(config, adopt=adopt, asked=Asked(repair, out, as_json)))
+    asked = Asked(repair, out, as_json)
+    raise typer.Exit(run_daemon(config, adopt=adopt, asked=asked, workers=workers, worker=worker))
 
 
 @app.command("init", epilog="Example: replicator init --function onOrder --function onPayment --region eu-central-1")

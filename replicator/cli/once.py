@@ -57,6 +57,12 @@ class Asked:
                 if given:
                     raise ConfigurationError(option, why.format("not all pipelines are"), fix)
 
+    def options(self, *, adopt: bool) -> list[str]:
+        """The same on a command line."""
+        given = [("--adopt", adopt), ("--repair", self.repair), ("--json", self.as_json)]
+        report = [] if self.report is None else ["--report", str(self.report)]
+        return [*(option for option, is_given in given if is_given), *report]
+
     def folder(self, config: MigrationConfig) -> Path:
         """Where the report goes: by default beside the state store."""
         return self.report or config.state.folder / f"{config.migration}-report"

@@ -17,6 +17,7 @@ from replicator.cli import ending
 from replicator.cli.ending import Exit
 from replicator.cli.once import Asked, conclude, is_over, show_progress
 from replicator.cli.report import save
+from replicator.cli.workers import as_worker, end_with_parent, run_workers
 from replicator.config.loading import load_config
 from replicator.config.models import MigrationConfig
 from replicator.engine.daemon import Daemon
@@ -25,16 +26,22 @@ from replicator.state.opening import open_state
 from replicator.telemetry import Metrics, configure_logging
 
 
-def run_daemon(path: Path, *, adopt: bool, asked: Asked) -> Exit:
+def run_daemon(path: Path, *, adopt: bool, asked: Asked, workers: int = 1, worker: int | None = None) -> Exit:
     """OK when everything read was finished and saved or, where it is only copied, when that was found equal.
 
     What ends it otherwise is raised, unless the log is JSON: then it is the log's last line, since whoever reads that
     finds plain text nowhere. A config that cannot be read is raised in any case: it cannot say yet what the log is.
+    `worker` is its place among several of this host, None where it is alone.
     """
     config = load_config(path, registry())
     asked.require_fitting(config)
+    if worker is not None:
+        config = as_worker(config, worker)
+        end_with_parent()
     log_as_json = config.log.format == "json" or (config.log.format == "auto" and not sys.stderr.isatty())
     configure_logging(as_json=log_as_json, level=config.log.level)
+    if workers > 1:
+        return run_workers(path, workers, asked.options(adopt=adopt), ends=config.is_copied_once)
     try:
         with bind(config.http.listen) as listening:
             return anyio.run(partial(_run, config, listening, adopt=adopt, asked=asked))
