@@ -28,9 +28,12 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def as_worker(config: MigrationConfig, number: int) -> MigrationConfig:
     """The config of one of several on this host: each answers over HTTP at a port of its own, one after the other."""
     host, _, port = config.http.listen.rpartition(":")
-    own = config.http if port == "0" else config.http.model_copy(update={"listen": f"{host}:{int(port) + number}"})
+    listen = config.http.listen if port == "0" else f"{host}:{int(port) + number}"
     return config.model_copy(
-        update={"http": HttpConfig.model_validate(own), "replicas": config.replicas or ReplicasConfig()}
+        update={
+            "http": config.http.model_copy(update={"listen": listen}),
+            "replicas": config.replicas or ReplicasConfig(),
+        }
     )
 
 
