@@ -13,6 +13,7 @@ from replicator.model import Finding, Severity
 from replicator.ports import StateStore
 from replicator.registry import StateKind
 from replicator.state.copying import copy_state
+from replicator.state.disk import MOUNTS, storage
 from replicator.state.sqlite import SqliteStore
 
 WHERE = "state.path"
@@ -46,7 +47,8 @@ async def _look(config: SqliteStateConfig) -> AsyncIterator[StateStore]:
 
 
 async def _check(config: SqliteStateConfig) -> list[Finding]:
-    return [_writable(config.path)]
+    mounts = MOUNTS.read_text() if MOUNTS.exists() else ""
+    return [_writable(config.path), *storage(config.path, mounts)]
 
 
 def _writable(path: Path) -> Finding:

@@ -21,6 +21,7 @@ from replicator.engine.rounds import Ask
 from replicator.engine.verdict import SIDES_NOTE, Result
 from replicator.errors import ConfigurationError, ForeignOwnerError, LeaseLostError, ReplicatorError
 from replicator.model import Marker, Phase
+from replicator.state.contents import Standing, Standings
 
 A_LIFETIME = pytest.approx(LIFETIME_S, abs=0.1)
 
@@ -57,6 +58,19 @@ async def test_a_start_that_was_refused_before_anything_was_written_gives_the_le
     place.services["customers"].put(key_of("n0"), document("n0", 1))
     async with place.store:
         with refused("not empty"):
+            await place.daemon().run()
+        assert place.services["orders"].marker is None
+        assert await place.lease_left_s() == 0
+
+
+@pytest.mark.parametrize("standing", [Standing.MOVED, Standing.FILLING])
+@in_virtual_time
+async def test_a_store_that_was_moved_or_is_not_whole_is_not_worked_with(standing: Standing) -> None:
+    """Asked with the lease in hand: whoever moves it holds that meanwhile. It says where the state is."""
+    place = Place("orders")
+    async with place.store:
+        await place.store.set_standings(Standings(standing, "m", "the other store"))
+        with pytest.raises(ConfigurationError, match="the other store"):
             await place.daemon().run()
         assert place.services["orders"].marker is None
         assert await place.lease_left_s() == 0
@@ -218,7 +232,7 @@ async def test_a_verdict_is_never_told_of_another_source_or_target() -> None:
         await store.save_note("orders", SIDES_NOTE, "another table")
         assert not await is_over(daemon.config, store)
         with pytest.RaisesGroup(
-            pytest.RaisesExc(ConfigurationError, match=r"orders: was copied from or to another place"),
+            pytest.RaisesExc(ConfigurationError, match=r"orders: was copied .*another state store"),
             flatten_subgroups=True,
         ):
             await place.daemon().run()
