@@ -13,6 +13,26 @@ from replicator.ports import Source
 from replicator.telemetry import PipelineTelemetry
 
 
+def budgets_of(source: Source[R], delivery: Delivery) -> Budgets:
+    """Those in force in this process."""
+    budget, units = source.budget, delivery.units_per_s
+    return Budgets(
+        source_units=None if budget is None else budget.limit_per_s,
+        target_units=math.inf if units is None else units,
+        concurrency=delivery.most,
+    )
+
+
+def apply_budgets(source: Source[R], delivery: Delivery, budgets: Budgets) -> None:
+    """Puts them in force in this process. Where one is None, it stays as it is."""
+    in_force = budgets_of(source, delivery)
+    if source.budget is not None:
+        source.budget.set_limit(budgets.source_units or source.budget.limit_per_s)
+    units = budgets.target_units or in_force.target_units
+    most = budgets.concurrency or delivery.most
+    delivery.limit(units_per_s=None if units == math.inf else units, most=most)
+
+
 class Control:
     """Of one pipeline. `gate` is closed while it is paused: what was read before is finished all the same.
 
@@ -24,6 +44,7 @@ class Control:
     ) -> None:
         self.gate = Gate()
         self.configured = Budgets()
+        self._parts = 1
         self._where = f"pipelines.{pipeline}"
         self._source = source
         self._delivery = delivery
@@ -32,18 +53,33 @@ class Control:
 
     @property
     def budgets(self) -> Budgets:
-        """Those in force; `configured` are those without anybody's doing."""
-        source = self._source.budget
-        units = self._delivery.units_per_s
+        """Those in force, of all replicas together; `configured` are those without anybody's doing."""
+        wanted, configured = self._standing.state.budgets, self.configured
         return Budgets(
-            source_units=None if source is None else source.limit_per_s,
-            target_units=math.inf if units is None else units,
-            concurrency=self._delivery.most,
+            source_units=None if self._source.budget is None else wanted.source_units or configured.source_units,
+            target_units=wanted.target_units or configured.target_units,
+            concurrency=wanted.concurrency or configured.concurrency,
         )
+
+    @property
+    def share(self) -> Budgets:
+        """What each replica may take."""
+        whole, parts = self.budgets, self._parts
+        return Budgets(
+            source_units=None if whole.source_units is None else whole.source_units / parts,
+            target_units=None if whole.target_units is None else whole.target_units / parts,
+            concurrency=None if whole.concurrency is None else max(1, whole.concurrency // parts),
+        )
+
+    def divide(self, parts: int) -> None:
+        """From now on so many replicas share the budgets."""
+        if parts != self._parts:
+            self._parts = parts
+            apply_budgets(self._source, self._delivery, self.share)
 
     def take_up(self) -> None:
         """Puts what the store remembers into effect. Called once the source is connected: it knows its budget then."""
-        self.configured = self.budgets
+        self.configured = budgets_of(self._source, self._delivery)
         self._apply()
 
     async def pause(self) -> None:
@@ -75,13 +111,5 @@ class Control:
         self._telemetry.log.info("changed by an operator", paused=state.paused, budgets=str(state.budgets))
 
     def _apply(self) -> None:
-        state, configured, source = self._standing.state, self.configured, self._source.budget
-        (self.gate.close if state.paused else self.gate.open)()
-        wanted = state.budgets
-        if source is not None:
-            source.set_limit(wanted.source_units or configured.source_units or source.limit_per_s)
-        units = wanted.target_units or configured.target_units
-        self._delivery.limit(
-            units_per_s=None if units == math.inf else units,
-            most=wanted.concurrency or configured.concurrency or self._delivery.most,
-        )
+        (self.gate.close if self._standing.state.paused else self.gate.open)()
+        apply_budgets(self._source, self._delivery, self.share)

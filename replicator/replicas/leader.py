@@ -145,9 +145,18 @@ class Leader:
         while True:
             await anyio.sleep(SPREAD_INTERVAL_S)
             self._metrics.replicas.set(1 + len(self.sessions))
+            self._share()
             if not self._is_moving:
                 for name, count in surplus(self.counts()).items():
                     (self._give_away if name == HERE else self.sessions[name].revoke)(count)
+
+    def _share(self) -> None:
+        """What all together may take of a service, each may take a part of."""
+        for pipeline in self.pipelines.values():
+            pipeline.control.divide(1 + len(self.sessions))
+        shares = {name: pipeline.control.share for name, pipeline in self.pipelines.items()}
+        for session in self.sessions.values():
+            session.share(shares)
 
     @property
     def _is_moving(self) -> bool:

@@ -17,11 +17,12 @@ from replicator.clocks import elapsed_s
 from replicator.engine.lease import RENEWALS
 from replicator.engine.opening import Shared
 from replicator.engine.placing import Assignment
+from replicator.model import Budgets
 from replicator.naming import load_naming
 from replicator.replicas.channel import Channel, ChannelClosedError, Params, RefusedError
 from replicator.replicas.invitation import read_invitation
 from replicator.replicas.network import Network
-from replicator.replicas.wire import ASSIGNMENT, REPORTS, VERSION
+from replicator.replicas.wire import ASSIGNMENT, REPORTS, SHARES, VERSION
 from replicator.replicas.work import Work
 
 LOOK_AGAIN_S = 0.5
@@ -95,11 +96,12 @@ class _Membership:
         self._fingerprint = fingerprint
         self.has_joined = False
         self._lease_s = shared.config.limits.lease_s
+        self._shares: dict[str, Budgets] = {}
         self._works: dict[str, Work] = {}
         self._queues: dict[str, MemoryObjectSendStream[tuple[int, Assignment]]] = {}
         self._at: dict[int, Work] = {}
         self._tasks: TaskGroup | None = None
-        told = {"assign": self._assign, "revoke": self._revoke}
+        told = {"assign": self._assign, "revoke": self._revoke, "budgets": self._share}
         self._channel = Channel(stream, {}, told)
 
     async def run(self, token: str, stopping: anyio.Event) -> None:
@@ -162,9 +164,15 @@ class _Membership:
             config = self._shared.config.pipelines[name]
             self._works[name] = Work(name, config, self._shared, self._channel, received)
             assert self._tasks is not None, "nothing is assigned before it has joined"  # noqa: S101
+            self._works[name].limit(self._shares.get(name, Budgets()))
             self._tasks.start_soon(self._works[name].run)
         self._at[number] = self._works[name]
         self._queues[name].send_nowait((number, assignment))
+
+    def _share(self, params: Params) -> None:
+        self._shares = SHARES.read(params["shares"])
+        for name, work in self._works.items():
+            work.limit(self._shares[name])
 
     def _revoke(self, params: Params) -> None:
         work = self._at.pop(params["number"], None)

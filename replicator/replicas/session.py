@@ -15,10 +15,10 @@ from replicator.delivery import Fence
 from replicator.engine.pipeline import Pipeline
 from replicator.engine.placing import Assignment
 from replicator.errors import PositionLostError
-from replicator.model import Checkpoint
+from replicator.model import Budgets, Checkpoint
 from replicator.ports import StateStore
 from replicator.replicas.channel import Channel, ChannelClosedError, Handler, Params, RefusedError
-from replicator.replicas.wire import ASSIGNMENT, CHECKPOINT, LETTERS, REJECTIONS, REPORTS, VERSION
+from replicator.replicas.wire import ASSIGNMENT, CHECKPOINT, LETTERS, REJECTIONS, REPORTS, SHARES, VERSION
 
 JOIN_WITHIN_S = 5.0
 
@@ -92,6 +92,7 @@ class Session:
         self._pipelines = pipelines
         self._heard_at = elapsed_s()
         self._numbers = itertools.count(1)
+        self._shares: dict[str, Budgets] = {}
         self._unwilling: dict[str, float] = {}
         self._has_joined = self._is_leaving = False
         self._outbox, self._sending = anyio.create_memory_object_stream[tuple[str, Params]](math.inf)
@@ -144,6 +145,12 @@ class Session:
         self.given[number] = given
         self._tell("assign", {"number": number, "assignment": ASSIGNMENT.write(assignment)})
         return given
+
+    def share(self, shares: Mapping[str, Budgets]) -> None:
+        """Tells it what it may take, by pipeline, if that is news."""
+        if shares != self._shares:
+            self._shares = dict(shares)
+            self._tell("budgets", {"shares": SHARES.write(self._shares)})
 
     @property
     def is_revoking(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter
 
 from replicator.engine.placing import Assignment
-from replicator.model import Checkpoint, DeadLetter, Rejection
+from replicator.model import Budgets, Checkpoint, DeadLetter, Rejection
 from replicator.telemetry import Report
 
 T = TypeVar("T")
@@ -34,3 +34,4 @@ CHECKPOINT = Written(Checkpoint)
 REJECTIONS = Written(list[Rejection])
 LETTERS = Written(list[DeadLetter])
 REPORTS = Written(dict[str, Report])
+SHARES = Written(dict[str, Budgets])

@@ -10,6 +10,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from replicator.clocks import elapsed_s
 from replicator.config.models import PipelineConfig
 from replicator.engine.applying import Applier
+from replicator.engine.control import apply_budgets
 from replicator.engine.gate import Gate
 from replicator.engine.guards import Guards
 from replicator.engine.ledger import Ledger
@@ -18,7 +19,7 @@ from replicator.engine.opening import Shared, Sides, connect, open_sides
 from replicator.engine.placing import Assignment
 from replicator.engine.reconciling import Reconciler
 from replicator.errors import PositionLostError, ReplicatorError
-from replicator.model import Batch
+from replicator.model import Batch, Budgets
 from replicator.replicas.channel import Channel
 from replicator.replicas.keeping import Kept
 from replicator.telemetry import Report
@@ -45,6 +46,7 @@ class Work:
         self._sides: Sides | None = None
         self._loops: dict[int, PartitionLoop[Any]] = {}
         self._kept: dict[int, Kept] = {}
+        self._share = Budgets()
         self._revoked: set[int] = set()
         most = shared.config.limits.max_batches
         self._copy_slots, self._follow_slots = anyio.Semaphore(most // 2), anyio.Semaphore(most - most // 2)
@@ -61,6 +63,7 @@ class Work:
             async with open_sides(self._name, self._config, self._shared) as sides:
                 await connect(sides)
                 self._sides = sides
+                self.limit(self._share)
                 reconciler = Reconciler(sides.source, sides.target, sides.delivery.suspects, sides.payloads)
                 async with anyio.create_task_group() as loops:
                     async for number, assignment in self._assigned:
@@ -73,6 +76,12 @@ class Work:
             self._kept.clear()
             async for number, _ in self._assigned:
                 await self._release(number, declined=True)
+
+    def limit(self, share: Budgets) -> None:
+        """What it may take from now on, or once it is connected."""
+        self._share = share
+        if self._sides is not None:
+            apply_budgets(self._sides.source, self._sides.delivery, share)
 
     def revoke(self, number: int) -> None:
         """What was read of it is finished, and it is given back."""

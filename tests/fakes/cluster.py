@@ -100,6 +100,10 @@ class Cluster:
         assert self.leader.leader is not None
         return sorted(self.leader.leader.counts().values())
 
+    def limits(self) -> list[tuple[int, float | None]]:
+        """What each replica may have under way, and be charged per second."""
+        return [(delivery.most, delivery.units_per_s) for delivery in self.place.deliveries]
+
     async def converged(self, within_s: float = 300.0) -> None:
         """The target is equal to the source, and the watermark has passed its last change."""
         with anyio.fail_after(within_s):

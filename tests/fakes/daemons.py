@@ -39,12 +39,16 @@ class HookedTarget(MemoryTarget):
 
 
 class Place:
-    """Tables, targets and state store of one migration; they outlive its daemons. Those of `once` are in mode copy."""
+    """Tables, targets and state store of one migration; they outlive its daemons. Those of `once` are in mode copy.
+
+    `deliveries` are those of the targets that are open now.
+    """
 
     def __init__(self, *names: str, once: Collection[str] = (), shards: int = 1) -> None:
         rng = random.Random(0)
         self.tables = {name: ScriptedTable(rng, shards=shards) for name in names}
         self.services = {name: MemoryService() for name in names}
+        self.deliveries: list[Delivery] = []
         self.creating: dict[str, Callable[[], None]] = {}
         self.store = InlineStore()
         self._once = once
@@ -89,7 +93,11 @@ class Place:
     @asynccontextmanager
     async def _target(self, _: TargetConfig, context: TargetContext) -> AsyncIterator[HookedTarget]:
         name = _name(context.where)
-        yield HookedTarget(self.services[name], context.delivery, self.creating.get(name, lambda: None))
+        self.deliveries.append(context.delivery)
+        try:
+            yield HookedTarget(self.services[name], context.delivery, self.creating.get(name, lambda: None))
+        finally:
+            self.deliveries.remove(context.delivery)
 
 
 def _name(where: str) -> str:

@@ -5,7 +5,7 @@ anything. All the while the watermark is held against the truth.
 import anyio
 import pytest
 
-from fakes.cluster import SOON_S, Cluster
+from fakes.cluster import NAME, SOON_S, Cluster
 from fakes.daemons import LIMITS
 from fakes.rig import faulty, load, work
 from fakes.virtual import in_virtual_time
@@ -82,3 +82,21 @@ def test_whatever_becomes_of_them_they_converge_and_never_go_backwards(seed: int
             await cluster.converged()
 
     run()
+
+
+@in_virtual_time
+async def test_together_they_take_no_more_than_one_may() -> None:
+    """Each gets a part of the budgets, of what an operator says meanwhile too, and all of it when it is alone again."""
+    cluster = Cluster(shards=4)
+    async with cluster.running("a", "b"):
+        await cluster.converged()
+        assert cluster.leader is not None
+        most = cluster.leader.control(NAME).budgets.concurrency
+        assert most is not None
+        assert cluster.limits() == [(most // 2, None)] * 2
+        await cluster.leader.control(NAME).limit({"concurrency": 10, "target_units": 500.0})
+        await anyio.sleep(SOON_S)
+        assert cluster.limits() == [(5, 250.0)] * 2
+        cluster.replicas["b"].kill()
+        await anyio.sleep(SOON_S)
+        assert cluster.limits() == [(10, 500.0)]
