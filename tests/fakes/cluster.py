@@ -104,6 +104,12 @@ class Cluster:
         """What each replica may have under way, and be charged per second."""
         return [(delivery.most, delivery.units_per_s) for delivery in self.place.deliveries]
 
+    async def followed(self) -> None:
+        """The copy is over."""
+        with anyio.fail_after(300):
+            while self.leader is None or not self.leader.pipelines()[NAME].state.phase.follows:  # noqa: ASYNC110 — likewise
+                await anyio.sleep(0.2)
+
     async def converged(self, within_s: float = 300.0) -> None:
         """The target is equal to the source, and the watermark has passed its last change."""
         with anyio.fail_after(within_s):

@@ -7,8 +7,10 @@ import pytest
 
 from fakes.cluster import NAME, SOON_S, Cluster
 from fakes.daemons import LIMITS
+from fakes.records import key_of
 from fakes.rig import faulty, load, work
 from fakes.virtual import in_virtual_time
+from replicator.model import Rejection
 
 SEEDS = range(12)
 
@@ -100,3 +102,59 @@ async def test_together_they_take_no_more_than_one_may() -> None:
         cluster.replicas["b"].kill()
         await anyio.sleep(SOON_S)
         assert cluster.limits() == [(10, 500.0)]
+
+
+async def mend(cluster: Cluster, times: int) -> None:
+    """Dead letters are taken up again wherever their partitions run."""
+    for _ in range(times):
+        await anyio.sleep(cluster.rng.uniform(0, 2))
+        keys = [key_of(f"n{n}") for n in cluster.rng.sample(range(10), 3)]
+        if cluster.leader is not None:
+            rejections = [Rejection(key, "whatever") for key in keys]
+            await cluster.place.store.beside().add_dead_letters(NAME, "test", rejections)
+            await cluster.leader.retry(NAME, keys)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_records_that_are_mended_meanwhile_do_not_go_backwards(seed: int) -> None:
+    """What was mended is ahead of the stream: its partition must be with the leader, who knows."""
+
+    @in_virtual_time
+    async def run() -> None:
+        cluster = Cluster(shards=3, seed=seed)
+        load(cluster)
+        cluster.service.fate = faulty(cluster.rng, share=0.15)
+        async with cluster.running("a", "b", "c"):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(work, cluster, 150)
+                await cluster.followed()
+                await mend(cluster, 15)
+            await cluster.converged()
+            with anyio.fail_after(300):
+                while max(cluster.counts()) - min(cluster.counts()) > 1:  # noqa: ASYNC110 — it is only looked at
+                    await anyio.sleep(1)
+
+    run()
+
+
+@in_virtual_time
+async def test_a_change_after_the_fence_is_noticed_wherever_its_partition_ran() -> None:
+    cluster = Cluster(shards=6)
+    load(cluster)
+    async with cluster.running("a", "b", "c"):
+        await cluster.converged()
+        await anyio.sleep(SOON_S)
+        assert cluster.counts() == [2, 2, 2]
+        assert cluster.leader is not None
+        await cluster.leader.drain([NAME])
+        assert cluster.counts() == [0, 0, 6]
+        await anyio.sleep(SOON_S)
+        for number in range(6):
+            cluster.table.put(f"n{number}")
+        await anyio.sleep(SOON_S)
+        drain = cluster.leader.drains()[NAME]
+        assert drain is not None
+        assert drain.late == 6
+        await cluster.leader.follow_again([NAME])
+        await anyio.sleep(SOON_S)
+        assert cluster.counts() == [2, 2, 2]
