@@ -11,6 +11,9 @@ COSMOS_CONTRIBUTOR: Final = "00000000-0000-0000-0000-000000000002"
 
 BLOB_OWNER: Final = "Storage Blob Data Owner"
 
+BLOB_CONTRIBUTOR: Final = "Storage Blob Data Contributor"
+"""On the container of the state alone, which has no index tags."""
+
 BUS_SENDER: Final = "Azure Service Bus Data Sender"
 BUS_OWNER: Final = "Azure Service Bus Data Owner"
 
@@ -37,12 +40,13 @@ set -eu
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """By name. `functions`: whether Azure functions are switched."""
+    """By name. `functions`: whether Azure functions are switched; `state`: whether the state may be in blobs."""
 
     cosmos: Sequence[str] = ()
     blobs: Sequence[str] = ()
     queues: Sequence[str] = ()
     functions: bool = False
+    state: bool = False
 
 
 def role_script(targets: Targets) -> str:
@@ -53,6 +57,7 @@ def role_script(targets: Targets) -> str:
             _blobs(targets.blobs) if targets.blobs else "",
             _queues(targets.queues) if targets.queues else "",
             _functions() if targets.functions else "",
+            _state() if targets.state else "",
         ]
     )
 
@@ -105,6 +110,19 @@ az role definition create --role-definition "$(cat <<DEFINITION
 DEFINITION
 )"
 az role assignment create --assignee "$PRINCIPAL" --role {quote(SWITCHER)} --scope "$FUNCTION_APP_ID"
+"""
+
+
+def _state() -> str:
+    """Only where it is wished for: by default the state is in a file."""
+    scope = f"{SCOPE}/providers/Microsoft.Storage/storageAccounts/$STATE_ACCOUNT"
+    assignment = _assignment(BLOB_CONTRIBUTOR, f"{scope}/blobServices/default/containers/$STATE_CONTAINER")
+    indented = "".join(f"  {line}\n" for line in assignment.splitlines())
+    return f"""
+# State of the migration in blobs (state.type: blob), where STATE_CONTAINER is set; the container is made beforehand.
+if [ -n "${{STATE_CONTAINER:-}}" ]; then
+  : "${{STATE_CONTAINER:?}}" "${{STATE_ACCOUNT:?name of the storage account of the state}}"
+{indented}fi
 """
 
 

@@ -61,5 +61,6 @@ def azure_roles(proposal: Proposal) -> str:
             blobs=[*blobs, MARKER] if blobs else [],
             queues=[p.target for p in proposal.pipelines if isinstance(p.source, Queue)],
             functions=bool(proposal.triggers),
+            state=bool(proposal.pipelines),
         )
     )

@@ -8,9 +8,6 @@ from connectors.azure import roles
 
 BICEP = Path(__file__).parents[3] / "deploy" / "bicep"
 
-STATE = "Storage Blob Data Contributor"
-"""On the container of the state alone, which has no index tags."""
-
 COSMOS = "Cosmos DB Built-in Data Contributor"
 
 
@@ -20,7 +17,7 @@ def known() -> dict[str, str]:
 
 
 def test_the_roles_are_those_of_the_connectors() -> None:
-    assert set(known()) == {roles.BLOB_OWNER, roles.BUS_SENDER, COSMOS, STATE}
+    assert set(known()) == {roles.BLOB_OWNER, roles.BUS_SENDER, COSMOS, roles.BLOB_CONTRIBUTOR}
     assert known()[COSMOS] == roles.COSMOS_CONTRIBUTOR
     assert len(set(known().values())) == len(known())
 
@@ -29,7 +26,7 @@ def test_each_is_assigned_to_what_it_is_for() -> None:
     """By the name of the thing that it is scoped to; never to an account, but for what names its scope itself."""
     code = (BICEP / "permissions.bicep").read_text("utf-8")
     found = re.findall(r"scope: (\w+)(?:\[index\])?\n.*?roles\['([\w -]+)'\]", code, flags=re.DOTALL)
-    assert found == [("targets", roles.BLOB_OWNER), ("queues", roles.BUS_SENDER), ("state", STATE)]
+    assert found == [("targets", roles.BLOB_OWNER), ("queues", roles.BUS_SENDER), ("state", roles.BLOB_CONTRIBUTOR)]
     assert "scope: '${cosmos.id}/dbs/${cosmosDatabase}'" in code
 
 

@@ -1,7 +1,9 @@
 """Promise: what `init` writes into policies is what the pages show, and what it asks for itself is shown too."""
 
 import json
+import os
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -80,18 +82,34 @@ def test_the_roles_are_those_of_the_pages() -> None:
     assert at_azure.BLOB_OWNER in sections(BUCKETS)["Permissions at Azure"]
     for role in (at_azure.BUS_SENDER, at_azure.BUS_OWNER):
         assert role in sections(QUEUES)["Permissions at Azure"].replace("\n", " ")
+    assert at_azure.BLOB_CONTRIBUTOR in sections("docs/state.md")["In blobs"].replace("\n", " ")
     (role_shown,) = (json.loads(b) for b in blocks(TRIGGERS, "json") if "AssignableScopes" in b)
     assert tuple(role_shown["Actions"]) == at_azure.SWITCH_ACTIONS
     assert role_shown["Name"] == at_azure.SWITCHER
 
 
+BLANKS = ("SUBSCRIPTION", "RESOURCE_GROUP", "PRINCIPAL", "COSMOS_ACCOUNT", "COSMOS_DATABASE", "STORAGE_ACCOUNT",
+          "SERVICEBUS", "FUNCTION_APP_ID")  # fmt: skip
+
+
+def assigned(script: str, **further: str) -> int:
+    """How many roles the script assigns, its blanks being set."""
+    environment = {**dict.fromkeys(BLANKS, "x"), **further, "PATH": os.environ["PATH"]}
+    stub = 'az() { echo "$*" | head -1; }\n'
+    command = ["/bin/sh", "-c", stub + script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603 — ours
+    return done.stdout.count("role assignment create")
+
+
 def test_a_script_has_what_is_used_and_leaves_no_blank_unasked() -> None:
-    whole = role_script(Targets(["orders"], ["media", "replicator"], ["mail"], functions=True))
+    whole = role_script(Targets(["orders"], ["media", "replicator"], ["mail"], functions=True, state=True))
     used = set(re.findall(r"\$([A-Z_]+)", whole))
     assert used <= set(re.findall(r"\$\{([A-Z_]+):\?", whole))
     definition = re.search(r"<<DEFINITION\n(.*?)\nDEFINITION", whole, re.DOTALL)
     assert definition
     assert json.loads(definition[1])["Actions"] == list(at_azure.SWITCH_ACTIONS)
+    assert assigned(whole) == 5
+    assert assigned(whole, STATE_CONTAINER="state", STATE_ACCOUNT="shopstate") == 6
     nothing = role_script(Targets())
     assert "az " not in nothing
 
