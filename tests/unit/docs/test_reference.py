@@ -65,6 +65,7 @@ def test_every_argument_and_option_of_a_command_is_documented(name: str) -> None
     existing = {
         name: parameter
         for parameter in COMMANDS[name].params
+        if not getattr(parameter, "hidden", False)
         for name in (parameter.opts if _is_option(parameter) else [(parameter.metavar or parameter.name).upper()])
     }
     assert set(documented) == set(existing)
@@ -115,6 +116,7 @@ PLACES = {
     (CONFIGURATION, "State in a file: `type: sqlite`"): SCHEMA["$defs"]["SqliteStateConfig"],
     (CONFIGURATION, "State in blobs: `type: blob`"): SCHEMA["$defs"]["BlobStateConfig"],
     (CONFIGURATION, "`http`"): SCHEMA["$defs"]["HttpConfig"],
+    (CONFIGURATION, "`replicas`"): SCHEMA["$defs"]["ReplicasConfig"],
     (CONFIGURATION, "`log`"): SCHEMA["$defs"]["LogConfig"],
     (CONFIGURATION, "`limits`"): SCHEMA["$defs"]["LimitsConfig"],
     (CONFIGURATION, "`cutover`"): SCHEMA["$defs"]["CutoverConfig"],
@@ -228,7 +230,12 @@ def test_every_metric_of_the_process_is_documented() -> None:
     assert told == {quoted(row[0])[0]: row[1] for row in rows(sections("docs/metrics.md")["The process"])}
 
 
-OF_THE_WHOLE = ("replicator_cutover_ready", "replicator_cutover_drain_seconds", "replicator_migration_phase")
+OF_THE_WHOLE = (
+    "replicator_cutover_ready",
+    "replicator_cutover_drain_seconds",
+    "replicator_migration_phase",
+    "replicator_replicas",
+)
 """Metrics of the migration, not of a pipeline."""
 
 
