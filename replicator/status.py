@@ -211,9 +211,21 @@ class PipelineStatus(Health, Times, Progress, Stage):
         return cls(**dict(stage), **dict(progress), **dict(times), **dict(health))
 
 
+class ReplicaStatus(Part):
+    """One of several daemons. `heard_s` is how long ago it was heard of, in seconds; 0 of the one that leads."""
+
+    name: str
+    leads: bool
+    partitions: int
+    heard_s: float
+
+
 class MigrationStatus(Part):
-    """Every pipeline by its name; none while the daemon is starting. `phase` is the least of theirs."""
+    """Every pipeline by its name; none while the daemon is starting. `phase` is the least of theirs. `replicas` are
+    those that work together, the one that leads first; none where there can be one only.
+    """
 
     migration: str
     phase: str = ""
     pipelines: dict[str, PipelineStatus]
+    replicas: list[ReplicaStatus] = []

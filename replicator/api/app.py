@@ -1,5 +1,6 @@
 """The HTTP interface of a daemon. What belongs to one topic is a router in a module of its own."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -29,7 +30,7 @@ from replicator.config.models import MigrationConfig
 from replicator.cutover import Cutover
 from replicator.cutover.phases import least_phase
 from replicator.engine.daemon import Daemon
-from replicator.status import MigrationStatus, PipelineStatus
+from replicator.status import MigrationStatus, PipelineStatus, ReplicaStatus
 
 
 class Running(Protocol):
@@ -65,14 +66,21 @@ def interface(daemon: Daemon) -> FastAPI:
         switching.router(daemon, access),
         triggers.router(daemon, access),
     ]
-    app = create_app(daemon, daemon.metrics.registry, replicas.router(daemon), *routers)
+    app = create_app(daemon, daemon.metrics.registry, *routers, together=daemon.replicas)
     app.add_middleware(replicas.Forwarding, daemon=daemon)
     daemon.answer_with(partial(replicas.answer, app))
     return app
 
 
-def create_app(daemon: Running, registry: CollectorRegistry, *routers: APIRouter) -> FastAPI:
-    """The application: health, metrics, status and these. Nothing of its own blocks or changes the daemon."""
+def create_app(
+    daemon: Running,
+    registry: CollectorRegistry,
+    *routers: APIRouter,
+    together: Callable[[], list[ReplicaStatus]] = list,
+) -> FastAPI:
+    """The application: health, metrics, status and these. Nothing of its own blocks or changes the daemon. `together`
+    tells which replicas work together.
+    """
     app = FastAPI(title="replicator", docs_url=None, redoc_url=None)
     app.add_middleware(Bounds)
     publish(app)
@@ -101,7 +109,8 @@ def create_app(daemon: Running, registry: CollectorRegistry, *routers: APIRouter
     @app.get("/v1/status", summary="Every pipeline as it is now")
     async def status() -> MigrationStatus:
         phase = least_phase(status.phase for status in daemon.statuses.values())
-        return MigrationStatus(migration=daemon.config.migration, phase=phase, pipelines=daemon.statuses)
+        migration = daemon.config.migration
+        return MigrationStatus(migration=migration, phase=phase, pipelines=daemon.statuses, replicas=together())
 
     for router in routers:
         app.include_router(router)

@@ -5,21 +5,18 @@ made it. Health and metrics are each replica's own. Streams are not passed on: t
 """
 
 from base64 import b64decode, b64encode
-from dataclasses import asdict
 from typing import Any, Protocol
 
 import anyio
 import structlog
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from replicator.api.bounds import Bounds
 from replicator.config.models import MigrationConfig
 from replicator.replicas.channel import Params
-from replicator.replicas.leader import Seen
 from replicator.telemetry import Metrics
 
 ALIVE = "/healthz"
@@ -46,35 +43,7 @@ class Together(Protocol):
     @property
     def is_working(self) -> bool: ...
 
-    def replicas(self) -> list[Seen]: ...
-
     async def ask_leader(self, request: Params) -> Params | None: ...
-
-
-class ReplicaStatus(BaseModel):
-    """One replica. `heard_s` is how long ago it was heard of, in seconds; that of the leader is 0."""
-
-    name: str
-    leads: bool
-    partitions: int
-    heard_s: float
-
-
-class Replicas(BaseModel):
-    """All that work together now."""
-
-    replicas: list[ReplicaStatus]
-
-
-def router(daemon: Together) -> APIRouter:
-    """The route /v1/replicas."""
-    routes = APIRouter()
-
-    @routes.get("/v1/replicas", summary="The replicas that work together, and how many partitions each has")
-    async def replicas() -> Replicas:
-        return Replicas(replicas=[ReplicaStatus(**asdict(replica)) for replica in daemon.replicas()])
-
-    return routes
 
 
 class Forwarding:

@@ -1,7 +1,7 @@
 """How a daemon's status is shown to people: a live table on a terminal, plain lines elsewhere."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import Protocol
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from replicator.model import CopyStage
-from replicator.status import MigrationStatus, PipelineStatus
+from replicator.status import MigrationStatus, PipelineStatus, ReplicaStatus
 from replicator.wording import counted
 
 LINE_INTERVAL_S = 2.0
@@ -91,7 +91,15 @@ def render(status: MigrationStatus, console: Console) -> Group:
             shown = [table]
         elif any(_width(text, console) > console.width for text in shown):
             shown = [Text(block(name, pipeline)) for name, pipeline in pipelines]
+    if status.replicas:
+        shown.append(Text(replicas_text(status.replicas)))
     return Group(*shown, *(Text(text, style="red") for text in attention(status)))
+
+
+def replicas_text(replicas: Sequence[ReplicaStatus]) -> str:
+    """Who works together, and how much each has."""
+    told = [f"{r.name} ({'leads, ' if r.leads else ''}{counted(r.partitions, 'partition')})" for r in replicas]
+    return f"{counted(len(replicas), 'replica')}: {', '.join(told)}"
 
 
 def _width(shown: RenderableType, console: Console) -> int:

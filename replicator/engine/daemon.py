@@ -33,7 +33,7 @@ from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
 from replicator.registry import Registry
 from replicator.replicas.channel import ChannelClosedError, Params, RefusedError
-from replicator.replicas.leader import Answers, Leader, Seen
+from replicator.replicas.leader import Answers, Leader
 from replicator.replicas.member import Member
 from replicator.replicas.network import Network, TlsNetwork
 from replicator.replicas.sameness import fingerprint
@@ -45,7 +45,7 @@ from replicator.report.history import History
 from replicator.report.model import Lag
 from replicator.report.recording import Recorder
 from replicator.state.moving import require_usable
-from replicator.status import AzureTriggers, NamedDrain, PipelineStatus
+from replicator.status import AzureTriggers, NamedDrain, PipelineStatus, ReplicaStatus
 from replicator.telemetry import Metrics
 from replicator.triggers.opening import open_triggers
 from replicator.triggers.triggers import Triggers
@@ -159,7 +159,7 @@ class Daemon:
         """Whether it does not lead, and works for the one that does."""
         return self.member is not None and self.member.is_working
 
-    def replicas(self) -> list[Seen]:
+    def replicas(self) -> list[ReplicaStatus]:
         """All that work together, where there may be several."""
         return [] if self.leader is None else self.leader.seen()
 

@@ -31,16 +31,24 @@ class ChannelClosedError(Exception):
     """The other replica is gone, or cannot be reached: nobody knows what became of a call that was under way."""
 
 
+class MalformedError(OSError):
+    """The other end does not speak as a replica does."""
+
+
 class RefusedError(Exception):
     """The other replica has answered that it will not, or could not, do what was asked."""
 
 
 class Channel:
-    """One end of a connection. `handlers` answer calls; `told` takes what is not answered, at once and in order."""
+    """One end of a connection. `handlers` answer calls; `told` takes what is not answered, at once and in order.
+
+    `most_bytes` is what a message of the other end may have. One that is larger, or none at all, ends the connection.
+    """
 
     def __init__(
         self, stream: ByteStream, handlers: Mapping[str, Handler], told: Mapping[str, Callable[[Params], None]]
     ) -> None:
+        self.most_bytes = MOST_BYTES
         self._stream = stream
         self._handlers = handlers
         self._told = told
@@ -56,9 +64,9 @@ class Channel:
             async with anyio.create_task_group() as tasks:
                 while True:
                     length = int.from_bytes(await received.receive_exactly(LENGTH_BYTES), "big")
-                    if length > MOST_BYTES:
-                        raise OSError(f"a message of {length} bytes, more than {MOST_BYTES}")
-                    self._take(json.loads(await received.receive_exactly(length)), tasks)
+                    if length > self.most_bytes:
+                        raise MalformedError(f"a message of {length} bytes, more than {self.most_bytes}")
+                    self._take(_parsed(await received.receive_exactly(length)), tasks)
         except* Broken:
             pass
         finally:
@@ -89,7 +97,7 @@ class Channel:
 
     def _take(self, message: Params, tasks: TaskGroup) -> None:
         if "method" not in message:
-            answer = self._waiting.get(message["id"])
+            answer = self._waiting.get(message.get("id", 0))
             if answer is not None:
                 answer.give(message)
         elif "id" in message:
@@ -118,6 +126,20 @@ class Channel:
         except Broken as error:
             await self.close()
             raise ChannelClosedError(str(error)) from error
+
+
+def _parsed(data: bytes) -> Params:
+    """Raises MalformedError."""
+    try:
+        message = json.loads(data)
+    except ValueError as error:
+        raise MalformedError("no JSON") from error
+    kinds: dict[str, type] = {"id": int, "method": str, "params": dict}
+    if not isinstance(message, dict) or any(
+        not isinstance(message.get(name, kind()), kind) for name, kind in kinds.items()
+    ):
+        raise MalformedError("no message")
+    return {"params": {}, **message} if "method" in message else message
 
 
 async def _unknown(params: Params) -> None:

@@ -6,7 +6,6 @@ and a member that is not heard of any more is waited out for as long as it was g
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -25,6 +24,7 @@ from replicator.replicas.invitation import Invitation, invite, new_identity
 from replicator.replicas.network import Network
 from replicator.replicas.session import Session
 from replicator.replicas.spread import surplus
+from replicator.status import ReplicaStatus
 from replicator.telemetry import Metrics
 
 SPREAD_INTERVAL_S = 1.0
@@ -39,16 +39,6 @@ Answers = Callable[[Params], Awaitable[Params]]
 
 async def _nothing(_: Params) -> Params:
     raise RefusedError("there is no HTTP interface")
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One replica. `heard_s` is how long ago it was heard of."""
-
-    name: str
-    leads: bool
-    partitions: int
-    heard_s: float
 
 
 class Leader:
@@ -88,11 +78,14 @@ class Leader:
         members = {name: len(s.given) for name, s in self.sessions.items() if s.is_willing(pipeline)}
         return {HERE: here, **members}
 
-    def seen(self) -> list[Seen]:
+    def seen(self) -> list[ReplicaStatus]:
         """All that work together, this one first."""
-        here = Seen(self._name, leads=True, partitions=self.counts()[HERE], heard_s=0.0)
+        here = ReplicaStatus(name=self._name, leads=True, partitions=self.counts()[HERE], heard_s=0.0)
         members = self.sessions.items()
-        return [here, *(Seen(name, leads=False, partitions=len(s.given), heard_s=s.heard_s) for name, s in members)]
+        return [
+            here,
+            *(ReplicaStatus(name=n, leads=False, partitions=len(s.given), heard_s=s.heard_s) for n, s in members),
+        ]
 
     @property
     def granted_s(self) -> float:

@@ -17,10 +17,13 @@ from replicator.engine.placing import Assignment
 from replicator.errors import PositionLostError
 from replicator.model import Budgets, Checkpoint
 from replicator.ports import StateStore
-from replicator.replicas.channel import Channel, ChannelClosedError, Handler, Params, RefusedError
+from replicator.replicas.channel import MOST_BYTES, Channel, ChannelClosedError, Handler, Params, RefusedError
 from replicator.replicas.wire import ASSIGNMENT, CHECKPOINT, LETTERS, REJECTIONS, REPORTS, SHARES, VERSION
 
 JOIN_WITHIN_S = 5.0
+
+MOST_BYTES_OF_A_STRANGER = 16_384
+"""Of a message before the token was seen."""
 
 UNWILLING_S = 60.0
 """A member that could not open a pipeline is not asked again for so long."""
@@ -110,6 +113,7 @@ class Session:
         }
         known.update({name: self._of_member(call) for name, call in calls.items()})
         self._channel = Channel(stream, known, {"advanced": self._advanced})
+        self._channel.most_bytes = MOST_BYTES_OF_A_STRANGER
 
     async def serve(self) -> None:
         """Until the connection ends, or the member is not heard of for as long as it was granted."""
@@ -179,10 +183,11 @@ class Session:
         await self._channel.close()
 
     async def _join(self, params: Params) -> float:
-        if not hmac.compare_digest(str(params["token"]).encode(), self._token.encode()):
+        if not hmac.compare_digest(str(params.get("token")).encode(), self._token.encode()):
             raise RefusedError("the token is not mine")
-        if params["version"] != VERSION or params["fingerprint"] != self._fingerprint:
+        if params.get("version") != VERSION or params.get("fingerprint") != self._fingerprint:
             raise RefusedError("another version, or another config")
+        self._channel.most_bytes = MOST_BYTES
         self.name = str(params["name"])
         self._has_joined = True
         self.joined()

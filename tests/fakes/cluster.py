@@ -55,7 +55,7 @@ class Cluster:
         self.rng = random.Random(seed)
         self.place = Place(NAME, shards=shards)
         self.replicas: dict[str, Replica] = {}
-        self._internet = Internet()
+        self.internet = Internet()
         self._since: dict[str, int] | None = None
 
     @property
@@ -90,7 +90,7 @@ class Cluster:
 
     async def start(self, name: str) -> None:
         """Returns when it had time to join."""
-        self.replicas[name] = Replica(self.place, self._internet)
+        self.replicas[name] = Replica(self.place, self.internet)
         self._tasks.start_soon(self._run, name)
         await anyio.sleep(SOON_S)
 

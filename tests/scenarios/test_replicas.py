@@ -79,7 +79,7 @@ class Replicas:
     async def seen(self, replica: Replica) -> list[dict[str, Any]]:
         """What it says of all."""
         try:
-            status, answer = await replica.daemon.get("/v1/replicas")
+            status, answer = await replica.daemon.get("/v1/status")
         except (OSError, TimeoutError):
             return []
         return list(answer["replicas"]) if status == 200 else []

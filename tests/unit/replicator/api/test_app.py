@@ -90,7 +90,7 @@ async def test_the_status_is_spelled_as_ever(moment: datetime | None, spelled: s
         '"source_time":null,"settling_s":null,"kept_for_ever":false,'
         '"partitions":{},"dead_letters":0,"suspect_keys":0,"concurrency":1,"degraded":{"target":"busy"},'
         '"problems":["busy"],"queue":null,"verification":null,"foreign":null,"sync":null,"drain":null,"throttled_at":null,"unread":null,'
-        '"lease_left_s":null,"azure_triggers":null}}}'
+        '"lease_left_s":null,"azure_triggers":null}},"replicas":[]}'
     )
 
 
