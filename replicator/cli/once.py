@@ -12,9 +12,8 @@ from replicator.cli.ending import Exit
 from replicator.cli.report import save
 from replicator.cli.verdicts import as_json, progress, summary
 from replicator.config.models import MigrationConfig
-from replicator.config.sides import sides_text
 from replicator.engine.daemon import Daemon
-from replicator.engine.verdict import SIDES_NOTE, Result, Verdict, load_verdict
+from replicator.engine.verdict import Result, Verdict, load_verdict
 from replicator.errors import ConfigurationError
 from replicator.naming import Naming, load_naming
 from replicator.ports import StateStore
@@ -66,15 +65,6 @@ class Asked:
     def folder(self, config: MigrationConfig) -> Path:
         """Where the report goes: by default beside the state store."""
         return self.report or config.state.folder / f"{config.migration}-report"
-
-
-async def is_over(config: MigrationConfig, store: StateStore) -> bool:
-    """Whether all of it was copied and found equal before: then nothing is looked at, and nothing written, any more."""
-    for name, pipeline in config.pipelines.items():
-        is_same = await store.load_note(name, SIDES_NOTE) == sides_text(pipeline)
-        if not is_same or (await load_verdict(store, name)).result is not Result.EQUAL:
-            return False
-    return True
 
 
 async def show_progress(daemon: Daemon) -> None:

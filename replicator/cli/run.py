@@ -15,12 +15,13 @@ from replicator.api.app import interface
 from replicator.api.server import bind, serve, url_of
 from replicator.cli import ending
 from replicator.cli.ending import Exit
-from replicator.cli.once import Asked, conclude, is_over, show_progress
+from replicator.cli.once import Asked, conclude, show_progress
 from replicator.cli.report import save
 from replicator.cli.workers import as_worker, end_with_parent, run_workers
 from replicator.config.loading import load_config
 from replicator.config.models import MigrationConfig
 from replicator.engine.daemon import Daemon
+from replicator.engine.verdict import is_over
 from replicator.state.moving import require_usable
 from replicator.state.opening import open_state
 from replicator.telemetry import Metrics, configure_logging

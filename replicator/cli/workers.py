@@ -91,12 +91,12 @@ class _Workers:
         while not self._stopping.is_set():
             begun_at = anyio.current_time()
             code = await self._run(number)
-            if self._is_final(code):
-                self._exit = self._exit if self._exit is not None else Exit(max(code, 0))
-                self._stop()
+            if self._stopping.is_set():  # the worst of all is told
+                self._exit = max(self._exit or Exit.OK, Exit(code) if code in list(Exit) else Exit.NOT_OK)
                 return
-            if self._stopping.is_set():
-                self._exit = Exit.NOT_OK
+            if self._is_final(code):
+                self._exit = Exit(code)
+                self._stop()
                 return
             pause_s = FIRST_PAUSE_S if anyio.current_time() - begun_at > LONGEST_PAUSE_S else pause_s
             structlog.get_logger().warning("a worker has ended and is started again", worker=number, exit_code=code)

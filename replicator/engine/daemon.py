@@ -26,7 +26,7 @@ from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline
 from replicator.engine.rounds import Ask, Note
 from replicator.engine.status import Measured, Observer
-from replicator.engine.verdict import SIDES_NOTE, Result, Verdict, is_begun_again, load_verdict
+from replicator.engine.verdict import SIDES_NOTE, Result, Verdict, is_begun_again, is_over, load_verdict
 from replicator.errors import ConfigurationError
 from replicator.model import Action, DeadLetter, Discarded, LetterCount, Phase, Retried
 from replicator.naming import Naming, load_naming
@@ -123,7 +123,7 @@ class Daemon:
         with self._everything:
             try:
                 self._leads = await self._lease.acquire()
-                if not self._leads:
+                if not self._leads or await self._is_over():
                     return True
                 await require_usable(self._store, self.config.state.place)
                 async with anyio.create_task_group() as leasing:
@@ -415,6 +415,11 @@ class Daemon:
         if not pipeline.is_failed:
             await pipeline.run()
         self._shared.meeting.leave(pipeline.name)
+
+    async def _is_over(self) -> bool:
+        """Whether another replica has copied everything, while this one helped or waited, and found it equal."""
+        is_late = self.member is not None and self.config.is_copied_once and not self._adopt
+        return is_late and await is_over(self.config, self._store)
 
     async def _is_complete(self) -> bool:
         """Whether each pipeline in mode copy has been copied and found equal, with nothing left out."""

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from replicator.config.models import MigrationConfig
+from replicator.config.sides import sides_text
 from replicator.engine.rounds import Round, read_note
 from replicator.engine.verifying import NOTE as VERIFICATION_NOTE
 from replicator.model import Mode, Phase, PipelineState
@@ -61,3 +63,12 @@ async def load_verdict(store: StateStore, pipeline: str) -> Verdict:
         found=read_note(await store.load_note(pipeline, VERIFICATION_NOTE)).round,
         dead_letters=(await store.dead_letter_summary(pipeline)).count,
     )
+
+
+async def is_over(config: MigrationConfig, store: StateStore) -> bool:
+    """Whether all of it was copied and found equal before: then nothing is looked at, and nothing written, any more."""
+    for name, pipeline in config.pipelines.items():
+        is_same = await store.load_note(name, SIDES_NOTE) == sides_text(pipeline)
+        if not is_same or (await load_verdict(store, name)).result is not Result.EQUAL:
+            return False
+    return True

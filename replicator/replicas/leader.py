@@ -122,9 +122,8 @@ class Leader:
         finally:
             if self.sessions.get(session.name) is session:
                 del self.sessions[session.name]
-                structlog.get_logger().warning(
-                    "a replica has left", replica=session.name, partitions=len(session.given)
-                )
+                tell = structlog.get_logger().warning if session.given else structlog.get_logger().info
+                tell("a replica has left", replica=session.name, partitions=len(session.given))
             if session.given:
                 self._granted_until = max(self._granted_until, session.granted_until)
             session.lose()

@@ -51,9 +51,9 @@ class Replica:
 class Cluster:
     """Those that run, by name."""
 
-    def __init__(self, shards: int = 4, seed: int = 0) -> None:
+    def __init__(self, shards: int = 4, seed: int = 0, *, once: bool = False) -> None:
         self.rng = random.Random(seed)
-        self.place = Place(NAME, shards=shards)
+        self.place = Place(NAME, shards=shards, once=[NAME] if once else [])
         self.replicas: dict[str, Replica] = {}
         self.internet = Internet()
         self._since: dict[str, int] | None = None

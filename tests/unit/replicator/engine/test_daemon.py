@@ -15,10 +15,9 @@ from fakes.memory import NEVER_LANDS, Fate, lost
 from fakes.records import document, key_of
 from fakes.rig import LIFETIME_S
 from fakes.virtual import in_virtual_time
-from replicator.cli.once import is_over
 from replicator.engine.daemon import Daemon
 from replicator.engine.rounds import Ask
-from replicator.engine.verdict import SIDES_NOTE, Result
+from replicator.engine.verdict import SIDES_NOTE, Result, is_over
 from replicator.errors import ConfigurationError, ForeignOwnerError, LeaseLostError, ReplicatorError
 from replicator.model import Marker, Phase
 from replicator.state.contents import Standing, Standings

@@ -10,6 +10,7 @@ from fakes.daemons import LIMITS
 from fakes.records import key_of
 from fakes.rig import faulty, load, work
 from fakes.virtual import in_virtual_time
+from replicator.engine.verdict import Result, load_verdict
 from replicator.model import Rejection
 
 SEEDS = range(12)
@@ -158,3 +159,15 @@ async def test_a_change_after_the_fence_is_noticed_wherever_its_partition_ran() 
         await cluster.leader.follow_again([NAME])
         await anyio.sleep(SOON_S)
         assert cluster.counts() == [2, 2, 2]
+
+
+@in_virtual_time
+async def test_when_everything_was_copied_once_all_of_them_end() -> None:
+    """Those that only helped find that it is over when they are asked to lead."""
+    cluster = Cluster(once=True)
+    load(cluster, 200)
+    async with cluster.running("a", "b"):
+        with anyio.fail_after(120):
+            while cluster.replicas:  # noqa: ASYNC110 — it is only looked at
+                await anyio.sleep(1)
+        assert (await load_verdict(cluster.place.store.beside(), NAME)).result is Result.EQUAL
