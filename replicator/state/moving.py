@@ -13,7 +13,7 @@ old one holds by then; after the third step the old one cannot have changed.
 
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import anyio
 
@@ -89,8 +89,9 @@ def is_done(old: Standings, new: Standings) -> bool:
 
 async def is_empty(store: StateStore) -> bool:
     """Whether it holds nothing."""
-    async for _ in store.contents():
-        return False
+    async with aclosing(store.contents()) as contents:
+        async for _ in contents:
+            return False
     return True
 
 
