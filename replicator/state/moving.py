@@ -12,8 +12,8 @@ old one holds by then; after the third step the old one cannot have changed.
 """
 
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 import anyio
 
@@ -21,8 +21,13 @@ from replicator.config.models import LimitsConfig
 from replicator.delivery import Fence
 from replicator.engine.lease import DaemonLease
 from replicator.errors import ConfigurationError
+from replicator.model import DeadLetter
 from replicator.ports import StateStore
-from replicator.state.contents import Standing, Standings, Tally
+from replicator.state.contents import Entry, Noted, Standing, Standings, Tally
+
+MOST_ENTRIES = 5000
+MOST_CHARACTERS = 16 * 1024 * 1024
+"""Written at once."""
 
 Announce = Callable[[str, int], None]
 """Told what is being done, and how many entries that were so far."""
@@ -41,7 +46,7 @@ async def move(old: StateStore, new: StateStore, *, old_place: str, new_place: s
     await new.set_standings(Standings(Standing.FILLING, name, old_place))
     await new.clear()
     moved = Tally()
-    async for entries in old.contents():
+    async for entries in gathered(old.contents()):
         await new.restore(entries)
         moved.add(entries)
         announce("copied", moved.total)
@@ -51,6 +56,33 @@ async def move(old: StateStore, new: StateStore, *, old_place: str, new_place: s
     await old.set_standings(Standings(Standing.MOVED, name, new_place))
     await new.set_standings(Standings(Standing.USABLE, name, old_place))
     return moved
+
+
+async def gathered(contents: AsyncIterable[Sequence[Entry]]) -> AsyncIterator[list[Entry]]:
+    """The same in larger pieces, bounded by number and by what is held in memory: a store may have to write many dead
+    letters anew to add a few.
+    """
+    batch: list[Entry] = []
+    characters = 0
+    async for entries in contents:
+        for entry in entries:
+            batch.append(entry)
+            characters += _characters(entry)
+            if len(batch) >= MOST_ENTRIES or characters >= MOST_CHARACTERS:
+                yield batch
+                batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _characters(entry: Entry) -> int:
+    """Of what may be long."""
+    match entry:
+        case Noted(_, _, text):
+            return len(text)
+        case DeadLetter(payload=payload):
+            return len(payload.body or "")
+    return 0
 
 
 async def tally(store: StateStore, doing: str, announce: Announce) -> Tally:
@@ -89,8 +121,9 @@ def is_done(old: Standings, new: Standings) -> bool:
 
 async def is_empty(store: StateStore) -> bool:
     """Whether it holds nothing."""
-    async for _ in store.contents():
-        return False
+    async with aclosing(store.contents()) as contents:
+        async for _ in contents:
+            return False
     return True
 
 

@@ -526,6 +526,10 @@ async def test_bodies_expire_and_what_finds_the_record_does_not(store: StateStor
     assert letter.payload == Payload("v", {"at": "p"})
 
 
+IN_PLACE = pytest.mark.parametrize("opened", ["sqlite", "blob in memory"], indirect=True)
+"""What needs many requests, and no service: the store in blobs is the same."""
+
+
 async def various(store: StateStore) -> None:
     """Something of each kind."""
     await store.migration_id()
@@ -587,6 +591,7 @@ async def test_what_is_carried_into_another_store_and_back_is_as_it_was(opened: 
         assert await again.resolve_dead_letters(await again.dead_letters("customers")) == 1
 
 
+@IN_PLACE
 async def test_a_store_that_was_cleared_is_as_new(opened: Open, store: StateStore) -> None:
     await various(store)
     identity = await store.migration_id()
@@ -604,6 +609,7 @@ async def test_a_store_that_was_cleared_is_as_new(opened: Open, store: StateStor
         assert [action.place for action in await again.actions()] == [1]
 
 
+@IN_PLACE
 async def test_entries_that_differ_differ_in_their_sum(store: StateStore) -> None:
     """Or else what went wrong on the way would not be seen."""
     one: list[Entry] = [Identity("a"), Remembered("orders", PipelineState(epoch=1))]
@@ -614,6 +620,7 @@ async def test_entries_that_differ_differ_in_their_sum(store: StateStore) -> Non
     assert (await tallied(store)).digest != before.digest
 
 
+@IN_PLACE
 async def test_how_a_store_stands_survives_everything_else(opened: Open, store: StateStore) -> None:
     assert await store.standings() == Standings(Standing.USABLE)
     filling = Standings(Standing.FILLING, "m1", "/var/lib/state.sqlite")

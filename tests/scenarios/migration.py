@@ -179,14 +179,12 @@ def forget(folder: Path) -> None:
         leftover.unlink()
 
 
-async def run_command(
-    m: Migration, command: str, *options: str, path: Path | None = None, **environment: str
-) -> tuple[int, str]:
+async def run_command(m: Migration, command: str, *options: str, **environment: str) -> tuple[int, str]:
     """The exit code of a command that is given the config, and what it printed."""
     log = m.folder / f"{command}.log"
     log.unlink(missing_ok=True)
     async with replicator_program(
-        log, command, str(path or m.path), *options, environment={**m.environment, **environment}
+        log, command, str(m.path), *options, environment={**m.environment, **environment}
     ) as program:
         code, text = await program.wait(60), program.text()
     return (0 if command == "check" and code == 1 and _only_of_the_folder(m.folder, text) else code), text

@@ -2,8 +2,9 @@
 leaves a pipeline has the reaction that `replicator.errors` names.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import datetime
 
@@ -284,3 +285,46 @@ async def test_after_a_verdict_that_was_not_good_all_are_compared_again_and_afte
             began.append([verdict.found.began_at for verdict in verdicts if verdict.found])
     assert began[0][1] < began[1][1]
     assert began[1] == began[2]
+
+
+async def until(what: Callable[[], bool]) -> None:
+    with anyio.fail_after(120):
+        while not what():  # noqa: ASYNC110 — virtual time passes only so
+            await anyio.sleep(0.05)
+
+
+@in_virtual_time
+async def test_a_copy_of_the_store_younger_than_the_last_beat_is_gone_on_with_and_converges() -> None:
+    """It cannot be told from the real one. What was applied since is applied again, to the same end."""
+    place = Place("orders")
+    table, service = place.tables["orders"], place.services["orders"]
+
+    def is_equal() -> bool:
+        return {key: entry.record for key, entry in service.entries.items()} == table.expected()
+
+    async with place.store as store:
+        connection = store._connection
+        assert connection
+        with closing(sqlite3.connect(":memory:")) as copy:
+            async with anyio.create_task_group() as tasks:
+                daemon = place.daemon()
+                tasks.start_soon(daemon.run)
+                await until(lambda: "orders" in daemon.statuses and daemon.statuses["orders"].phase == Phase.FOLLOWING)
+                before = service.marker
+                await until(lambda: service.marker != before)
+                await anyio.sleep(1)
+                shown = service.marker
+                connection.backup(copy)
+                for name in ("a", "b", "a", "c", "a"):
+                    table.put(name)
+                    await anyio.sleep(0.5)
+                table.delete("c")
+                await until(is_equal)
+                assert service.marker == shown, "no beat since the copy was made"
+                tasks.cancel_scope.cancel()
+            copy.backup(connection)
+        written = len(service.log[key_of("a")])
+        async with running(place):
+            await until(lambda: len(service.log[key_of("a")]) > written)
+            table.put("d")
+            await until(is_equal)

@@ -4,7 +4,7 @@ move can be repeated.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,9 +19,10 @@ from fakes.stores import InlineStore
 from fakes.virtual import in_virtual_time
 from replicator.config import LimitsConfig
 from replicator.errors import ConfigurationError, LeaseLostError
-from replicator.model import Action, Checkpoint, Partition, Payload, PipelineState, Rejection
+from replicator.model import Action, Checkpoint, DeadLetter, Partition, Payload, PipelineState, Rejection
 from replicator.ports import StateStore
-from replicator.state.contents import Standing, Standings, Tally
+from replicator.state import moving
+from replicator.state.contents import Entry, Identity, Noted, Standing, Standings, Tally
 from replicator.state.moving import leased, move, require_usable, tally
 
 T0 = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -216,6 +217,24 @@ async def test_a_store_that_is_being_filled_is_neither_worked_with_nor_moved_nor
         for source, target in ((old, new), (new, old)):
             with pytest.raises(ConfigurationError, match=filling):
                 await carry(source.open(), target.open())
+
+
+async def test_what_is_held_in_memory_is_bounded_by_number_and_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left out, and the order stays."""
+    monkeypatch.setattr(moving, "MOST_ENTRIES", 3)
+    monkeypatch.setattr(moving, "MOST_CHARACTERS", 100)
+    long = Noted("orders", "long", "x" * 60)
+    letter = DeadLetter("orders", "p", "k", "no", None, T0, T0, payload=Payload(body="y" * 60))
+    entries: list[Entry] = [Identity("m"), Identity("n"), Identity("o"), long, letter, Identity("p")]
+
+    async def contents() -> AsyncIterator[Sequence[Entry]]:
+        for page in (entries[:1], entries[1:5], entries[5:]):
+            await anyio.lowlevel.checkpoint()
+            yield page
+
+    batches = [batch async for batch in moving.gathered(contents())]
+    assert [len(batch) for batch in batches] == [3, 2, 1]
+    assert [entry for batch in batches for entry in batch] == entries
 
 
 class Forgetful(BlobStore):
