@@ -1,13 +1,12 @@
 """The copy beside the stream: one walk over the source, and what is undone once that is through."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Generic
 
 import anyio
 
 from replicator.engine.applying import Applier
 from replicator.engine.gate import Gate
+from replicator.engine.placing import Placing
 from replicator.engine.standing import Standing
 from replicator.engine.walking import Walk
 from replicator.model import CopyStage, R, Rule
@@ -16,9 +15,7 @@ from replicator.telemetry import PipelineTelemetry
 
 
 class Copying(Generic[R]):
-    """The copy of one pipeline. `lifetime_s` is how late a request may take effect; within `whole` no partition is run
-    elsewhere.
-    """
+    """The copy of one pipeline. `lifetime_s` is how late a request may take effect."""
 
     def __init__(
         self,
@@ -31,7 +28,7 @@ class Copying(Generic[R]):
         lifetime_s: float,
         telemetry: PipelineTelemetry,
         gate: Gate,
-        whole: Callable[[], AbstractAsyncContextManager[None]],
+        placing: Placing,
     ) -> None:
         self._source = source
         self._target = target
@@ -41,7 +38,7 @@ class Copying(Generic[R]):
         self._lifetime_s = lifetime_s
         self._telemetry = telemetry
         self._gate = gate
-        self._whole = whole
+        self._placing = placing
 
     @property
     def records(self) -> int:
@@ -77,6 +74,8 @@ class Copying(Generic[R]):
             await self._walk.begin()
         begun = None if self._source.stale_rows else self._standing.state.copy_started_at
         await self._walk.run(both_ways=self._standing.state.repairing, since=begun)
+        if self._placing.has_lost and not self._source.stale_rows:
+            await self._walk.run(both_ways=True, since=begun)  # its last write may be of what is gone by now
         await self._standing.update(
             copy_stage=CopyStage.FINISHED,
             copy_finished_at=self._source.clock.latest(),
@@ -94,7 +93,7 @@ class Copying(Generic[R]):
         """
         if self._applier.rule is Rule.OVERLAP:
             await anyio.sleep(self._lifetime_s)
-            async with self._whole():
+            async with self._placing.whole():
                 self._applier.rule = Rule.FOLLOW
                 await self._applier.inflight.drained()
             await anyio.sleep(self._lifetime_s)

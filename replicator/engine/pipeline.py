@@ -177,7 +177,7 @@ class Pipeline(Generic[R]):
             lifetime_s=options.lifetime_s,
             telemetry=telemetry,
             gate=self.control.gate,
-            whole=self.placing.whole,
+            placing=self.placing,
         )
         self.halts = Halts(pipeline=name, store=store, go_on=self.placing.start, telemetry=telemetry)
         self.syncing = Syncing(options.sync, telemetry) if options.mode is Mode.SYNC else None
@@ -503,10 +503,15 @@ class Pipeline(Generic[R]):
     def _assignment(self, checkpoint: Checkpoint) -> Assignment | None:
         """What another replica must know to run this partition; None where it has to run here.
 
-        That is so too while a request of ours is in doubt: another replica would not wait for its end.
+        A followed one has to while a request of ours is in doubt, whose end another replica would not wait for. What is
+        copied overwrites nothing that is later, but must be read here once records are never to go backwards any more:
+        only here they are looked at one at a time.
         """
+        if not self.spreads or not self.source.can_move(checkpoint.partition):
+            return None
+        bounded = checkpoint.partition.bounded
         in_doubt = self.delivery.suspects.latest > elapsed_s()
-        if in_doubt or not self.spreads or not self.source.can_move(checkpoint.partition):
+        if (bounded and self.state.copy_stage is not CopyStage.RUNNING) or (in_doubt and not bounded):
             return None
         known = replace(checkpoint, replicated_through=self._claim(checkpoint))
         return Assignment(self.name, known, self._skip_before(checkpoint), self._applier.rule)

@@ -45,6 +45,10 @@ class Assigned(Protocol):
     def revoke(self) -> None:
         """Asks for it back. Idempotent."""
 
+    @property
+    def was_lost(self) -> bool:
+        """Whether the other replica was never heard of again, so that nobody knows what it has sent last."""
+
     async def released(self) -> Checkpoint:
         """Its last checkpoint, once no request of the other replica for it can take effect any more.
 
@@ -74,7 +78,8 @@ ALONE = Alone()
 class Placing:
     """The partitions of one pipeline. `run_here` starts a loop, which calls `ended` when it is over.
 
-    `assignment` is what another replica would be told of a partition, None where it has to stay.
+    `assignment` is what another replica would be told of a partition, None where it has to stay. `has_lost`: another
+    replica was lost with one of them.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Placing:
         assignment: Callable[[Checkpoint], Assignment | None],
         advanced: Callable[[Checkpoint], None],
     ) -> None:
+        self.has_lost = False
         self.here: dict[str, Running] = {}
         self.elsewhere: dict[str, Assigned] = {}
         self._cluster = cluster
@@ -171,6 +177,7 @@ class Placing:
             checkpoint = await assigned.released()
         finally:
             del self.elsewhere[partition]
+            self.has_lost = self.has_lost or assigned.was_lost
             if not self.elsewhere:
                 self._home.set()
         if checkpoint.finished:

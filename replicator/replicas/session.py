@@ -35,7 +35,7 @@ class Given:
     def __init__(self, assignment: Assignment, advanced: Callable[[Checkpoint], None], ask: Callable[[], None]) -> None:
         self.assignment = assignment
         self.saved = assignment.checkpoint
-        self.is_revoked = False
+        self.is_revoked = self.was_lost = False
         self._advanced = advanced
         self._serial = 0
         self._ask = ask
@@ -126,6 +126,7 @@ class Session:
     def lose(self) -> None:
         """The member is gone: what it was given is free once nothing of it can take effect any more."""
         for given in self.given.values():
+            given.was_lost = True
             given.over(self.granted_until)
         self.given.clear()
         for pipeline in self._pipelines.values():

@@ -3,9 +3,11 @@
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 
+from fakes.bucket import LookingSource, ScriptedBucket
 from fakes.daemons import Place
 from fakes.memory import MemoryService
 from fakes.network import Host, Internet
@@ -58,6 +60,14 @@ class Cluster:
         self.internet = Internet()
         self._since: dict[str, int] | None = None
 
+    def of_a_bucket(self) -> "Cluster":
+        """The same from a bucket, whose listings are all looked at again every so often."""
+        bucket = ScriptedBucket(self.rng)
+        bucket.segments = 9
+        self.place.tables[NAME] = bucket
+        self.place.source = partial(LookingSource, relist_s=20.0, page=2)
+        return self
+
     @property
     def table(self) -> ScriptedTable:
         """The source."""
@@ -74,13 +84,13 @@ class Cluster:
         return next((r.daemon for r in self.replicas.values() if r.leads), None)
 
     @asynccontextmanager
-    async def running(self, *names: str) -> AsyncIterator[None]:
-        """The first one leads. On leaving all are stopped in an orderly way."""
+    async def running(self, *names: str, within_s: float = SOON_S) -> AsyncIterator[None]:
+        """The first one leads, and each has so much time to join. On leaving all are stopped in an orderly way."""
         async with self.place.store, anyio.create_task_group() as watching:
             async with anyio.create_task_group() as self._tasks:
                 watching.start_soon(self._watch)
                 for name in names:
-                    await self.start(name)
+                    await self.start(name, within_s)
                 yield
                 for replica in self.replicas.values():
                     replica.daemon.stop()
@@ -88,11 +98,11 @@ class Cluster:
         if self._since is not None:
             assert_never_backwards(self.table, self.service, self._since)
 
-    async def start(self, name: str) -> None:
-        """Returns when it had time to join."""
+    async def start(self, name: str, within_s: float = SOON_S) -> None:
+        """Returns when it had so much time to join."""
         self.replicas[name] = Replica(self.place, self.internet)
         self._tasks.start_soon(self._run, name)
-        await anyio.sleep(SOON_S)
+        await anyio.sleep(within_s)
 
     def counts(self) -> list[int]:
         """Partitions by replica, as the leader has them."""

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 
@@ -48,6 +49,7 @@ class Place:
         rng = random.Random(0)
         self.tables = {name: ScriptedTable(rng, shards=shards) for name in names}
         self.services = {name: MemoryService() for name in names}
+        self.source: Callable[[Any], ScriptedSource] = ScriptedSource
         self.deliveries: list[Delivery] = []
         self.creating: dict[str, Callable[[], None]] = {}
         self.store = InlineStore()
@@ -87,7 +89,7 @@ class Place:
     async def _source(self, _: SourceConfig, context: SourceContext) -> AsyncIterator[ScriptedSource]:
         """With a task group of its own, as sources have that keep what they received from others."""
         async with anyio.create_task_group() as tasks:
-            yield ScriptedSource(self.tables[_name(context.where)])
+            yield self.source(self.tables[_name(context.where)])
             tasks.cancel_scope.cancel()
 
     @asynccontextmanager

@@ -2,6 +2,8 @@
 anything. All the while the watermark is held against the truth.
 """
 
+from functools import partial
+
 import anyio
 import pytest
 
@@ -13,7 +15,7 @@ from fakes.virtual import in_virtual_time
 from replicator.engine.verdict import Result, load_verdict
 from replicator.model import Rejection
 
-SEEDS = range(12)
+SEEDS = range(6)
 
 
 @in_virtual_time
@@ -171,3 +173,25 @@ async def test_when_everything_was_copied_once_all_of_them_end() -> None:
             while cluster.replicas:  # noqa: ASYNC110 — it is only looked at
                 await anyio.sleep(1)
         assert (await load_verdict(cluster.place.store.beside(), NAME)).result is Result.EQUAL
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_bucket_whose_copy_is_shared_converges(seed: int) -> None:
+    """Ranges are copied by any of them beside the events, which the leader receives."""
+
+    @in_virtual_time
+    async def run() -> None:
+        cluster = Cluster(seed=seed).of_a_bucket()
+        load(cluster, 200)
+        cluster.service.fate = faulty(cluster.rng, share=0.15)
+        async with cluster.running("a", "b", "c", within_s=0.5):
+            await anyio.sleep(2)
+            assert min(cluster.counts()) > 0, "each copies some of it"
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(partial(work, cluster, 100, splits=False))
+                await trouble(cluster, 6)
+            if not cluster.replicas:
+                await cluster.start("last")
+            await cluster.converged()
+
+    run()
