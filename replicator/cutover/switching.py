@@ -22,6 +22,7 @@ from replicator.cutover.switched import NOTE, REVERSIBLE, Stage, Step, Switched,
 from replicator.errors import ConfigurationError
 from replicator.ports import StateStore
 from replicator.triggers.model import Progress
+from replicator.wording import counted
 
 EVERYWHERE = ""
 """The switch is a note of no pipeline."""
@@ -281,17 +282,21 @@ class Switching:
         return found
 
     def _waiting_messages(self) -> list[str]:
-        """In queues that were held, but for those that are delayed: these are forwarded when they come. A daemon that
-        has only begun knows of none.
+        """What is left in queues that were held, but for what is delayed: that is forwarded when it comes. A daemon
+        that has only begun knows of nothing.
         """
-        found: list[str] = []
-        for name in self._present.held:
-            queue = self._means.statuses[name].queue if name in self._means.statuses else None
-            if queue is None or queue.held:
-                found.append(f"{name}: how many messages are left is not known yet")
-            elif queue.visible or queue.in_flight:
-                found.append(f"{name}: {queue.visible + queue.in_flight} messages are still to be forwarded")
-        return found
+        drains = self._means.drains()
+        left = [name for name in self._present.held if (drain := drains.get(name)) is None or drain.emptied_at is None]
+        return [f"{name}: {self._left_in(name)}" for name in left]
+
+    def _left_in(self, name: str) -> str:
+        """By the latest count, which may be old."""
+        queue = self._means.statuses[name].queue if name in self._means.statuses else None
+        if queue is None or queue.held:
+            return "how many messages are left is not known yet"
+        if messages := queue.visible + queue.in_flight:
+            return counted(messages, "message is", "messages are") + " still to be forwarded"
+        return "no message was left by the latest count, which several counts must show"
 
     def _is_held(self, name: str) -> bool:
         status = self._means.statuses.get(name)

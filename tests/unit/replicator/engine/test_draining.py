@@ -18,8 +18,10 @@ from fakes.records import document, key_of
 from fakes.rig import Crash, Rig, faulty, load, work
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
+from replicator.emptiness import LEAST_READINGS
 from replicator.engine.barrier import MOST_AT_WORK
-from replicator.engine.draining import Evidence, Late, in_the_way, read_note
+from replicator.engine.drained import Evidence, in_the_way
+from replicator.engine.late import Late, read_note
 from replicator.errors import ConfigurationError
 from replicator.model import DeadLetterSummary, Depth, Mode, Phase
 
@@ -467,6 +469,58 @@ async def test_a_barrier_whose_turn_comes_after_the_seal_writes_nothing() -> Non
                 rig.service.put(key_of(name), document(name, 999))
         await anyio.sleep(10)
         assert {rig.number(name) for name in names} == {999}
+
+
+@in_virtual_time
+async def test_that_nothing_is_left_in_a_released_queue_is_shown_by_several_readings_begun_after_it() -> None:
+    """The service's counts are approximate: a reading without any message may be followed by one that has some."""
+    rig = QueueRig(mode=Mode.ASYNC, held=True)
+    counts, read = [5], [0]
+
+    async def depth() -> Depth:
+        read[0] += 1
+        return Depth(counts[0], 0, 0, held=not pipeline.state.released)
+
+    def emptied_at() -> datetime | None:
+        status = pipeline.draining.status
+        assert status is not None
+        return status.emptied_at
+
+    async def readings(number: int) -> None:
+        until = read[0] + number
+        with anyio.fail_after(60):
+            while read[0] < until:  # noqa: ASYNC110 — the fakes tell nobody
+                await anyio.sleep(0.1)
+
+    async with rig.store:
+        pipeline = await rig.start()
+        pipeline.source.depth = depth  # type: ignore[method-assign]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pipeline.run)
+            counts[0] = 0
+            await anyio.sleep(5)
+            await pipeline.draining.begin()
+            await readings(LEAST_READINGS + 1)
+            assert emptied_at() is None, "it is held"
+            await pipeline.draining.release()
+            await readings(LEAST_READINGS - 1)
+            assert emptied_at() is None
+            counts[0] = 1
+            await readings(1)
+            counts[0] = 0
+            await readings(LEAST_READINGS - 1)
+            assert emptied_at() is None, "they were not in a row"
+            await readings(2)
+            assert emptied_at() is not None
+            counts[0] = 1
+            await readings(2)
+            assert emptied_at() is None, "it is taken back"
+            counts[0] = 0
+            await readings(LEAST_READINGS + 1)
+            assert emptied_at() is not None
+            await pipeline.draining.begin()
+            assert emptied_at() is None, "of another fence nothing is known"
+            pipeline.drain()
 
 
 @in_virtual_time
