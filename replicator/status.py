@@ -147,7 +147,7 @@ class DrainStatus(Part):
 
     `late` counts writes after the fence, the last of them at `late_at`. `released`: a queue that is held otherwise is
     taken from, and since `emptied_at` several readings have shown nothing in it that can be received, None where they
-    have not.
+    have not. `under_way` is what was begun and may still change the target, in words, None where that is not known.
     """
 
     fence: Instant
@@ -157,6 +157,7 @@ class DrainStatus(Part):
     late: int
     late_at: Instant | None
     emptied_at: Instant | None = None
+    under_way: list[str] | None = None
 
 
 class NamedDrain(DrainStatus):

@@ -19,10 +19,10 @@ from replicator.clocks import elapsed_s, utc_now
 from replicator.cutover.means import Means
 from replicator.cutover.pause import Probe, Probed, first
 from replicator.cutover.switched import NOTE, REVERSIBLE, Stage, Step, Switched, Taken, past
+from replicator.cutover.waits import under_way, undrained, waiting_messages
 from replicator.errors import ConfigurationError
 from replicator.ports import StateStore
 from replicator.triggers.model import Progress
-from replicator.wording import counted
 
 EVERYWHERE = ""
 """The switch is a note of no pipeline."""
@@ -108,8 +108,12 @@ class Switching:
         told = self.told
         if told is None or told.is_over:
             raise ConfigurationError("cutover", "no switch is under way", "There is nothing to be aborted")
-        if not told.is_reversible:
-            raise ConfigurationError("cutover", "triggers are being activated", "There is no way back from here")
+        if self._is_final:
+            raise ConfigurationError(
+                "cutover",
+                "something is sealed, or turned on at Azure: there is no way back",
+                "Mend what the switch waits for: it is tried again",
+            )
         return told
 
     async def abort(self, reason: str) -> None:
@@ -120,7 +124,7 @@ class Switching:
             self._forward.cancel()
 
     async def _lead_back(self, reason: str) -> None:
-        """An activation of which nothing was done was none."""
+        """An activation that has sealed nothing and turned nothing on was none."""
         steps = [taken for taken in self._present.steps if taken.step in REVERSIBLE]
         update = {"stage": Stage.UNDOING, "reason": reason, "waiting_for": "", "steps": steps}
         await self._save(self._present.model_copy(update=update))
@@ -183,23 +187,45 @@ class Switching:
 
     async def _first_seal(self) -> str:
         """Why it leads back, after all: the pause was over before anything was sealed, be it that the daemon was down,
-        that something was written just now, or that a trigger is on again. Empty when something was sealed, or there is
-        nothing that could be.
+        that something was written just now, that a trigger is on again, or that a target is down. Empty when there is
+        no way back any more.
         """
-        drained = self._drained
-        is_begun = any(taken.step is Step.ACTIVATE for taken in self._present.steps)
-        while (drained or not is_begun) and not self._means.sealed():
+        while not self._is_final:
             if self._left_s <= 0:
                 return self._too_long("before the activation")
             await self._begin(Step.ACTIVATE)
-            is_begun = True
-            try:
-                await self._means.triggers().require_cordoned()  # or else what it writes would be lost
-                await self._means.seal(drained, force=False)
-            except ConfigurationError as error:
-                self._wait_for(str(error))
+            waits_for = "an answer of what was cordoned"
+            with anyio.move_on_after(self._left_s):
+                waits_for = await self._against_the_seal()
+            if not waits_for:
+                waits_for = await self._seal_first()
+            self._wait_for(waits_for)
+            if waits_for:
                 await anyio.sleep(LOOK_INTERVAL_S)
         return ""
+
+    async def _against_the_seal(self) -> str:
+        """What an AWS side would write is lost after it, and what is under way would hold up the activation."""
+        try:
+            await self._means.triggers().require_cordoned()
+        except ConfigurationError as error:
+            return str(error)
+        return "; ".join(under_way(self._means, self._drained))
+
+    async def _seal_first(self) -> str:
+        """Why it cannot be done; empty when it was. An abort comes before it, or too late."""
+        async with self._lock:
+            try:
+                await self._means.seal(self._drained, force=False)
+            except ConfigurationError as error:
+                return str(error)
+            await self._save(self._present.model_copy(update={"no_way_back": True}))
+        return ""
+
+    @property
+    def _is_final(self) -> bool:
+        """Whether something may be turned on at Azure, or is sealed, be it that nobody has come to note that."""
+        return self._present.no_way_back or bool(self._means.sealed())
 
     @property
     def _left_s(self) -> float:
@@ -236,18 +262,20 @@ class Switching:
             await self._turn(lambda: means.triggers().cordon(by))
         elif step is Step.DRAIN:
             await means.drain(self._pipelines)
-            await self._until(lambda: self._undrained(held=False))
+            await self._until(lambda: undrained(means, self._drained))
         elif step is Step.RELEASE:
             await means.release(self._present.held)
-            await self._until(lambda: [*self._waiting_messages(), *self._undrained(held=False)])
+            await self._until(lambda: [*waiting_messages(means, self._present.held), *undrained(means, self._drained)])
         elif step is Step.ACTIVATE:
             await means.seal(self._drained, force=False)
+            await self._quiet(self._drained)
             await self._turn(lambda: means.triggers().activate(by))
         elif step is Step.TRAFFIC:
             await self._turn(lambda: means.triggers().traffic(by))
         else:
-            await self._until(lambda: self._undrained(held=True))
+            await self._until(lambda: undrained(means, self._pipelines))
             await means.seal(self._pipelines, force=False)
+            await self._quiet(self._pipelines)
 
     async def _go_back(self) -> None:
         await self._turn(lambda: self._means.triggers().undo(self._present.by))
@@ -272,31 +300,18 @@ class Switching:
             await anyio.sleep(LOOK_INTERVAL_S)
         self._wait_for("")
 
-    def _undrained(self, *, held: bool) -> list[str]:
-        """What is in the way of each; queues that are held are forwarded later, and so are theirs where not `held`."""
-        found: list[str] = []
-        for name, drain in self._means.drains().items():
-            if name in self._pipelines and (held or name not in self._present.held):
-                reasons = ["no fence"] if drain is None else drain.in_the_way
-                found += [f"{name}: {reason}" for reason in reasons]
-        return found
+    async def _quiet(self, pipelines: Sequence[str]) -> None:
+        """Until nothing that was begun before the seal can reach a target any more."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._tell_under_way, pipelines)
+            await self._means.quiet(pipelines)
+            tasks.cancel_scope.cancel()
+        self._wait_for("")
 
-    def _waiting_messages(self) -> list[str]:
-        """What is left in queues that were held, but for what is delayed: that is forwarded when it comes. A daemon
-        that has only begun knows of nothing.
-        """
-        drains = self._means.drains()
-        left = [name for name in self._present.held if (drain := drains.get(name)) is None or drain.emptied_at is None]
-        return [f"{name}: {self._left_in(name)}" for name in left]
-
-    def _left_in(self, name: str) -> str:
-        """By the latest count, which may be old."""
-        queue = self._means.statuses[name].queue if name in self._means.statuses else None
-        if queue is None or queue.held:
-            return "how many messages are left is not known yet"
-        if messages := queue.visible + queue.in_flight:
-            return counted(messages, "message is", "messages are") + " still to be forwarded"
-        return "no message was left by the latest count, which several counts must show"
+    async def _tell_under_way(self, pipelines: Sequence[str]) -> None:
+        while True:
+            self._wait_for("; ".join(under_way(self._means, pipelines)))
+            await anyio.sleep(LOOK_INTERVAL_S)
 
     def _is_held(self, name: str) -> bool:
         status = self._means.statuses.get(name)

@@ -197,16 +197,16 @@ class Daemon:
         return [name for name, pipeline in self._pipelines.items() if pipeline.state.phase is Phase.SEALED]
 
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
-        """Ends the replication of all of these; see `Draining.seal`. Where one of them may not be, none is.
-
-        When it returns nothing is written to their targets any more, so others may.
-        """
+        """Ends the replication of all of these; see `Draining.seal`. Where one of them may not be, none is."""
         begun = [self._begun(name) for name in pipelines]
         for pipeline in begun:
             pipeline.draining.require_drained(force=force)
         for pipeline in begun:
             await pipeline.seal(force=force)
-        for pipeline in begun:
+
+    async def quiet(self, pipelines: Sequence[str]) -> None:
+        """Of those that are sealed: when it returns nothing is written to their targets any more, so others may."""
+        for pipeline in [self._begun(name) for name in pipelines]:
             await pipeline.quiet()
 
     async def follow_again(self, pipelines: Sequence[str]) -> None:

@@ -46,7 +46,9 @@ class Way:
 
 
 class Draining(Generic[R]):
-    """Of one pipeline. `through` is the watermark; `halted` how many partitions have stopped."""
+    """Of one pipeline. `through` is the watermark; `halted` how many partitions have stopped; `under_way` says what may
+    still change the target.
+    """
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Draining(Generic[R]):
         verifying: Verifying[R],
         through: Callable[[], datetime | None],
         halted: Callable[[], int],
+        under_way: Callable[[], list[str]],
         naming: Naming,
         telemetry: PipelineTelemetry,
     ) -> None:
@@ -70,6 +73,7 @@ class Draining(Generic[R]):
         self._verifying = verifying
         self._through = through
         self._halted = halted
+        self._under_way = under_way
         self._naming = naming
         self._telemetry = telemetry
         self._late = Late()
@@ -93,6 +97,7 @@ class Draining(Generic[R]):
             late=max(self._late.count, self._waiting),
             late_at=self._late.last_at,
             emptied_at=self._remaining.emptied_at,
+            under_way=self._under_way(),
         )
 
     @property

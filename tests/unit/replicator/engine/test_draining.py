@@ -24,6 +24,7 @@ from replicator.engine.drained import Evidence, in_the_way
 from replicator.engine.late import Late, read_note
 from replicator.errors import ConfigurationError
 from replicator.model import DeadLetterSummary, Depth, Mode, Phase
+from replicator.telemetry import TARGET
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOTICED_WITHIN_S = 5.0
@@ -447,6 +448,37 @@ async def test_a_request_of_unknown_outcome_is_over_before_the_seal_is() -> None
         rig.service.put(key_of("n0"), document("n0", 999))
         await anyio.sleep(60)
         assert rig.number("n0") == 999
+
+
+@in_virtual_time
+async def test_what_was_begun_before_the_seal_is_told_until_it_is_over() -> None:
+    """A target that is down holds the end of the seal up, with nobody knowing why otherwise."""
+    rig = Rig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        assert under_way(rig) is None, "there is no fence"
+        await pipeline.draining.begin()
+        await rig.until(lambda: is_drained(rig))
+        assert under_way(rig) == []
+        rig.service.fate = lambda kind, _: lost(float("inf")) if kind.startswith("write") else FINE
+        rig.table.put("n0")
+        await rig.until(lambda: pipeline.telemetry.sides[TARGET].degraded)
+        await pipeline.seal(force=True)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pipeline.quiet)
+            await anyio.sleep(600)
+            told = under_way(rig)
+            assert told is not None
+            assert told[0].startswith("changes are being written, and the target is failing: AmbiguousError")
+            assert "a request of unknown outcome" in told[1]
+            rig.service.fate = lambda *_: FINE
+        assert under_way(rig) == [], "as soon as all is quiet, and not before"
+
+
+def under_way(rig: Rig) -> list[str] | None:
+    status = rig.pipeline.draining.status
+    return None if status is None else status.under_way
 
 
 @in_virtual_time

@@ -40,6 +40,7 @@ async def seal(daemon: Daemon, *names: str, force: bool = False) -> None:
                 await anyio.sleep(1)
     await daemon.record("ann", "seal")
     await daemon.seal(names, force=force)
+    await daemon.quiet(names)
     await anyio.sleep(2)
 
 
