@@ -112,14 +112,24 @@ def test_what_decides_what_is_done_does_and_is_named(path: str) -> None:
 def test_neither_order_nor_secrets_count(seed: int, secret: str) -> None:
     rng = random.Random(seed)
 
-    def shuffled(tree: Any) -> Any:
+    def shuffled(tree: Any, *, in_order: bool = False) -> Any:
         if not isinstance(tree, dict):
             return tree
         names = list(tree)
-        rng.shuffle(names)
-        return {name: shuffled(tree[name]) for name in names}
+        if not in_order:
+            rng.shuffle(names)
+        return {name: shuffled(tree[name], in_order=name == "triggers") for name in names}
 
     assert fingerprint(parsed(shuffled(EXAMPLE), REPLICATOR_TOKEN=secret)) == OWN
+
+
+def test_the_order_of_triggers_counts_since_they_are_turned_in_it() -> None:
+    """What stops the writers comes first: a rehearsal with another order has tried something else."""
+    tree = yaml.safe_load(text("docs/config.example.yaml"))
+    tree["triggers"] = dict(reversed(tree["triggers"].items()))
+    found = fingerprint(parsed(tree))
+    assert differing(found.fields, OWN.fields) == ["triggers"]
+    assert found.sha256 != OWN.sha256
 
 
 def test_no_secret_and_no_place_is_in_it() -> None:
