@@ -182,7 +182,7 @@ async def test_a_rehearsal_that_was_recorded_counts_after_a_restart_too() -> Non
             claim = Claim(
                 migration="rehearsal", migration_id="r1", fingerprint=fingerprint(daemon.config), stage="done",
                 by="ann", began_at=now, sealed_at=now, pause_s=1.0,
-                pipelines={"orders": End(sealed_at=now, drained_at=now, late=0)},
+                pipelines={"orders": End(sealed_at=now, drained_at=now, late=0, records=1)},
             )  # fmt: skip
             await daemon.beforehand.rehearsed(claim, "bob")
             assert daemon.cutover().checks[0].outcome is Outcome.PASS
