@@ -39,7 +39,7 @@ from replicator.registry import RecordKind, Registry, SourceContext, TargetConte
 from replicator.report import Evidence, Report
 from replicator.report.beforehand import Beforehand
 from replicator.report.freezing import Frozen, freeze, load_frozen, with_evidence
-from replicator.report.gathering import Now, gather, recent_lag
+from replicator.report.gathering import UNREAD, Log, Now, gather, recent_lag
 from replicator.report.history import History
 from replicator.report.model import Lag
 from replicator.report.recording import Recorder
@@ -233,10 +233,10 @@ class Daemon:
         """What has come of each pipeline in mode copy so far."""
         return {name: await load_verdict(self._store, name) for name in self.config.copied_once}
 
-    async def report(self) -> Report:
-        """The migration from its beginning until now."""
-        live = await self._report_now()
-        return live if self._frozen is None else await with_evidence(self._frozen, live, self._store)
+    async def report(self, log: Log | None = None) -> Report:
+        """The migration from its beginning until now. The audit log is read unless it is given."""
+        live = await self._report_now(log)
+        return live if self._frozen is None else await with_evidence(self._frozen, live, self._store, log)
 
     def evidence(self) -> Evidence:
         """The report as of the seal. Raises ConfigurationError where nothing was sealed."""
@@ -244,11 +244,11 @@ class Daemon:
             raise ConfigurationError("report", "the migration is not sealed yet", "Seal it, and ask a second later")
         return self._frozen.evidence
 
-    async def _report_now(self) -> Report:
+    async def _report_now(self, log: Log | None = None) -> Report:
         seen = self._triggers.seen if self._triggers else {}
         judged = self._watch.judge()
         now = Now(self.statuses, self._recorder.histories, judged, self.drains(), dict(seen))
-        return await gather(self.config, self._store, now)
+        return await gather(self.config, self._store, now, log)
 
     async def wait(self, pipeline: str, keys: Sequence[str], timeout_s: float) -> Answer:
         """Until what was committed before the call is at the target; see `Barrier.wait`."""
@@ -276,7 +276,7 @@ class Daemon:
         return self._triggers
 
     async def told(self) -> dict[str, object]:
-        """What hooks are told. The report is without the audit log, which may be long."""
+        """What hooks are told. The audit log, which may be long, is not read for it."""
         judged = self.cutover()
         step = self._triggers.step if self._triggers else None
         return {
@@ -285,7 +285,7 @@ class Daemon:
             "phase": judged.phase,
             "ready": judged.ready,
             "reasons": judged.reasons,
-            "report": (await self.report()).model_dump(mode="json", exclude={"actions"}),
+            "report": (await self.report(UNREAD)).model_dump(mode="json", exclude={"actions"}),
         }
 
     def _begun(self, pipeline: str) -> Pipeline[Any]:
