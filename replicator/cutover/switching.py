@@ -194,33 +194,29 @@ class Switching:
             if self._left_s <= 0:
                 return self._too_long("before the activation")
             await self._begin(Step.ACTIVATE)
-            waits_for = "an answer of what was cordoned"
-            with anyio.move_on_after(self._left_s):
-                waits_for = await self._against_the_seal()
-            if not waits_for:
-                waits_for = await self._seal_first()
-            self._wait_for(waits_for)
-            if waits_for:
+            try:
+                with anyio.move_on_after(self._left_s) as within:
+                    await self._before_the_seal()
+                if not within.cancelled_caught:
+                    await self._seal_first()
+            except ConfigurationError as error:
+                self._wait_for(str(error))
                 await anyio.sleep(LOOK_INTERVAL_S)
         return ""
 
-    async def _against_the_seal(self) -> str:
-        """What an AWS side would write is lost after it, and what is under way would hold up the activation."""
-        try:
-            await self._means.triggers().require_cordoned()
-        except ConfigurationError as error:
-            return str(error)
-        return "; ".join(under_way(self._means, self._drained))
+    async def _before_the_seal(self) -> None:
+        """What was begun would hold up the activation, where a target is down, and what an AWS side writes after it is
+        lost. Raises ConfigurationError.
+        """
+        if under_way(self._means, self._drained):
+            await self._wait_out(self._means.flushed, self._drained)
+        await self._means.triggers().require_cordoned()
 
-    async def _seal_first(self) -> str:
-        """Why it cannot be done; empty when it was. An abort comes before it, or too late."""
+    async def _seal_first(self) -> None:
+        """An abort comes before it, or too late. Raises ConfigurationError where it cannot be done."""
         async with self._lock:
-            try:
-                await self._means.seal(self._drained, force=False)
-            except ConfigurationError as error:
-                return str(error)
-            await self._save(self._present.model_copy(update={"no_way_back": True}))
-        return ""
+            await self._means.seal(self._drained, force=False)
+            await self._save(self._present.model_copy(update={"no_way_back": True, "waiting_for": ""}))
 
     @property
     def _is_final(self) -> bool:
@@ -268,14 +264,14 @@ class Switching:
             await self._until(lambda: [*waiting_messages(means, self._present.held), *undrained(means, self._drained)])
         elif step is Step.ACTIVATE:
             await means.seal(self._drained, force=False)
-            await self._quiet(self._drained)
+            await self._wait_out(means.quiet, self._drained)
             await self._turn(lambda: means.triggers().activate(by))
         elif step is Step.TRAFFIC:
             await self._turn(lambda: means.triggers().traffic(by))
         else:
             await self._until(lambda: undrained(means, self._pipelines))
             await means.seal(self._pipelines, force=False)
-            await self._quiet(self._pipelines)
+            await self._wait_out(means.quiet, self._pipelines)
 
     async def _go_back(self) -> None:
         await self._turn(lambda: self._means.triggers().undo(self._present.by))
@@ -300,11 +296,11 @@ class Switching:
             await anyio.sleep(LOOK_INTERVAL_S)
         self._wait_for("")
 
-    async def _quiet(self, pipelines: Sequence[str]) -> None:
-        """Until nothing that was begun before the seal can reach a target any more."""
+    async def _wait_out(self, wait: Callable[[Sequence[str]], Awaitable[None]], pipelines: Sequence[str]) -> None:
+        """Until what was begun cannot change a target any more; says meanwhile what that is."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._tell_under_way, pipelines)
-            await self._means.quiet(pipelines)
+            await wait(pipelines)
             tasks.cancel_scope.cancel()
         self._wait_for("")
 

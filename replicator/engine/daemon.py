@@ -204,6 +204,11 @@ class Daemon:
         for pipeline in begun:
             await pipeline.seal(force=force)
 
+    async def flushed(self, pipelines: Sequence[str]) -> None:
+        """When it returns, what had been begun by its call cannot change their targets any more."""
+        for pipeline in [self._begun(name) for name in pipelines]:
+            await pipeline.flushed()
+
     async def quiet(self, pipelines: Sequence[str]) -> None:
         """Of those that are sealed: when it returns nothing is written to their targets any more, so others may."""
         for pipeline in [self._begun(name) for name in pipelines]:

@@ -364,6 +364,10 @@ class Pipeline(Generic[R]):
         request of unknown outcome. Only then it may be written by others.
         """
         await self._work_over.wait()
+        await self.flushed()
+
+    async def flushed(self) -> None:
+        """Returns when nothing that had been begun by now can change the target any more; what is begun later may."""
         await self._retries.drained()
         await self._applier.inflight.drained()
         await anyio.sleep(max(0.0, self.delivery.suspects.latest - elapsed_s()))

@@ -219,6 +219,9 @@ class LetterDaemon:
             raise ConfigurationError(f"pipelines.{pipelines[0]}", "is not drained", "Drain it first")
         self.fences |= {name: fenced() for name in pipelines}
 
+    async def flushed(self, pipelines: Sequence[str]) -> None:
+        """Nothing is under way."""
+
     async def quiet(self, pipelines: Sequence[str]) -> None:
         """Nothing is under way."""
 
