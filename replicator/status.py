@@ -146,7 +146,8 @@ class DrainStatus(Part):
     """How a drain stands, from its `fence` on. Drained since `drained_at`, None while `in_the_way` says what is not.
 
     `late` counts writes after the fence, the last of them at `late_at`. `released`: a queue that is held otherwise is
-    taken from.
+    taken from, and since `emptied_at` several readings have shown nothing in it that can be received, None where they
+    have not. `under_way` is what was begun and may still change the target, in words, None where that is not known.
     """
 
     fence: Instant
@@ -155,6 +156,8 @@ class DrainStatus(Part):
     in_the_way: list[str]
     late: int
     late_at: Instant | None
+    emptied_at: Instant | None = None
+    under_way: list[str] | None = None
 
 
 class NamedDrain(DrainStatus):

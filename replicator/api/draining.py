@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Protocol
 
+import anyio
 from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,6 +12,9 @@ from replicator.api.answers import refusals, refused
 from replicator.config.models import MigrationConfig
 from replicator.cutover.switching import Switching
 from replicator.status import NamedDrain
+
+QUIET_WITHIN_S = 10.0
+"""So long the answer to a seal waits until nothing can reach the targets any more; then it says what still may."""
 
 
 class Drains(Protocol):
@@ -28,6 +32,8 @@ class Drains(Protocol):
     async def release(self, pipelines: Sequence[str]) -> None: ...
 
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None: ...
+
+    async def quiet(self, pipelines: Sequence[str]) -> None: ...
 
     async def follow_again(self, pipelines: Sequence[str]) -> None: ...
 
@@ -108,6 +114,8 @@ def router(daemon: Drains, access: Access) -> APIRouter:
                 daemon.switching.require_idle()
             await daemon.record(actor, "seal by force" if request.force else "seal", "", request.reason)
             await daemon.seal(names, force=request.force)
+        with anyio.move_on_after(QUIET_WITHIN_S):
+            await daemon.quiet(names)
         return _fenced(daemon)
 
     return routes

@@ -55,7 +55,7 @@ class ProbeTold(BaseModel):
 
 class SwitchTold(BaseModel):
     """The latest switch; `stage` is null where there was none. `paused_s` is how long the pause has lasted, or did;
-    `probe` is null where nothing is measured.
+    `no_way_back` whether something is sealed, or may be turned on at Azure; `probe` is null where nothing is measured.
     """
 
     stage: Stage | None
@@ -66,6 +66,7 @@ class SwitchTold(BaseModel):
     steps: list[StepTold] = Field(default_factory=list)
     reason: str = ""
     waiting_for: str = ""
+    no_way_back: bool = False
     probe: ProbeTold | None = None
 
 
@@ -85,7 +86,7 @@ def router(daemon: Switches, access: Access) -> APIRouter:
             await daemon.switching.begin(max_pause_s=ask.max_pause_s, by=actor)
         return _told(daemon.switching.told)
 
-    @routes.post("/abort", summary="Lead back, before triggers are activated", responses=refusals(409))
+    @routes.post("/abort", summary="Lead back, before anything is sealed", responses=refusals(409))
     async def abort(actor: Annotated[str, Depends(access)]) -> SwitchTold:
         with refused():
             daemon.switching.require_reversible()
@@ -108,6 +109,7 @@ def _told(switched: Switched | None) -> SwitchTold:
         steps=[StepTold(**dict(taken)) for taken in switched.steps],
         reason=switched.reason,
         waiting_for=switched.waiting_for,
+        no_way_back=switched.no_way_back,
         probe=_probe(switched.probe),
     )
 

@@ -18,9 +18,10 @@ from rich.text import Text
 
 from connectors import registry
 from replicator.api.server import bind
+from replicator.cli.client import is_loopback
 from replicator.cli.looking import look_at
 from replicator.config.loading import load_config
-from replicator.config.models import MigrationConfig, PipelineConfig
+from replicator.config.models import MigrationConfig, PipelineConfig, RehearsalConfig
 from replicator.engine.opening import connect
 from replicator.engine.ownership import Claim
 from replicator.engine.pipeline import Pipeline
@@ -152,6 +153,7 @@ async def _check_pipeline(
         try:
             async with look_at(name, config, migration, store) as pipeline:
                 findings += await _check_addresses(pipeline)
+                findings += _check_rehearsal(pipeline, migration.cutover.rehearsal)
                 await connect(pipeline)
                 looks: list[Look] = [pipeline.source.check, pipeline.target.check, partial(_check_records, pipeline)]
                 looks += [partial(_check_claim, pipeline, store)] if store else []
@@ -205,6 +207,17 @@ async def _check_records(pipeline: Pipeline[Any]) -> list[Finding]:
     if refused or not sample:
         return refused
     return [Finding(Severity.OK, where, f"{maps} to the target and back")]
+
+
+def _check_rehearsal(pipeline: Pipeline[Any], demanded: RehearsalConfig) -> list[Finding]:
+    """Of a rehearsal none is demanded, and only somebody who looks can tell its accounts from those of production."""
+    urls = (*pipeline.source.endpoints, *pipeline.target.endpoints)
+    hosts = sorted({host for url in urls if not is_loopback(host := urlsplit(url).hostname or "")})
+    if not demanded.is_rehearsal or not hosts:
+        return []
+    problem = f"{pipeline.name} is switched without a rehearsal, and is at {', '.join(hosts)}"
+    fix = "See that these are the accounts of the rehearsal; leave is_rehearsal out where they are production's"
+    return [Finding(Severity.WARNING, "cutover.rehearsal.is_rehearsal", problem, fix)]
 
 
 async def _check_addresses(pipeline: Pipeline[Any]) -> list[Finding]:

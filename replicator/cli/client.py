@@ -100,10 +100,11 @@ def _answer(url: str, request: Request, timeout_s: float) -> object:
 def _opener(url: str) -> OpenerDirector:
     """Proxies of the environment are for other machines."""
     host = urlsplit(url).hostname or ""
-    return build_opener(ProxyHandler({})) if _is_loopback(host) else build_opener()
+    return build_opener(ProxyHandler({})) if is_loopback(host) else build_opener()
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

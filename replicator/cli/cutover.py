@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -76,12 +76,8 @@ def switch(url: str, *, max_pause_s: float, dry_run: bool, as_json: bool) -> Exi
     found: Answer = call(url, "/v1/cutover/switch", "stage", {"max_pause_s": max_pause_s})
     teller = Teller()
     while teller.tell(found):
-        time.sleep(STEP_INTERVAL_S)
-        try:
-            found = call(url, "/v1/cutover/switch", "stage")
-        except ConfigurationError as error:
-            teller.waits(f"{error.problem}; one that is restarted goes on with the switch")
-    found = _once_clients_are_served(url, found)
+        found = _later(url, found, teller)
+    found = _once_clients_are_served(url, found, teller)
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -117,12 +113,22 @@ class Teller:
             typer.echo(f"waiting: {what}", err=True)
 
 
-def _once_clients_are_served(url: str, found: Answer) -> Answer:
+def _later(url: str, found: Answer, teller: Teller) -> Answer:
+    """The answer a moment later, or the last one from a daemon that is down, or has only begun and knows of none."""
+    time.sleep(STEP_INTERVAL_S)
+    try:
+        later = call(url, "/v1/cutover/switch", "stage")
+    except ConfigurationError as error:
+        teller.waits(f"{error.problem}; one that is restarted goes on with the switch")
+        return found
+    return found if later["stage"] is None else later
+
+
+def _once_clients_are_served(url: str, found: Answer, teller: Teller) -> Answer:
     """The answer when the probe has worked again, or the last one in a minute."""
     deadline = time.monotonic() + CLIENTS_WITHIN_S
     while _is_failing(found) and time.monotonic() < deadline:
-        time.sleep(STEP_INTERVAL_S)
-        found = call(url, "/v1/cutover/switch", "stage")
+        found = _later(url, found, teller)
     return found
 
 
@@ -166,10 +172,20 @@ def _plan_switch(url: str, max_pause_s: float) -> Exit:
 
 
 def seal(url: str, *, force: bool, reason: str, as_json: bool) -> None:
-    """Ends the replication. Raises ConfigurationError when the daemon does not answer or refuses it."""
+    """Ends the replication, and waits until nothing can reach the targets any more. A daemon that is restarted
+    meanwhile has ended that. Raises ConfigurationError when the daemon does not answer or refuses it.
+    """
     if force and not reason.strip():
         raise ConfigurationError("--reason", "is missing", "Say why it is right to seal what is not proven")
-    found = call(url, "/v1/cutover/seal", "pipelines", {"force": force, "reason": reason})
+    found: Answer = call(url, "/v1/cutover/seal", "pipelines", {"force": force, "reason": reason})
+    sealed, told = _fences(found, None), [""]
+    while waits_for := under_way(found, sealed):
+        _tell(waits_for, told)
+        time.sleep(STEP_INTERVAL_S)
+        try:
+            found = call(url, "/v1/cutover/drain", "pipelines")
+        except ConfigurationError as error:
+            _tell([error.problem], told)
     typer.echo(json.dumps(found) if as_json else "sealed: nothing is written to the targets any more")
 
 
@@ -189,6 +205,14 @@ def abort(url: str, pipeline: str | None, *, as_json: bool) -> None:
 def in_the_way(found: Mapping[str, Any], pipeline: str | None) -> list[str]:
     """What stands against it, for people."""
     return [f"{name}: {reason}" for name, told in _fences(found, pipeline).items() for reason in told["in_the_way"]]
+
+
+def under_way(found: Mapping[str, Any], sealed: Collection[str]) -> list[str]:
+    """What may still change the targets of these, for people. A daemon that has only begun knows of none of them."""
+    fences = _fences(found, None)
+    starting = [f"{name} is sealed: the daemon is starting" for name in sealed if name not in fences]
+    known = [f"{name} is sealed: {what}" for name in sealed if name in fences for what in fences[name]["under_way"]]
+    return [*starting, *known]
 
 
 def late_writes(found: Mapping[str, Any]) -> list[str]:

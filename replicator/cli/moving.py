@@ -80,8 +80,9 @@ def cutover_switch(
 ) -> None:
     """Switch: cordon, drain, forward held queues, activate, seal.
 
-    It does not begin unless everything is ready. If it cannot be done within the pause, or anything fails before the
-    activation, everything is put back as it was. Interrupting this command changes nothing: the daemon goes on.
+    It does not begin unless everything is ready. If it cannot be done within the pause, or anything fails before
+    something is sealed, everything is put back as it was. Interrupting this command changes nothing: the daemon goes
+    on.
 
     Exit codes: 0 switched, 1 undone, or with --dry-run not ready, 2 it is refused, or the daemon does not answer.
     """
@@ -99,8 +100,8 @@ def cutover_seal(
 ) -> None:
     """End the replication for good, when everything is drained.
 
-    Nothing is written to the targets from then on. Whatever is still written at the sources is counted, named and
-    reported as a problem, also after a restart.
+    Nothing is written to the targets from then on; what was begun before is waited for. Whatever is still written at
+    the sources is counted, named and reported as a problem, also after a restart.
 
     Exit codes: 0 sealed, 2 something is not drained, or the daemon does not answer or cannot do it.
     """

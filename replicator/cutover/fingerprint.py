@@ -2,8 +2,9 @@
 
 What decides what happens to records and to entry points counts: pipelines by name with their modes, the types of both
 sides, what each connector names (`rehearsed`: keys, consuming, mapping), their limits and waivers; triggers by name
-with their pipeline and kinds; the limits of the cutover. Where the services are, what they are called there, how they
-are reached, what they may be asked for per second, and how they are logged in to does not: a rehearsal is elsewhere.
+with their pipeline and kinds, in their order, in which they are turned; the limits of the cutover. Where the services
+are, what they are called there, how they are reached, what they may be asked for per second, and how they are logged in
+to does not: a rehearsal is elsewhere.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ class Fingerprint(Part):
 
 
 def fingerprint(config: MigrationConfig) -> Fingerprint:
-    """The same whatever the order in which things are listed."""
+    """The same whatever the order in which things are listed, but for triggers."""
     fields = {
         f"cutover.{name}": value
         for name, value in _values(config.cutover, set(type(config.cutover).model_fields) - ASIDE)
@@ -36,6 +37,7 @@ def fingerprint(config: MigrationConfig) -> Fingerprint:
         fields |= {f"pipelines.{name}.{path}": value for path, value in _pipeline(pipeline).items()}
     for name, trigger in config.triggers.items():
         fields |= {f"triggers.{name}.{path}": value for path, value in _trigger(trigger).items()}
+    fields["triggers"] = _text(list(config.triggers))
     return Fingerprint(sha256=digest(fields), fields=fields)
 
 

@@ -24,11 +24,14 @@ AHEAD = timedelta(minutes=5)
 
 
 class End(Part):
-    """How a pipeline ended. `late` counts writes after the seal, None where nobody has looked."""
+    """How a pipeline ended. `late` counts writes after the seal, None where nobody has looked; `records` all that were
+    copied or applied, None where nobody has counted.
+    """
 
     sealed_at: Instant | None
     drained_at: Instant | None
     late: int | None
+    records: int | None = None
 
 
 class Claim(Part):
@@ -109,6 +112,10 @@ def _of_the_end(claim: Claim, switched: Sequence[str]) -> Iterator[str]:
             yield f"{name}: nobody has looked for late writes"
         elif end.late:
             yield f"{name} had {end.late} late writes after the seal"
+        if end.records is None:
+            yield f"{name}: nobody has counted what was moved"
+        elif not end.records:
+            yield f"{name} has moved no record, so nothing of it was rehearsed: put some into its source"
 
 
 def _of_its_age(sealed_at: datetime | None, now: datetime, max_age_days: float) -> Iterator[str]:

@@ -73,11 +73,13 @@ class Attempt(Part):
 
 
 class Switched(Attempt):
-    """A switch as it is remembered and told. `waiting_for` is what the present step waits for, in words; `earlier` the
-    latest of those before it, which were undone, of which there were `attempt` - 1.
+    """A switch as it is remembered and told. `waiting_for` is what the present step waits for, in words; `no_way_back`
+    whether something was sealed, or may have been turned on at Azure; `earlier` the latest of those before it, which
+    were undone, of which there were `attempt` - 1.
     """
 
     waiting_for: str = ""
+    no_way_back: bool = False
     attempt: int = 1
     earlier: list[Attempt] = Field(default_factory=list)
 
@@ -85,11 +87,6 @@ class Switched(Attempt):
     def is_over(self) -> bool:
         """Whether nothing is left to be done."""
         return self.stage in {Stage.DONE, Stage.UNDONE}
-
-    @property
-    def is_reversible(self) -> bool:
-        """Whether the activation has not been begun."""
-        return all(taken.step in REVERSIBLE for taken in self.steps)
 
     @property
     def ended_at(self) -> datetime | None:

@@ -19,6 +19,7 @@ from replicator.clocks import elapsed_s, utc_now
 from replicator.cutover.means import Means
 from replicator.cutover.pause import Probe, Probed, first
 from replicator.cutover.switched import NOTE, REVERSIBLE, Stage, Step, Switched, Taken, past
+from replicator.cutover.waits import under_way, undrained, waiting_messages
 from replicator.errors import ConfigurationError
 from replicator.ports import StateStore
 from replicator.triggers.model import Progress
@@ -107,8 +108,12 @@ class Switching:
         told = self.told
         if told is None or told.is_over:
             raise ConfigurationError("cutover", "no switch is under way", "There is nothing to be aborted")
-        if not told.is_reversible:
-            raise ConfigurationError("cutover", "triggers are being activated", "There is no way back from here")
+        if self._is_final:
+            raise ConfigurationError(
+                "cutover",
+                "something is sealed, or turned on at Azure: there is no way back",
+                "Mend what the switch waits for: it is tried again",
+            )
         return told
 
     async def abort(self, reason: str) -> None:
@@ -119,7 +124,7 @@ class Switching:
             self._forward.cancel()
 
     async def _lead_back(self, reason: str) -> None:
-        """An activation of which nothing was done was none."""
+        """An activation that has sealed nothing and turned nothing on was none."""
         steps = [taken for taken in self._present.steps if taken.step in REVERSIBLE]
         update = {"stage": Stage.UNDOING, "reason": reason, "waiting_for": "", "steps": steps}
         await self._save(self._present.model_copy(update=update))
@@ -182,23 +187,41 @@ class Switching:
 
     async def _first_seal(self) -> str:
         """Why it leads back, after all: the pause was over before anything was sealed, be it that the daemon was down,
-        that something was written just now, or that a trigger is on again. Empty when something was sealed, or there is
-        nothing that could be.
+        that something was written just now, that a trigger is on again, or that a target is down. Empty when there is
+        no way back any more.
         """
-        drained = self._drained
-        is_begun = any(taken.step is Step.ACTIVATE for taken in self._present.steps)
-        while (drained or not is_begun) and not self._means.sealed():
+        while not self._is_final:
             if self._left_s <= 0:
                 return self._too_long("before the activation")
             await self._begin(Step.ACTIVATE)
-            is_begun = True
             try:
-                await self._means.triggers().require_cordoned()  # or else what it writes would be lost
-                await self._means.seal(drained, force=False)
+                with anyio.move_on_after(self._left_s) as within:
+                    await self._before_the_seal()
+                if not within.cancelled_caught:
+                    await self._seal_first()
             except ConfigurationError as error:
                 self._wait_for(str(error))
                 await anyio.sleep(LOOK_INTERVAL_S)
         return ""
+
+    async def _before_the_seal(self) -> None:
+        """What was begun would hold up the activation, where a target is down, and what an AWS side writes after it is
+        lost. Raises ConfigurationError.
+        """
+        if under_way(self._means, self._drained):
+            await self._wait_out(self._means.flushed, self._drained)
+        await self._means.triggers().require_cordoned()
+
+    async def _seal_first(self) -> None:
+        """An abort comes before it, or too late. Raises ConfigurationError where it cannot be done."""
+        async with self._lock:
+            await self._means.seal(self._drained, force=False)
+            await self._save(self._present.model_copy(update={"no_way_back": True, "waiting_for": ""}))
+
+    @property
+    def _is_final(self) -> bool:
+        """Whether something may be turned on at Azure, or is sealed, be it that nobody has come to note that."""
+        return self._present.no_way_back or bool(self._means.sealed())
 
     @property
     def _left_s(self) -> float:
@@ -235,18 +258,20 @@ class Switching:
             await self._turn(lambda: means.triggers().cordon(by))
         elif step is Step.DRAIN:
             await means.drain(self._pipelines)
-            await self._until(lambda: self._undrained(held=False))
+            await self._until(lambda: undrained(means, self._drained))
         elif step is Step.RELEASE:
             await means.release(self._present.held)
-            await self._until(lambda: [*self._waiting_messages(), *self._undrained(held=False)])
+            await self._until(lambda: [*waiting_messages(means, self._present.held), *undrained(means, self._drained)])
         elif step is Step.ACTIVATE:
             await means.seal(self._drained, force=False)
+            await self._wait_out(means.quiet, self._drained)
             await self._turn(lambda: means.triggers().activate(by))
         elif step is Step.TRAFFIC:
             await self._turn(lambda: means.triggers().traffic(by))
         else:
-            await self._until(lambda: self._undrained(held=True))
+            await self._until(lambda: undrained(means, self._pipelines))
             await means.seal(self._pipelines, force=False)
+            await self._wait_out(means.quiet, self._pipelines)
 
     async def _go_back(self) -> None:
         await self._turn(lambda: self._means.triggers().undo(self._present.by))
@@ -271,27 +296,18 @@ class Switching:
             await anyio.sleep(LOOK_INTERVAL_S)
         self._wait_for("")
 
-    def _undrained(self, *, held: bool) -> list[str]:
-        """What is in the way of each; queues that are held are forwarded later, and so are theirs where not `held`."""
-        found: list[str] = []
-        for name, drain in self._means.drains().items():
-            if name in self._pipelines and (held or name not in self._present.held):
-                reasons = ["no fence"] if drain is None else drain.in_the_way
-                found += [f"{name}: {reason}" for reason in reasons]
-        return found
+    async def _wait_out(self, wait: Callable[[Sequence[str]], Awaitable[None]], pipelines: Sequence[str]) -> None:
+        """Until what was begun cannot change a target any more; says meanwhile what that is."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._tell_under_way, pipelines)
+            await wait(pipelines)
+            tasks.cancel_scope.cancel()
+        self._wait_for("")
 
-    def _waiting_messages(self) -> list[str]:
-        """In queues that were held, but for those that are delayed: these are forwarded when they come. A daemon that
-        has only begun knows of none.
-        """
-        found: list[str] = []
-        for name in self._present.held:
-            queue = self._means.statuses[name].queue if name in self._means.statuses else None
-            if queue is None or queue.held:
-                found.append(f"{name}: how many messages are left is not known yet")
-            elif queue.visible or queue.in_flight:
-                found.append(f"{name}: {queue.visible + queue.in_flight} messages are still to be forwarded")
-        return found
+    async def _tell_under_way(self, pipelines: Sequence[str]) -> None:
+        while True:
+            self._wait_for("; ".join(under_way(self._means, pipelines)))
+            await anyio.sleep(LOOK_INTERVAL_S)
 
     def _is_held(self, name: str) -> bool:
         status = self._means.statuses.get(name)

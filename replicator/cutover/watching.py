@@ -12,7 +12,7 @@ from replicator.cutover.readiness import judge
 from replicator.cutover.rehearsal import Rehearsal
 from replicator.cutover.report import Cutover
 from replicator.cutover.steady import Steady, watch
-from replicator.cutover.whole import Whole
+from replicator.cutover.whole import Whole, waived
 from replicator.status import PipelineStatus
 
 
@@ -50,8 +50,7 @@ class Watch:
         )
 
     def _whole(self) -> Whole:
-        waived = {"rehearsed": self._demanded.waived} if self._demanded.waived else {}
-        return Whole(self._demanded, self._fields, self.rehearsal, utc_now(), waived)
+        return Whole(self._demanded, self._fields, self.rehearsal, utc_now(), waived(self._demanded))
 
     def _evidence(self, name: str, now: float) -> Evidence | None:
         if name not in self._statuses:

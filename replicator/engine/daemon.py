@@ -40,7 +40,7 @@ from replicator.replicas.sameness import fingerprint
 from replicator.report import Evidence, Report
 from replicator.report.beforehand import Beforehand
 from replicator.report.freezing import Frozen, freeze, load_frozen, with_evidence
-from replicator.report.gathering import Now, gather, recent_lag
+from replicator.report.gathering import UNREAD, Log, Now, gather, recent_lag
 from replicator.report.history import History
 from replicator.report.model import Lag
 from replicator.report.recording import Recorder
@@ -243,16 +243,21 @@ class Daemon:
         return [name for name, pipeline in self._pipelines.items() if pipeline.state.phase is Phase.SEALED]
 
     async def seal(self, pipelines: Sequence[str], *, force: bool) -> None:
-        """Ends the replication of all of these; see `Draining.seal`. Where one of them may not be, none is.
-
-        When it returns nothing is written to their targets any more, so others may.
-        """
+        """Ends the replication of all of these; see `Draining.seal`. Where one of them may not be, none is."""
         begun = [self._begun(name) for name in pipelines]
         for pipeline in begun:
             pipeline.draining.require_drained(force=force)
         for pipeline in begun:
             await pipeline.seal(force=force)
-        for pipeline in begun:
+
+    async def flushed(self, pipelines: Sequence[str]) -> None:
+        """When it returns, what had been begun by its call cannot change their targets any more."""
+        for pipeline in [self._begun(name) for name in pipelines]:
+            await pipeline.flushed()
+
+    async def quiet(self, pipelines: Sequence[str]) -> None:
+        """Of those that are sealed: when it returns nothing is written to their targets any more, so others may."""
+        for pipeline in [self._begun(name) for name in pipelines]:
             await pipeline.quiet()
 
     async def follow_again(self, pipelines: Sequence[str]) -> None:
@@ -279,10 +284,10 @@ class Daemon:
         """What has come of each pipeline in mode copy so far."""
         return {name: await load_verdict(self._store, name) for name in self.config.copied_once}
 
-    async def report(self) -> Report:
-        """The migration from its beginning until now."""
-        live = await self._report_now()
-        return live if self._frozen is None else await with_evidence(self._frozen, live, self._store)
+    async def report(self, log: Log | None = None) -> Report:
+        """The migration from its beginning until now. The audit log is read unless it is given."""
+        live = await self._report_now(log)
+        return live if self._frozen is None else await with_evidence(self._frozen, live, self._store, log)
 
     def evidence(self) -> Evidence:
         """The report as of the seal. Raises ConfigurationError where nothing was sealed."""
@@ -290,11 +295,11 @@ class Daemon:
             raise ConfigurationError("report", "the migration is not sealed yet", "Seal it, and ask a second later")
         return self._frozen.evidence
 
-    async def _report_now(self) -> Report:
+    async def _report_now(self, log: Log | None = None) -> Report:
         seen = self._triggers.seen if self._triggers else {}
         judged = self._watch.judge()
         now = Now(self.statuses, self._recorder.histories, judged, self.drains(), dict(seen))
-        return await gather(self.config, self._store, now)
+        return await gather(self.config, self._store, now, log)
 
     async def wait(self, pipeline: str, keys: Sequence[str], timeout_s: float) -> Answer:
         """Until what was committed before the call is at the target; see `Barrier.wait`."""
@@ -322,7 +327,7 @@ class Daemon:
         return self._triggers
 
     async def told(self) -> dict[str, object]:
-        """What hooks are told. The report is without the audit log, which may be long."""
+        """What hooks are told. The audit log, which may be long, is not read for it."""
         judged = self.cutover()
         step = self._triggers.step if self._triggers else None
         return {
@@ -331,7 +336,7 @@ class Daemon:
             "phase": judged.phase,
             "ready": judged.ready,
             "reasons": judged.reasons,
-            "report": (await self.report()).model_dump(mode="json", exclude={"actions"}),
+            "report": (await self.report(UNREAD)).model_dump(mode="json", exclude={"actions"}),
         }
 
     def _begun(self, pipeline: str) -> Pipeline[Any]:

@@ -7,126 +7,35 @@ the source. A write after the fence is applied, counted and named, and takes tha
 past that write. What a service expires by itself is no such write.
 """
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic
 
 import anyio
 
-from replicator.clocks import elapsed_s, utc_now
+from replicator.clocks import utc_now
 from replicator.delivery import Delivery
+from replicator.engine.drained import Evidence, in_the_way, unsettled
+from replicator.engine.late import NOTE, Late, read_note
 from replicator.engine.placing import Placing
+from replicator.engine.remaining import LOOK_INTERVAL_S, Remaining
 from replicator.engine.rounds import Ask
 from replicator.engine.standing import Standing
 from replicator.engine.verifying import Verifying
 from replicator.engine.watermark import held_back
 from replicator.errors import ConfigurationError
-from replicator.model import Barriers, Change, CopyStage, DeadLetterSummary, Depth, Mode, Phase, R
+from replicator.model import Barriers, Change, CopyStage, DeadLetterSummary, Mode, Phase, R
 from replicator.naming import Naming
 from replicator.ports import Source, StateStore
 from replicator.status import DrainStatus, NamedDrain
 from replicator.telemetry import PipelineTelemetry
-from replicator.wording import counted
-
-NOTE = "late"
 
 MOST_NAMED = 10
 """Late writes that are told by their keys."""
 
-LOOK_INTERVAL_S = 0.5
-
 READING_WITHIN = timedelta(seconds=15)
 """A source that is read shows time at least so often, beyond what it takes to be sure."""
-
-UNFINISHED_INTERVAL_S = 5.0
-"""How often the source is asked for what is under way there, which may be several requests."""
-
-
-NOT_ASKED = "the source was not asked yet for what is unfinished there"
-
-
-@dataclass(frozen=True, slots=True)
-class Late:
-    """Writes after the fence: how many, when the last of them was, and the first records by their keys."""
-
-    count: int = 0
-    last_at: datetime | None = None
-    keys: tuple[str, ...] = ()
-
-    def note(self) -> str:
-        """As JSON."""
-        return json.dumps(asdict(self), default=datetime.isoformat)
-
-
-def read_note(text: str | None) -> Late:
-    """The inverse of `Late.note`; none where there is no note."""
-    if text is None:
-        return Late()
-    members = json.loads(text)
-    at = members["last_at"]
-    return Late(members["count"], None if at is None else datetime.fromisoformat(at), tuple(members["keys"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """All that is judged. Instants are by the source's clock.
-
-    `mark` is the fence, or the last write after it. `through` is the watermark, held back by dead letters, which must
-    have passed it where being idle proves time, and be not older than `oldest`: what stands still shows no late write.
-    `proven_at` is when the last complete comparison that was clean began, which must be later than `proof_mark`,
-    `differences` what the latest has left. `late` were written after the fence, which is no hindrance by itself.
-    """
-
-    mark: datetime
-    through: datetime | None
-    idle_proves: bool
-    oldest: datetime
-    proven_at: datetime | None
-    proof_mark: datetime
-    differences: int = 0
-    dead_letters: int = 0
-    suspects: int = 0
-    halted: int = 0
-    paused: bool = False
-    swept: bool = True
-    depth: Depth | None = None
-    unfinished: Sequence[str] = ()
-    late: int = 0
-
-
-def unsettled(e: Evidence) -> list[str]:
-    """What stands against a comparison: as long as there is anything, it would only be made again. Pure."""
-    found = ["it is paused: resume it"] if e.paused else []
-    if not e.swept:
-        found.append("the copy is not through")
-    if e.depth is not None and e.depth.held:
-        found.append(f"{counted(e.depth.messages, 'message is', 'messages are')} held: release the queue")
-    elif e.idle_proves and (e.through is None or e.through <= e.mark):
-        through = "unknown" if e.through is None else e.through.isoformat()
-        found.append(f"replicated through {through}, which has not passed {e.mark.isoformat()}")
-    elif e.idle_proves and e.through is not None and e.through < e.oldest:
-        found.append(f"replicated through {e.through.isoformat()}, and nothing was read since {e.oldest.isoformat()}")
-    if e.dead_letters:
-        found.append(counted(e.dead_letters, "dead letter is open", "dead letters are open"))
-    if e.suspects:
-        found.append(counted(e.suspects, "record has", "records have") + " a request of unknown outcome")
-    if e.halted:
-        found.append(counted(e.halted, "partition has", "partitions have") + " stopped at a change that was refused")
-    return [*found, *e.unfinished]
-
-
-def in_the_way(e: Evidence) -> list[str]:
-    """What stands against saying that it is drained; nothing when it is. Pure."""
-    found = unsettled(e)
-    if e.differences:
-        found.append(counted(e.differences, "record differs", "records differ") + " by the last comparison: repair it")
-    elif e.proven_at is None or e.proven_at <= e.proof_mark:
-        found.append(f"no clean comparison was begun after {e.proof_mark.isoformat()} and has ended")
-    if found and e.late:
-        found.insert(0, counted(e.late, "change was", "changes were") + " written after the fence: stop whoever writes")
-    return found
 
 
 @dataclass(slots=True)
@@ -138,7 +47,9 @@ class Way:
 
 
 class Draining(Generic[R]):
-    """Of one pipeline. `through` is the watermark; `halted` how many partitions have stopped."""
+    """Of one pipeline. `through` is the watermark; `halted` how many partitions have stopped; `under_way` says what may
+    still change the target.
+    """
 
     def __init__(
         self,
@@ -152,6 +63,7 @@ class Draining(Generic[R]):
         placing: Placing,
         through: Callable[[], datetime | None],
         halted: Callable[[], int],
+        under_way: Callable[[], list[str]],
         naming: Naming,
         telemetry: PipelineTelemetry,
     ) -> None:
@@ -164,14 +76,13 @@ class Draining(Generic[R]):
         self._placing = placing
         self._through = through
         self._halted = halted
+        self._under_way = under_way
         self._naming = naming
         self._telemetry = telemetry
         self._late = Late()
         self._way = Way()
         self._begun_at: datetime | None = None
-        self._unfinished: list[str] = []
-        self._depth: Depth | None = None
-        self._asked_past: datetime | None = None
+        self._remaining = Remaining(source, standing)
         self._lock = anyio.Lock()
 
     @property
@@ -188,13 +99,16 @@ class Draining(Generic[R]):
             in_the_way=[] if sealed else self._way.reasons,
             late=max(self._late.count, self._waiting),
             late_at=self._late.last_at,
+            emptied_at=self._remaining.emptied_at,
+            under_way=self._under_way(),
         )
 
     @property
     def _waiting(self) -> int:
         """Messages that were sent to a queue after the seal, which nobody takes any more."""
         sealed = self._standing.state.phase is Phase.SEALED
-        return self._depth.messages if sealed and self._depth is not None else 0
+        depth = self._remaining.depth
+        return depth.messages if sealed and depth is not None else 0
 
     @property
     def named(self) -> NamedDrain | None:
@@ -302,24 +216,11 @@ class Draining(Generic[R]):
     async def run(self) -> None:
         """Looks at what stands in the way, while draining, and has both sides compared when nothing else does."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._ask_source)
+            tasks.start_soon(self._remaining.run)
             while True:
                 if self._standing.state.phase is Phase.DRAINING:
                     await self._look()
                 await anyio.sleep(LOOK_INTERVAL_S)
-
-    async def _ask_source(self) -> None:
-        """What waits and what is unfinished there: at once when there is a fence, and now and then from there on."""
-        asked_at = float("-inf")
-        while True:
-            state = self._standing.state
-            is_due = state.fence != self._asked_past or elapsed_s() - asked_at >= UNFINISHED_INTERVAL_S
-            if state.phase in {Phase.DRAINING, Phase.SEALED} and is_due:
-                asked_at = elapsed_s()
-                self._depth = await self._source.depth() if self._source.barriers is Barriers.NOTHING else None
-                self._unfinished = await self._source.unfinished()
-                self._asked_past = state.fence
-            await anyio.sleep(LOOK_INTERVAL_S)
 
     async def _look(self) -> None:
         through = self._through()
@@ -354,8 +255,8 @@ class Draining(Generic[R]):
             halted=self._halted(),
             paused=state.paused,
             swept=state.copy_stage is CopyStage.SWEPT,
-            depth=self._depth,
-            unfinished=self._unfinished if self._asked_past == state.fence else [NOT_ASKED],
+            depth=self._remaining.depth,
+            unfinished=self._remaining.unfinished,
             late=self._late.count,
         )
 

@@ -12,6 +12,9 @@ class Inflight:
     def __init__(self) -> None:
         self._left: dict[anyio.Event, frozenset[str]] = {}
 
+    def __len__(self) -> int:
+        return len(self._left)
+
     @contextmanager
     def entered(self, keys: Collection[str] = ()) -> Iterator[None]:
         """Held while changes of these keys are being written."""

@@ -58,7 +58,8 @@ from replicator.model import (
 from replicator.naming import Naming
 from replicator.ports import Source, StateStore, Target
 from replicator.registry import RecordKind
-from replicator.telemetry import PipelineTelemetry
+from replicator.telemetry import TARGET, PipelineTelemetry
+from replicator.wording import counted
 
 SKIP_MARGIN = timedelta(seconds=60)
 """Changes older than the copy's beginning by this much are surely contained in it, whatever the source's clocks."""
@@ -250,6 +251,7 @@ class Pipeline(Generic[R]):
             placing=self.placing,
             through=lambda: self.replicated_through,
             halted=lambda: len(self.halts.by_partition),
+            under_way=self._under_way,
             naming=naming,
             telemetry=telemetry,
         )
@@ -377,9 +379,30 @@ class Pipeline(Generic[R]):
         request of unknown outcome. Only then it may be written by others.
         """
         await self._work_over.wait()
+        await self.flushed()
+
+    async def flushed(self) -> None:
+        """Returns when nothing that had been begun by now can change the target any more; what is begun later may."""
         await self._retries.drained()
         await self._applier.inflight.drained()
         await anyio.sleep(max(0.0, self.delivery.suspects.latest - elapsed_s()))
+
+    def _under_way(self) -> list[str]:
+        """What may still change the target, in words: nothing where `quiet` would return at once."""
+        target, in_doubt_s = self.telemetry.sides[TARGET], self.delivery.suspects.latest - elapsed_s()
+        failing = f", and the target is failing: {target.message}" if target.degraded else ""
+        found = ["copying and comparing are being ended"] if self._is_ending else []
+        if len(self._retries):
+            found.append(counted(len(self._retries), "retry is", "retries are") + f" under way{failing}")
+        if len(self._applier.inflight):
+            found.append(f"changes are being written{failing}")
+        if in_doubt_s > 0:
+            found.append(f"a request of unknown outcome may take effect within {in_doubt_s:.0f} s")
+        return found
+
+    @property
+    def _is_ending(self) -> bool:
+        return self.state.phase is Phase.SEALED and not self._work_over.is_set()
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:

@@ -143,6 +143,7 @@ class Surveying(Generic[R]):
         """What stands for no record of ours. It is never only late, and what is not ours is removed only if that was
         asked for by the config.
         """
+        await self._gate.passed()
         removable = [handle for handle in listed.leftovers if self._round.differs(_entry(handle, "misplaced"))]
         for handle in listed.foreign:
             self._round.is_foreign(_entry(handle, "foreign"))
@@ -162,6 +163,7 @@ class Surveying(Generic[R]):
         await self._doubting.settle()
         while not self._doubting.has_room(AT_ONCE + 1) and self._is_wanted():
             await anyio.sleep(LOOK_INTERVAL_S)
+            await self._gate.passed()
             await self._doubting.settle()
         async with self._budget.held():
             self._budget.charge(records)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from replicator.clocks import utc_now
 from replicator.ports import StateStore
-from replicator.report.gathering import actions_of
+from replicator.report.gathering import Log, actions_of
 from replicator.report.model import Evidence, OperatorAction, PipelineReport, Report, SinceSeal, WayBack
 from replicator.report.recording import EVERYWHERE
 from replicator.status import Instant, Part
@@ -60,15 +60,16 @@ async def freeze(
     return frozen
 
 
-async def with_evidence(frozen: Frozen, live: Report, store: StateStore) -> Report:
-    """The evidence, and what has come since. Where another version has written it so that it cannot be read here, the
-    report as it is now stands for it; its text is told all the same.
+async def with_evidence(frozen: Frozen, live: Report, store: StateStore, log: Log | None = None) -> Report:
+    """The evidence, and what has come since; the audit log since then is read unless it is given. Where another version
+    has written the evidence so that it cannot be read here, the report as it is now stands for it; its text is told all
+    the same.
     """
     try:
         evidence = Report.model_validate_json(frozen.text)
     except ValidationError:
         evidence = live
-    actions, more = await actions_of(store, frozen.last_action)
+    actions, more = await actions_of(store, frozen.last_action) if log is None else log
     return evidence.model_copy(update={"since_seal": since(frozen, evidence, live, actions, more=more)})
 
 

@@ -93,11 +93,17 @@ class Stored:
     drain: NamedDrain | None = None
 
 
-async def gather(config: MigrationConfig, store: StateStore, now: Now) -> Report:
-    """The report as of this moment."""
+Log = tuple[list[OperatorAction], bool]
+"""Of the audit log what is told, and whether there is more."""
+
+UNREAD: Log = ([], True)
+
+
+async def gather(config: MigrationConfig, store: StateStore, now: Now, log: Log | None = None) -> Report:
+    """The report as of this moment. The audit log is read unless it is given."""
     estimates = await _load(store, ESTIMATE_NOTE, Estimates)
     stored = [await _stored(name, pipeline, store, now) for name, pipeline in config.pipelines.items()]
-    actions, more = await actions_of(store)
+    actions, more = await actions_of(store) if log is None else log
     known = Known(
         switched=await _load(store, SWITCH_NOTE, Switched),
         note=await _triggers(store),
@@ -224,7 +230,7 @@ async def _triggers(store: StateStore) -> TriggerNote | None:
         return None
 
 
-async def actions_of(store: StateStore, after: int = 0) -> tuple[list[OperatorAction], bool]:
+async def actions_of(store: StateStore, after: int = 0) -> Log:
     """The audit log from its beginning, or behind this place in it, and whether there is more."""
     told: list[OperatorAction] = []
     while page := await store.actions(PAGE, after):

@@ -26,6 +26,7 @@ def claim_of(report: Report) -> Claim | None:
                 sealed_at=pipeline.drain.sealed_at,
                 drained_at=pipeline.drain.drained_at,
                 late=count.count if (count := late.get(name)) else None,
+                records=pipeline.copied.records + (pipeline.changes.applied if pipeline.changes else 0),
             )
             for name, pipeline in report.pipelines.items()
             if pipeline.drain is not None

@@ -96,7 +96,7 @@ def fenced(in_the_way: Sequence[str] = (), *, released: bool = False) -> NamedDr
     now = utc_now()
     return NamedDrain(
         fence=now, released=released, drained_at=None if in_the_way else now, in_the_way=list(in_the_way), late=0,
-        late_at=None, late_keys=[],
+        late_at=None, late_keys=[], under_way=[],
     )  # fmt: skip
 
 
@@ -218,6 +218,12 @@ class LetterDaemon:
         if not (force or self.fences):
             raise ConfigurationError(f"pipelines.{pipelines[0]}", "is not drained", "Drain it first")
         self.fences |= {name: fenced() for name in pipelines}
+
+    async def flushed(self, pipelines: Sequence[str]) -> None:
+        """Nothing is under way."""
+
+    async def quiet(self, pipelines: Sequence[str]) -> None:
+        """Nothing is under way."""
 
     async def follow_again(self, pipelines: Sequence[str]) -> None:
         self.fences |= dict.fromkeys(pipelines)

@@ -28,7 +28,7 @@ def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Served
         yield up
 
 
-def rehearsal(place: Served, folder: Path, **changes: Any) -> Path:
+def rehearsal(place: Served, folder: Path, records: int = 3, **changes: Any) -> Path:
     """The report of one that was sealed by a switch yesterday, of the daemon's own config."""
     place.replicator("report", "--out", str(folder))
     report = json.loads((folder / "report.json").read_text())
@@ -43,6 +43,7 @@ def rehearsal(place: Served, folder: Path, **changes: Any) -> Path:
     }
     for pipeline in report["pipelines"].values():
         pipeline |= {"drain": drain, "late_writes": {"count": 0, "last_at": None, "first": []}}
+        pipeline["copied"]["records"] = records
     report["migration"] = "rehearsal"
     report["switch"] = {
         "by_hand": False, "attempt": 1, "stage": "done", "began_at": sealed, "by": "ann", "reason": "",
@@ -83,6 +84,12 @@ def test_one_that_does_not_count_is_refused_with_every_reason(place: Served, tmp
         assert reason in said
     assert rehearsed(place)["outcome"] == "fail"
     assert "record a rehearsal" not in str(place.daemon.recorded)
+
+
+def test_one_in_which_nothing_was_moved_is_refused(place: Served, tmp_path: Path) -> None:
+    _, said = place.said("rehearsal", "record", str(rehearsal(place, tmp_path, records=0)), expect=2)
+    assert "orders has moved no record, so nothing of it was rehearsed" in said
+    assert "customers has moved no record" in said
 
 
 @pytest.mark.parametrize(

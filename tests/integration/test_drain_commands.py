@@ -1,10 +1,12 @@
 """Promises of `replicator cutover drain` and `abort`: the exit code tells, and what is in the way is said."""
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import pytest
 
 from fakes.served import Served, fenced, served
@@ -60,6 +62,23 @@ def test_sealing_is_refused_or_forced_for_a_reason(place: Served) -> None:
     assert "--reason" in place.said("cutover", "seal", "--force", expect=2)[1]
     place.replicator("cutover", "seal", "--force", "--reason", "the source is gone")
     assert place.daemon.recorded[-1] == ("seal by force", "", "the source is gone")
+
+
+def test_a_seal_is_answered_in_time_whatever_is_still_under_way(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target is down, say: the daemon goes on with it, and the command says what it waits for."""
+    writing = fenced().model_copy(update={"under_way": ["changes are being written"]})
+    quiet = threading.Event()
+
+    async def wait(_: object) -> None:
+        threading.Timer(0.5, quiet.set).start()
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr("replicator.api.draining.QUIET_WITHIN_S", 0.1)
+    monkeypatch.setattr(place.daemon, "quiet", wait)
+    monkeypatch.setattr(place.daemon, "drains", lambda: {"orders": fenced() if quiet.is_set() else writing})
+    output, error = place.said("cutover", "seal", "--force", "--reason", "the source is gone")
+    assert output == "sealed: nothing is written to the targets any more\n"
+    assert error == "waiting: orders is sealed: changes are being written\n"
 
 
 @pytest.mark.parametrize("words", [("cutover", "drain"), ("cutover", "seal"), ("triggers", "undo")], ids=" ".join)

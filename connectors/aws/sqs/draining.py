@@ -3,12 +3,8 @@
 from connectors.aws.sqs.queue_time import Counts
 from connectors.aws.sqs.receiving import Receiver
 from replicator.clocks import elapsed_s
+from replicator.emptiness import Emptiness
 from replicator.telemetry import PipelineTelemetry
-
-LEAST_READINGS = 3
-
-READING_INTERVAL_S = 1.0
-"""Of a shorter wait several receivers share a reading."""
 
 
 class Drain:
@@ -20,37 +16,33 @@ class Drain:
     """
 
     def __init__(self, receiver: Receiver, telemetry: PipelineTelemetry, span_s: float) -> None:
-        self.over = False
         self._receiver = receiver
         self._telemetry = telemetry
-        self._span_s = span_s
-        self._since: float | None = None
-        self._readings = 0
-        self._read_at = float("-inf")
+        self._emptiness = Emptiness(span_s)
         self._told = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left that could be received."""
+        return self._emptiness.is_shown
 
     def busy(self) -> None:
         """There was something."""
-        self.over = False
-        self._since = None
-        self._readings = 0
+        self._emptiness.begin_again()
 
     async def look(self) -> None:
-        """After a receive that brought nothing. Raises AwsRefusal."""
+        """After a receive that brought nothing; several receivers share a reading. Raises AwsRefusal."""
         now = elapsed_s()
-        if now - self._read_at < min(READING_INTERVAL_S, self._span_s / LEAST_READINGS):
+        if not self._emptiness.is_due(now):
             return
-        self._read_at = now
+        self._emptiness.asked(now)
         counts = await self._receiver.counts()
         parked = self._receiver.parked
         receivable = counts.visible if not (parked and self._receiver.queue.ordered) else 0
-        if receivable or counts.delayed or counts.in_flight > parked or self._receiver.unsettled:
-            self.busy()
+        is_left = receivable or counts.delayed or counts.in_flight > parked or self._receiver.unsettled
+        self._emptiness.answered(now, is_empty=not is_left)
+        if is_left:
             self._tell(counts)
-            return
-        self._since = now if self._since is None else self._since
-        self._readings += 1
-        self.over = self._readings >= LEAST_READINGS and now - self._since >= self._span_s
 
     def _tell(self, counts: Counts) -> None:
         """Once: what is delayed comes by itself, what somebody else has received may."""

@@ -14,7 +14,7 @@ from connectors import registry
 from fakes.evidence import evidence
 from replicator.config.loading import parse_config
 from replicator.config.models import CutoverConfig, MigrationConfig, RehearsalConfig
-from replicator.cutover import Cutover, Outcome
+from replicator.cutover import Check, Cutover, Outcome, Watch
 from replicator.cutover.fingerprint import Fingerprint, differing, fingerprint
 from replicator.cutover.readiness import judge
 from replicator.cutover.rehearsal import Claim, End, Rehearsal, against
@@ -112,14 +112,24 @@ def test_what_decides_what_is_done_does_and_is_named(path: str) -> None:
 def test_neither_order_nor_secrets_count(seed: int, secret: str) -> None:
     rng = random.Random(seed)
 
-    def shuffled(tree: Any) -> Any:
+    def shuffled(tree: Any, *, in_order: bool = False) -> Any:
         if not isinstance(tree, dict):
             return tree
         names = list(tree)
-        rng.shuffle(names)
-        return {name: shuffled(tree[name]) for name in names}
+        if not in_order:
+            rng.shuffle(names)
+        return {name: shuffled(tree[name], in_order=name == "triggers") for name in names}
 
     assert fingerprint(parsed(shuffled(EXAMPLE), REPLICATOR_TOKEN=secret)) == OWN
+
+
+def test_the_order_of_triggers_counts_since_they_are_turned_in_it() -> None:
+    """What stops the writers comes first: a rehearsal with another order has tried something else."""
+    tree = yaml.safe_load(text("docs/config.example.yaml"))
+    tree["triggers"] = dict(reversed(tree["triggers"].items()))
+    found = fingerprint(parsed(tree))
+    assert differing(found.fields, OWN.fields) == ["triggers"]
+    assert found.sha256 != OWN.sha256
 
 
 def test_no_secret_and_no_place_is_in_it() -> None:
@@ -172,7 +182,7 @@ def test_it_was_decided_of_every_field_whether_it_counts(name: str) -> None:
 
 def claim(**changes: Any) -> Claim:
     sealed = NOW - timedelta(days=2)
-    end = End(sealed_at=sealed, drained_at=sealed, late=0)
+    end = End(sealed_at=sealed, drained_at=sealed, late=0, records=5)
     good = Claim(
         migration="rehearsal", migration_id="r1", fingerprint=OWN, stage="done", by="ann", began_at=sealed,
         sealed_at=sealed, pause_s=4.0, pipelines=dict.fromkeys(parsed(EXAMPLE).pipelines, end),
@@ -196,10 +206,12 @@ FORGED = Fingerprint(sha256="ab", fields=OWN.fields)
         ({"sealed_at": None}, "not sealed"),
         ({"sealed_at": NOW - timedelta(days=31)}, "31.0 days old, and at most 30"),
         ({"sealed_at": NOW + timedelta(hours=1)}, "in the future"),
-        ({"ends": {"orders": End(sealed_at=NOW, drained_at=None, late=0)}}, "orders was sealed by force"),
-        ({"ends": {"orders": End(sealed_at=NOW, drained_at=NOW, late=3)}}, "orders had 3 late writes"),
-        ({"ends": {"orders": End(sealed_at=NOW, drained_at=NOW, late=None)}}, "nobody has looked"),
-        ({"ends": {"orders": End(sealed_at=None, drained_at=NOW, late=0)}}, "orders was not sealed"),
+        ({"ends": {"orders": End(sealed_at=NOW, drained_at=None, late=0, records=5)}}, "orders was sealed by force"),
+        ({"ends": {"orders": End(sealed_at=NOW, drained_at=NOW, late=3, records=5)}}, "orders had 3 late writes"),
+        ({"ends": {"orders": End(sealed_at=NOW, drained_at=NOW, late=None, records=5)}}, "nobody has looked"),
+        ({"ends": {"orders": End(sealed_at=None, drained_at=NOW, late=0, records=5)}}, "orders was not sealed"),
+        ({"ends": {"orders": End(sealed_at=NOW, drained_at=NOW, late=0, records=0)}}, "orders has moved no record"),
+        ({"ends": {"orders": End(sealed_at=NOW, drained_at=NOW, late=0)}}, "orders: nobody has counted what was moved"),
         ({"fingerprint": FORGED}, "the report was changed"),
         ({"fingerprint": fingerprint(changed("pipelines/orders/mode", "sync"))}, "differs in pipelines.orders.mode"),
     ],
@@ -271,9 +283,18 @@ def test_a_waiver_does_not_hide_what_was_found() -> None:
     assert (found.checks[0].outcome, found.checks[0].waived) == (Outcome.FAIL, "the same was switched last week")
 
 
-def test_of_a_rehearsal_itself_none_is_demanded() -> None:
-    found = judged(None, RehearsalConfig(is_rehearsal=True))
-    assert (found.ready, found.checks) == (True, [])
+def daemon_judges(demanded: RehearsalConfig) -> Check:
+    config = parsed(EXAMPLE)
+    (check,) = Watch(config.model_copy(update={"cutover": CutoverConfig(rehearsal=demanded)})).judge().checks
+    return check
+
+
+def test_of_a_rehearsal_itself_none_is_demanded_and_readiness_says_so() -> None:
+    """The line may have been copied to production with the rest of the config."""
+    found = daemon_judges(RehearsalConfig(is_rehearsal=True))
+    assert (found.outcome, found.waived) == (Outcome.FAIL, "this migration is a rehearsal itself, by its config")
+    assert found.counts_as_passed
+    assert not daemon_judges(RehearsalConfig()).counts_as_passed
     assert not CutoverConfig().rehearsal.is_rehearsal, "nor is it the default"
     with pytest.raises(ValueError, match="none is demanded"):
         RehearsalConfig(is_rehearsal=True, waived="why")

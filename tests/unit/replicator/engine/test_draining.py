@@ -18,10 +18,13 @@ from fakes.records import document, key_of
 from fakes.rig import Crash, Rig, faulty, load, work
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
+from replicator.emptiness import LEAST_READINGS
 from replicator.engine.barrier import MOST_AT_WORK
-from replicator.engine.draining import Evidence, Late, in_the_way, read_note
+from replicator.engine.drained import Evidence, in_the_way
+from replicator.engine.late import Late, read_note
 from replicator.errors import ConfigurationError
 from replicator.model import DeadLetterSummary, Depth, Mode, Phase
+from replicator.telemetry import TARGET
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOTICED_WITHIN_S = 5.0
@@ -448,6 +451,37 @@ async def test_a_request_of_unknown_outcome_is_over_before_the_seal_is() -> None
 
 
 @in_virtual_time
+async def test_what_was_begun_before_the_seal_is_told_until_it_is_over() -> None:
+    """A target that is down holds the end of the seal up, with nobody knowing why otherwise."""
+    rig = Rig()
+    load(rig)
+    async with rig.store, rig.running() as pipeline:
+        await rig.converged()
+        assert under_way(rig) is None, "there is no fence"
+        await pipeline.draining.begin()
+        await rig.until(lambda: is_drained(rig))
+        assert under_way(rig) == []
+        rig.service.fate = lambda kind, _: lost(float("inf")) if kind.startswith("write") else FINE
+        rig.table.put("n0")
+        await rig.until(lambda: pipeline.telemetry.sides[TARGET].degraded)
+        await pipeline.seal(force=True)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pipeline.quiet)
+            await anyio.sleep(600)
+            told = under_way(rig)
+            assert told is not None
+            assert told[0].startswith("changes are being written, and the target is failing: AmbiguousError")
+            assert "a request of unknown outcome" in told[1]
+            rig.service.fate = lambda *_: FINE
+        assert under_way(rig) == [], "as soon as all is quiet, and not before"
+
+
+def under_way(rig: Rig) -> list[str] | None:
+    status = rig.pipeline.draining.status
+    return None if status is None else status.under_way
+
+
+@in_virtual_time
 async def test_a_barrier_whose_turn_comes_after_the_seal_writes_nothing() -> None:
     rig = Rig()
     names = [f"n{number}" for number in range(3 * MOST_AT_WORK)]
@@ -467,6 +501,58 @@ async def test_a_barrier_whose_turn_comes_after_the_seal_writes_nothing() -> Non
                 rig.service.put(key_of(name), document(name, 999))
         await anyio.sleep(10)
         assert {rig.number(name) for name in names} == {999}
+
+
+@in_virtual_time
+async def test_that_nothing_is_left_in_a_released_queue_is_shown_by_several_readings_begun_after_it() -> None:
+    """The service's counts are approximate: a reading without any message may be followed by one that has some."""
+    rig = QueueRig(mode=Mode.ASYNC, held=True)
+    counts, read = [5], [0]
+
+    async def depth() -> Depth:
+        read[0] += 1
+        return Depth(counts[0], 0, 0, held=not pipeline.state.released)
+
+    def emptied_at() -> datetime | None:
+        status = pipeline.draining.status
+        assert status is not None
+        return status.emptied_at
+
+    async def readings(number: int) -> None:
+        until = read[0] + number
+        with anyio.fail_after(60):
+            while read[0] < until:  # noqa: ASYNC110 — the fakes tell nobody
+                await anyio.sleep(0.1)
+
+    async with rig.store:
+        pipeline = await rig.start()
+        pipeline.source.depth = depth  # type: ignore[method-assign]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pipeline.run)
+            counts[0] = 0
+            await anyio.sleep(5)
+            await pipeline.draining.begin()
+            await readings(LEAST_READINGS + 1)
+            assert emptied_at() is None, "it is held"
+            await pipeline.draining.release()
+            await readings(LEAST_READINGS - 1)
+            assert emptied_at() is None
+            counts[0] = 1
+            await readings(1)
+            counts[0] = 0
+            await readings(LEAST_READINGS - 1)
+            assert emptied_at() is None, "they were not in a row"
+            await readings(2)
+            assert emptied_at() is not None
+            counts[0] = 1
+            await readings(2)
+            assert emptied_at() is None, "it is taken back"
+            counts[0] = 0
+            await readings(LEAST_READINGS + 1)
+            assert emptied_at() is not None
+            await pipeline.draining.begin()
+            assert emptied_at() is None, "of another fence nothing is known"
+            pipeline.drain()
 
 
 @in_virtual_time

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -17,8 +18,10 @@ from replicator.cutover.rehearsal import Claim, End
 from replicator.cutover.switched import Stage, Switched
 from replicator.engine.daemon import Daemon
 from replicator.errors import ConfigurationError
+from replicator.model import Action
 from replicator.report import Report
 from replicator.report.freezing import NOTE, Frozen, load_frozen, with_evidence
+from replicator.report.gathering import Log
 from replicator.report.model import Estimates
 from replicator.report.recording import EVERYWHERE
 
@@ -40,6 +43,7 @@ async def seal(daemon: Daemon, *names: str, force: bool = False) -> None:
                 await anyio.sleep(1)
     await daemon.record("ann", "seal")
     await daemon.seal(names, force=force)
+    await daemon.quiet(names)
     await anyio.sleep(2)
 
 
@@ -140,8 +144,8 @@ async def test_what_is_done_while_the_evidence_is_gathered_is_in_it_or_told_afte
         daemon = await running(place.daemon(), tasks)
         gathered = daemon._report_now
 
-        async def gather_and_act() -> Report:
-            report = await gathered()
+        async def gather_and_act(log: Log | None = None) -> Report:
+            report = await gathered(log)
             daemon._report_now = gathered  # type: ignore[method-assign]
             await daemon.record("bob", "look")
             return report
@@ -171,6 +175,34 @@ async def test_the_evidence_holds_the_whole_switch_so_it_waits_for_its_end() -> 
 
 
 @in_virtual_time
+async def test_hooks_are_told_the_report_without_reading_the_audit_log_which_may_be_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = Place("orders")
+    async with place.store, anyio.create_task_group() as tasks:
+        daemon = await running(place.daemon(), tasks)
+        read: list[int] = []
+
+        async def actions(limit: int, _after: int) -> list[Action]:
+            read.append(limit)
+            return []
+
+        for is_frozen in (False, True):
+            if is_frozen:
+                await seal(daemon, "orders")
+                assert daemon.evidence().evidence
+            with monkeypatch.context() as patched:
+                patched.setattr(daemon._store, "actions", actions)
+                report = cast(dict[str, Any], (await daemon.told())["report"])
+                assert read == []
+            assert "actions" not in report
+            assert report["pipelines"].keys() == {"orders"}
+            assert (report["since_seal"] is not None) is is_frozen
+            assert [action.name for action in (await daemon.report()).actions][:1] == (["seal"] if is_frozen else [])
+        daemon.stop()
+
+
+@in_virtual_time
 async def test_a_rehearsal_that_was_recorded_counts_after_a_restart_too() -> None:
     place = Place("orders")
     async with place.store:
@@ -181,7 +213,7 @@ async def test_a_rehearsal_that_was_recorded_counts_after_a_restart_too() -> Non
             claim = Claim(
                 migration="rehearsal", migration_id="r1", fingerprint=fingerprint(daemon.config), stage="done",
                 by="ann", began_at=now, sealed_at=now, pause_s=1.0,
-                pipelines={"orders": End(sealed_at=now, drained_at=now, late=0)},
+                pipelines={"orders": End(sealed_at=now, drained_at=now, late=0, records=1)},
             )  # fmt: skip
             await daemon.beforehand.rehearsed(claim, "bob")
             assert daemon.cutover().checks[0].outcome is Outcome.PASS
