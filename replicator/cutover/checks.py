@@ -218,6 +218,8 @@ def foreign(e: Evidence) -> Finding:
 
 def sync(e: Evidence) -> Finding | None:
     """A pipeline in mode sync is in sync."""
+    if e.held:
+        return None
     found = e.status.sync
     if found is None:
         return Finding(None, None, "in_sync", "wait until it is known") if e.demands.sync else None

@@ -41,6 +41,15 @@ def test_a_queue_that_is_held_is_ready_to_be_drained_and_in_no_lag() -> None:
     assert next(c.measured for c in pipeline.checks if c.name == "queue") == "8 held, 3 s ago"
 
 
+def test_a_queue_that_is_held_is_not_asked_to_be_in_sync() -> None:
+    """Nothing comes to the target before the drain, so it would never be, and no switch could begin."""
+    behind = SyncStatus(state="catching_up", since=ago(9), reason="how far the target is behind is not known")
+    demands = demanding(sync=True)
+    assert judge_pipeline(evidence(but(HELD, sync=behind), demands=demands), SOURCE_TIME).ready
+    assert judge_pipeline(evidence(HELD, demands=demands), SOURCE_TIME).ready
+    assert not judge_pipeline(evidence(but(READY, sync=behind), demands=demands), SOURCE_TIME).ready
+
+
 def verified(**changes: object) -> dict[str, object]:
     return {"verification": CLEAN.model_copy(update=changes)}
 
