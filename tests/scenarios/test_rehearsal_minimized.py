@@ -41,7 +41,7 @@ IN_HAND = "in-hand"
 
 DELAYED, DELAY_S = "delayed", 8
 
-LATE, LATE_DELAY_S = "late", 15
+LATE, LATE_DELAY_S = "late", 12
 """Sent when functions are turned on at Azure already, and delayed: it comes when all else is over, and the daemon was
 killed and has begun again.
 """
