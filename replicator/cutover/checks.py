@@ -165,6 +165,8 @@ def throttling(e: Evidence) -> Finding:
 
 def _quiet_for(e: Evidence, since: float, todo: str) -> Finding:
     for_s = e.now - since
+    if since == e.steady.watched_since:  # it may never have happened
+        todo = "wait until the daemon has been at work for so long, without a gap"
     return Finding(for_s >= e.demands.steady_s, for_s, e.demands.steady_s, todo, "s")
 
 

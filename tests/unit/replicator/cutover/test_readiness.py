@@ -14,6 +14,7 @@ from replicator.cutover.checks import CHECKS, Evidence
 from replicator.cutover.phases import least_phase
 from replicator.cutover.readiness import judge, judge_pipeline
 from replicator.cutover.report import Cutover, Outcome
+from replicator.cutover.steady import Steady, watch
 from replicator.status import AzureTriggers, ForeignStatus, PipelineStatus, QueueDepth, SyncStatus
 
 
@@ -230,6 +231,22 @@ def test_the_steady_period_is_what_was_seen_and_not_what_is_claimed() -> None:
     assert told(short)["steady"] is Outcome.FAIL
     assert told(short)["throttling"] is told(short)["late_records"] is Outcome.FAIL
     assert told(replace(short, now=NOW + 1))["steady"] is Outcome.PASS
+
+
+@pytest.mark.parametrize(("check", "changed", "mended"), [
+    ("throttling", {"throttled_at": SOURCE_TIME}, "more capacity"), ("late_records", {"late": 1}, "idle_margin_s"),
+])  # fmt: skip
+def test_a_daemon_that_has_only_begun_blames_nobody(check: str, changed: Changes, mended: str) -> None:
+    """For each check that demands a quiet period: what helps is said where something has happened, and only there."""
+
+    def todo(seen: Steady) -> str:
+        checks = judge_pipeline(Evidence(READY, seen, NOW, DEMANDS), SOURCE_TIME).checks
+        return next(found.todo for found in checks if found.name == check)
+
+    begun = steady(READY, for_s=9)
+    assert mended not in todo(begun)
+    assert "wait" in todo(begun)
+    assert mended in todo(watch(replace(begun, seen_at=NOW - 2), but(READY, **changed), NOW - 1, DEMANDS))
 
 
 @given(st.lists(st.sampled_from(["failed", "copying", "following", "draining", "sealed", "copied"]), min_size=1))
