@@ -95,6 +95,18 @@ class Evidence:
     late: int = 0
 
 
+def settling_s(source: Source[R]) -> float:
+    """How long after the last change a drain waits, at least, for the source to show that there was no other: not at
+    all for one of which only a comparison shows it.
+    """
+    return source.settling.total_seconds() if idle_proves(source) else 0.0
+
+
+def idle_proves(source: Source[R]) -> bool:
+    """Whether a source that tells of nothing new shows by that, in time, that there was nothing."""
+    return source.barriers is not Barriers.KEYS
+
+
 def unsettled(e: Evidence) -> list[str]:
     """What stands against a comparison: as long as there is anything, it would only be made again. Pure."""
     found = ["it is paused: resume it"] if e.paused else []
@@ -337,14 +349,14 @@ class Draining(Generic[R]):
 
     def _evidence(self, through: datetime | None, letters: DeadLetterSummary) -> Evidence:
         state, note = self._standing.state, self._verifying.note
-        proof, idle_proves, mark = note.proof, self._source.barriers is not Barriers.KEYS, self._mark()
+        proof, by_time, mark = note.proof, idle_proves(self._source), self._mark()
         return Evidence(
             mark=mark,
             through=held_back(through, letters),
-            idle_proves=idle_proves,
+            idle_proves=by_time,
             oldest=self._source.clock.earliest() - self._source.settling - READING_WITHIN,
             proven_at=note.clean_since,
-            proof_mark=mark if idle_proves or self._begun_at is None else max(mark, self._begun_at),
+            proof_mark=mark if by_time or self._begun_at is None else max(mark, self._begun_at),
             differences=proof.differences if proof is not None and proof.began_at > self._mark() else 0,
             dead_letters=letters.count,
             suspects=len(self._delivery.suspects),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from replicator.clocks import elapsed_s
+from replicator.engine.draining import settling_s
 from replicator.engine.pipeline import Pipeline
 from replicator.engine.watermark import held_back
 from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Depth, Phase, PipelineState, R, Size
@@ -147,7 +148,7 @@ class Observer:
             retention_headroom_s=self._headroom_s(state, now, depth),
             proven_through=state.proven_through,
             source_time=now,
-            settling_s=source.settling.total_seconds(),
+            settling_s=settling_s(source),
             kept_for_ever=source.retention is None,
         )
 

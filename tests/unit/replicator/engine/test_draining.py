@@ -16,12 +16,15 @@ from fakes.memory import FINE, Entry, Fate, lost
 from fakes.queue import QueueRig
 from fakes.records import document, key_of
 from fakes.rig import Crash, Rig, faulty, load, work
+from fakes.scripted import IDLE_MARGIN_S
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
 from replicator.engine.barrier import MOST_AT_WORK
 from replicator.engine.draining import Evidence, Late, in_the_way, read_note
+from replicator.engine.status import Measured, Observer
 from replicator.errors import ConfigurationError
 from replicator.model import DeadLetterSummary, Depth, Mode, Phase
+from replicator.telemetry import Metrics
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOTICED_WITHIN_S = 5.0
@@ -312,6 +315,30 @@ def test_nothing_but_all_of_it_is_drained() -> None:
 @given(st.builds(Late, st.integers(0), st.datetimes(timezones=st.just(UTC)) | st.none(), st.tuples(st.text())))
 def test_what_is_kept_of_late_writes_comes_back(late: Late) -> None:
     assert read_note(late.note()) == late
+
+
+@pytest.mark.parametrize(("make", "expected_s"), [(Rig, IDLE_MARGIN_S), (BucketRig, 0.0)])
+def test_a_drain_is_expected_to_wait_for_the_margins_only_where_they_prove_something(
+    make: Callable[[], Rig], expected_s: float
+) -> None:
+    """A bucket's are minutes, for late notifications, which a drain replaces by a comparison."""
+
+    @in_virtual_time
+    async def run() -> None:
+        rig = make()
+        load(rig, 20)
+        async with rig.store, rig.running() as pipeline:
+            await rig.converged()
+            if isinstance(rig, BucketRig):
+                rig.source.settling = timedelta(minutes=7)
+            status = Observer(pipeline, Metrics()).observe(None, DeadLetterSummary(), Measured(), 1.0)
+            assert status.settling_s == expected_s
+            begun_s = elapsed_s()
+            await pipeline.draining.begin()
+            await rig.until(lambda: is_drained(rig))
+            assert elapsed_s() - begun_s < 60
+
+    run()
 
 
 async def sealed(rig: Rig) -> None:
