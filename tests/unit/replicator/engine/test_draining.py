@@ -28,6 +28,7 @@ from replicator.telemetry import Metrics
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOTICED_WITHIN_S = 5.0
+MARGIN_S = 300.0
 
 LATER = T0 + timedelta(seconds=1)
 DRAINED = Evidence(mark=T0, through=LATER, idle_proves=True, oldest=T0, proven_at=LATER, proof_mark=T0)
@@ -339,6 +340,26 @@ def test_a_drain_is_expected_to_wait_for_the_margins_only_where_they_prove_somet
             assert elapsed_s() - begun_s < 60
 
     run()
+
+
+@in_virtual_time
+async def test_a_bucket_is_drained_when_its_last_notifications_have_come_and_not_when_none_can_come_any_more() -> None:
+    """They are on their way whenever writers stop just before the fence; the margin is for what is minutes late."""
+    rig = BucketRig()
+    rig.bucket.late_s = MARGIN_S
+    load(rig, 20)
+    async with rig.store, rig.running() as pipeline:
+        await rig.until(lambda: pipeline.state.phase is Phase.FOLLOWING, 3 * MARGIN_S)
+        for number in range(5):
+            rig.table.put(f"n{number}", logged=False)
+            rig.bucket.send(f"n{number}", late_s=20)
+        await anyio.sleep(1)
+        begun_s = elapsed_s()
+        await pipeline.draining.begin()
+        await rig.until(lambda: is_drained(rig), 3 * MARGIN_S)
+        assert not missing(rig)
+        assert late(rig) == 0
+        assert 15 < elapsed_s() - begun_s < MARGIN_S / 4
 
 
 async def sealed(rig: Rig) -> None:
