@@ -88,6 +88,8 @@ def copied(e: Evidence) -> Finding:
     todo = "wait until the copy is finished"
     if status.phase == Phase.FAILED:
         todo = f"the pipeline has failed, see docs/recovery.md: {status.failure}"
+    elif status.phase == Phase.SEALED:
+        todo = "it is sealed: its replication has ended for good"
     elif status.phase == Phase.COPIED:
         todo = "mode copy follows nothing, so what has changed since is not known to be there: use mode async"
     return Finding(fine, f"{status.phase}, {status.copy_stage}", f"{Phase.FOLLOWING}, {CopyStage.SWEPT}", todo)

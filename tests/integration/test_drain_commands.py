@@ -55,6 +55,14 @@ def test_aborting_leads_back(place: Served) -> None:
     assert [name for name, _, _ in place.daemon.recorded] == ["drain", "abort the drain", "abort the drain"]
 
 
+def test_nothing_that_is_sealed_is_said_to_follow_again(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place.daemon, "sealed", lambda: ["orders"])
+    for words in [(), ("--pipeline", "orders")]:
+        assert "pipelines.orders: is sealed" in place.said("cutover", "abort", *words, expect=2)[1]
+    assert place.daemon.recorded == []
+    assert place.replicator("cutover", "abort", "--pipeline", "customers") == "following again\n"
+
+
 def test_sealing_is_refused_or_forced_for_a_reason(place: Served) -> None:
     assert "is not drained" in place.said("cutover", "seal", expect=2)[1]
     assert "--reason" in place.said("cutover", "seal", "--force", expect=2)[1]

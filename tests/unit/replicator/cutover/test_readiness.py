@@ -220,6 +220,12 @@ def test_what_the_source_keeps_for_ever_needs_no_headroom() -> None:
     assert judge_pipeline(evidence(but(READY, kept_for_ever=True, retention_headroom_s=None)), SOURCE_TIME).ready
 
 
+def test_one_that_is_sealed_is_not_waited_for() -> None:
+    checks = judge_pipeline(evidence(but(READY, phase="sealed")), SOURCE_TIME).checks
+    copied = next(check for check in checks if check.name == "copied")
+    assert (copied.outcome, copied.todo) == (Outcome.FAIL, "it is sealed: its replication has ended for good")
+
+
 def test_a_pipeline_in_mode_sync_must_be_known_to_be_in_sync() -> None:
     demands = demanding(sync=True)
     assert told(evidence(demands=demands))["sync"] is Outcome.UNKNOWN
