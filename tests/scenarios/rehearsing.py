@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
 import anyio
 
 from sandbox.faults import Rule, Stall
@@ -18,12 +19,23 @@ from scenarios.migration import DEADLINE_S, Daemon
 from scenarios.shop import Shop
 
 
+async def asked(daemon: Daemon, path: str) -> tuple[int, Any]:
+    """Status code and JSON of a GET, repeated until it is answered: on a busy machine that may take its time."""
+    with anyio.fail_after(DEADLINE_S):
+        while True:
+            try:
+                return await daemon.get(path)
+            except (aiohttp.ClientError, TimeoutError):
+                assert daemon.program.exit_code is None, daemon.program.tail()
+                await anyio.sleep(0.1)
+
+
 async def switched_to(daemon: Daemon, stage: str, deadline_s: float = 120) -> Mapping[str, Any]:
     """How the switch stands when it has come to that."""
     told: Mapping[str, Any] = {}
     with anyio.move_on_after(deadline_s):
         while told.get("stage") != stage:
-            _, told = await daemon.get("/v1/cutover/switch")
+            _, told = await asked(daemon, "/v1/cutover/switch")
             await anyio.sleep(0.05)
     assert told.get("stage") == stage, told
     return told
@@ -34,7 +46,7 @@ async def waits_in(daemon: Daemon, step: str, what: str = "", deadline_s: float 
     told: Mapping[str, Any] = {}
     with anyio.move_on_after(deadline_s):
         while True:
-            _, told = await daemon.get("/v1/cutover/switch")
+            _, told = await asked(daemon, "/v1/cutover/switch")
             last = told["steps"][-1] if told["steps"] else {"step": None, "ended_at": None}
             if last["step"] == step and last["ended_at"] is None and what in told["waiting_for"]:
                 return last
@@ -89,7 +101,7 @@ async def all_in(daemon: Daemon, phase: str) -> None:
 async def phases(daemon: Daemon) -> dict[str, str]:
     """By pipeline, once the daemon knows them."""
     with anyio.fail_after(DEADLINE_S):
-        while not (pipelines := (await daemon.get("/v1/status"))[1]["pipelines"]):  # noqa: ASYNC110 -- it is asked
+        while not (pipelines := (await asked(daemon, "/v1/status"))[1]["pipelines"]):  # noqa: ASYNC110 -- it is asked
             await anyio.sleep(0.05)
     return {name: status["phase"] for name, status in pipelines.items()}
 
@@ -110,7 +122,7 @@ async def ready(daemon: Daemon, deadline_s: float = DEADLINE_S) -> None:
     with anyio.move_on_after(deadline_s):
         while not found.get("ready"):
             await anyio.sleep(0.1)
-            _, found = await daemon.get("/v1/cutover")
+            _, found = await asked(daemon, "/v1/cutover")
     assert found.get("ready"), found.get("reasons")
 
 
@@ -160,7 +172,7 @@ async def somebody_goes_on_at_aws(s: Shop, daemon: Daemon) -> None:
         await named_late(daemon, "orders", "forgotten-1-order")
         await named_late(daemon, "media", "forgotten-1-upload")
     with anyio.fail_after(30):
-        while (await daemon.get("/readyz"))[0] != 503:  # noqa: ASYNC110 -- a status is taken at intervals
+        while (await asked(daemon, "/readyz"))[0] != 503:  # noqa: ASYNC110 -- a status is taken at intervals
             await anyio.sleep(0.1)
 
 
@@ -169,7 +181,7 @@ async def named_late(daemon: Daemon, pipeline: str, key: str) -> None:
     told: Any = None
     with anyio.move_on_after(30):
         while True:
-            told = (await daemon.get("/v1/cutover/drain"))[1]["pipelines"][pipeline]
+            told = (await asked(daemon, "/v1/cutover/drain"))[1]["pipelines"][pipeline]
             if any(key in late for late in told["late_keys"]):
                 return
             await anyio.sleep(0.05)

@@ -14,6 +14,7 @@ from sandbox.aws import AwsServer
 from sandbox.workload.consumers.settings import AWS, AZURE
 from scenarios.migration import Daemon, running
 from scenarios.rehearsing import (
+    asked,
     begin_upload,
     give_back,
     held_copying,
@@ -124,7 +125,7 @@ async def judge(s: Shop, daemon: Daemon) -> None:
     assert found.handled("ticks", AWS)
     assert found.handled("ticks", AZURE)
     await s.assert_equal()
-    report = (await daemon.get("/v1/report"))[1]
+    report = (await asked(daemon, "/v1/report"))[1]
     assert report["phase"] == "sealed"
     assert report["strategy"] == "minimized downtime"
     done = [(action["name"], action["detail"].split(":")[0]) for action in report["actions"]]
