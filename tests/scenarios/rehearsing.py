@@ -112,7 +112,7 @@ async def said(s: Shop, daemon: Daemon, expect: int, *arguments: str) -> str:
     log.unlink(missing_ok=True)
     program = replicator_program(log, *arguments, "--url", daemon.url, environment=s.environment)
     async with program:
-        code, text = await program.wait(DEADLINE_S), program.text()
+        code, text = await program.wait(2 * DEADLINE_S), program.text()
     assert code == expect, text
     return text
 

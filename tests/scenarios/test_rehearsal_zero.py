@@ -49,7 +49,7 @@ WITH_MAIL = {**QUEUES, MAIL: QueueOf("hold")}
 APPLICATION = "shop"
 """Its events begin with it."""
 
-MAX_PAUSE_S, KILLED_PAUSE_S = 40, 200
+MAX_PAUSE_S, KILLED_PAUSE_S = 40, 400
 
 ROUNDING_S = 1.0
 """Both services tell times in whole seconds."""
@@ -85,6 +85,7 @@ async def test_the_application_goes_on_all_the_time(aws: AwsServer, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_killed_in_every_phase(aws: AwsServer, tmp_path: Path) -> None:
     """While it copies the application does not wait yet: no daemon answers it before it follows."""
     async with shop(aws, tmp_path, mode="sync", queues=WITH_MAIL) as s:
