@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,17 @@ def test_what_is_in_the_way_is_said_and_the_exit_code_is_1(place: Served, monkey
     output, error = place.said("cutover", "drain", "--timeout", "0.1", expect=1)
     assert output == "not drained in time:\norders: 1 dead letter is open\ncustomers: 1 dead letter is open\n"
     assert "waiting: orders: 1 dead letter is open" in error
+
+
+def test_what_is_in_the_way_is_said_now_and_then(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has times in it, and is another one at each look."""
+    told = count()
+    monkeypatch.setattr("replicator.cli.cutover.ASK_INTERVAL_S", 0.05)
+    monkeypatch.setattr(place.daemon, "drains", lambda: {"orders": fenced([f"replicated through {next(told)}"])})
+    output, error = place.said("cutover", "drain", "--timeout", "1", expect=1)
+    assert error.count("waiting: ") == 1
+    assert next(told) > 4
+    assert "orders: replicated through" in output
 
 
 def test_late_writes_are_named(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
