@@ -70,7 +70,7 @@ class Times(Part):
     that of the followed partitions alone. `proven_through`: what was committed before it was seen at the target by a
     walk over everything. `retention_headroom_s` is how long until something unread may be trimmed; `kept_for_ever` says
     that nothing ever is. `source_time` is now, at the latest. `settling_s` is how long after its last change the source
-    takes to prove that there was no other.
+    takes to prove that there was no other, 0 where a drain proves it by a comparison alone.
     """
 
     replicated_through: Instant | None

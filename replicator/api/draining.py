@@ -35,6 +35,8 @@ class Drains(Protocol):
 
     async def quiet(self, pipelines: Sequence[str]) -> None: ...
 
+    def sealed(self) -> list[str]: ...
+
     async def follow_again(self, pipelines: Sequence[str]) -> None: ...
 
     async def record(self, actor: str, name: str, pipeline: str = "", detail: str = "") -> None: ...
@@ -104,6 +106,7 @@ def router(daemon: Drains, access: Access) -> APIRouter:
 
     @routes.post("/abort", summary="Back to following; queues are held again")
     async def abort(which: Which, actor: Annotated[str, Depends(access)]) -> Fenced:
+        _require_unsealed(daemon, which)
         return await act(which, actor, "abort the drain", daemon.follow_again)
 
     @routes.post("/seal", summary="End the replication for good; what is written at the sources is only noticed then")
@@ -128,6 +131,14 @@ def _named(daemon: Drains, which: Which) -> list[str]:
     if which.pipeline not in pipelines:
         raise HTTPException(404, f"there is no pipeline {which.pipeline}")
     return [which.pipeline]
+
+
+def _require_unsealed(daemon: Drains, which: Which) -> None:
+    """What is sealed does not follow again."""
+    names = _named(daemon, which)
+    for name in daemon.sealed():
+        if name in names:
+            raise HTTPException(409, f"pipelines.{name}: is sealed. Its replication has ended for good")
 
 
 def _fenced(daemon: Drains) -> Fenced:

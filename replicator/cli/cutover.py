@@ -51,9 +51,9 @@ def drain(url: str, pipeline: str | None, *, release: bool, timeout_s: float, as
     found = call(url, "/v1/cutover/drain", "pipelines", which)
     if release:
         found = call(url, "/v1/cutover/release", "pipelines", which)
-    deadline, told = time.monotonic() + timeout_s, [""]
+    deadline, teller = time.monotonic() + timeout_s, Teller()
     while not _is_drained(found, pipeline) and time.monotonic() < deadline:
-        _tell(in_the_way(found, pipeline), told)
+        teller.waits("; ".join(in_the_way(found, pipeline)))
         time.sleep(min(ASK_INTERVAL_S, max(0.0, deadline - time.monotonic())))
         found = call(url, "/v1/cutover/drain", "pipelines")
     drained = _is_drained(found, pipeline)
@@ -89,7 +89,7 @@ def switch(url: str, *, max_pause_s: float, dry_run: bool, as_json: bool) -> Exi
 
 
 class Teller:
-    """Tells on standard error how a switch goes on: each step once, and now and then what is waited for."""
+    """Tells on standard error how a switch or a drain goes on: each step once, and now and then what is waited for."""
 
     def __init__(self) -> None:
         self._steps = 0

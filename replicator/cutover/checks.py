@@ -88,6 +88,8 @@ def copied(e: Evidence) -> Finding:
     todo = "wait until the copy is finished"
     if status.phase == Phase.FAILED:
         todo = f"the pipeline has failed, see docs/recovery.md: {status.failure}"
+    elif status.phase == Phase.SEALED:
+        todo = "it is sealed: its replication has ended for good"
     elif status.phase == Phase.COPIED:
         todo = "mode copy follows nothing, so what has changed since is not known to be there: use mode async"
     return Finding(fine, f"{status.phase}, {status.copy_stage}", f"{Phase.FOLLOWING}, {CopyStage.SWEPT}", todo)
@@ -165,6 +167,8 @@ def throttling(e: Evidence) -> Finding:
 
 def _quiet_for(e: Evidence, since: float, todo: str) -> Finding:
     for_s = e.now - since
+    if since == e.steady.watched_since:  # it may never have happened
+        todo = "wait until the daemon has been at work for so long, without a gap"
     return Finding(for_s >= e.demands.steady_s, for_s, e.demands.steady_s, todo, "s")
 
 
@@ -218,6 +222,8 @@ def foreign(e: Evidence) -> Finding:
 
 def sync(e: Evidence) -> Finding | None:
     """A pipeline in mode sync is in sync."""
+    if e.held:
+        return None
     found = e.status.sync
     if found is None:
         return Finding(None, None, "in_sync", "wait until it is known") if e.demands.sync else None

@@ -11,9 +11,10 @@ from replicator.status import Instant, Part
 
 
 class Probe(Protocol):
-    """What sends the requests; see `replicator.cutover.probe`."""
+    """What sends the requests; see `replicator.cutover.probe`. `said` is what came of the last one, for people."""
 
     interval_s: float
+    said: str
 
     async def works(self) -> bool:
         """Whether one request did what it is for, within its time. Raises nothing."""

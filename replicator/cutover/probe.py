@@ -17,6 +17,7 @@ class HttpProbe:
 
     def __init__(self, config: ProbeConfig, session: aiohttp.ClientSession) -> None:
         self.interval_s = config.interval_s
+        self.said = ""
         self._config = config
         self._session = session
 
@@ -34,8 +35,10 @@ class HttpProbe:
                 proxy=config.proxy,
                 allow_redirects=False,
             ) as answer:
+                self.said = f"answered with {answer.status}"
                 return 200 <= answer.status < 300
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            self.said = f"gives no answer ({type(error).__name__})"
             structlog.get_logger().debug("the probe was not answered", error=type(error).__name__)
             return False
 

@@ -98,7 +98,7 @@ class Switching:
         if not await self.probe.works():
             raise ConfigurationError(
                 "cutover.probe",
-                "fails before anything is switched",
+                f"fails before anything is switched: {self.probe.said}",
                 "See that the application answers it, or remove it",
             )
         return first(utc_now())

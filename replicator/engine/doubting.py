@@ -2,7 +2,8 @@
 
 A doubt holds what the target showed and, read after it, what the source did. When everything committed until then is at
 the target, and the target still is as it was, then the source's last change before that has not made it equal: it was
-written before the target was looked at, and the target shows something else. So mere lag is never a difference.
+written before the target was looked at, and the target shows something else. So mere lag is never a difference. That
+the target has come to what the source holds may show before, which is all a drain waits for.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -64,6 +65,18 @@ class Doubting(Generic[R]):
             return
         async with self._lock:
             await self._settle()
+
+    async def look_early(self) -> None:
+        """Drops those where the target has come to what the source holds, though more may still be on its way as far
+        as is known: a bucket's notifications may be minutes late, and have come within seconds. All others wait.
+        """
+        async with self._lock:
+            keys = list(self._round.doubts)
+            for start in range(0, len(keys), CHUNK):
+                for pair in await self._sides.of_keys(keys[start : start + CHUNK]):
+                    doubt = self._round.doubts[pair.key]
+                    if doubt.is_over(pair):
+                        self._over(doubt)
 
     async def _settle(self) -> None:
         through, doubts = self._through(), self._round.doubts

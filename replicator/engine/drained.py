@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from replicator.model import Depth
+from replicator.model import Barriers, Depth, R
+from replicator.ports import Source
 from replicator.wording import counted
 
 
@@ -33,6 +34,18 @@ class Evidence:
     depth: Depth | None = None
     unfinished: Sequence[str] = ()
     late: int = 0
+
+
+def settling_s(source: Source[R]) -> float:
+    """How long after the last change a drain waits, at least, for the source to show that there was no other: not at
+    all for one of which only a comparison shows it.
+    """
+    return source.settling.total_seconds() if idle_proves(source) else 0.0
+
+
+def idle_proves(source: Source[R]) -> bool:
+    """Whether a source that tells of nothing new shows by that, in time, that there was nothing."""
+    return source.barriers is not Barriers.KEYS
 
 
 def unsettled(e: Evidence) -> list[str]:

@@ -16,7 +16,7 @@ import anyio
 
 from replicator.clocks import utc_now
 from replicator.delivery import Delivery
-from replicator.engine.drained import Evidence, in_the_way, unsettled
+from replicator.engine.drained import Evidence, idle_proves, in_the_way, unsettled
 from replicator.engine.late import NOTE, Late, read_note
 from replicator.engine.placing import Placing
 from replicator.engine.remaining import LOOK_INTERVAL_S, Remaining
@@ -25,7 +25,7 @@ from replicator.engine.standing import Standing
 from replicator.engine.verifying import Verifying
 from replicator.engine.watermark import held_back
 from replicator.errors import ConfigurationError
-from replicator.model import Barriers, Change, CopyStage, DeadLetterSummary, Mode, Phase, R
+from replicator.model import Change, CopyStage, DeadLetterSummary, Mode, Phase, R
 from replicator.naming import Naming
 from replicator.ports import Source, StateStore
 from replicator.status import DrainStatus, NamedDrain
@@ -241,14 +241,14 @@ class Draining(Generic[R]):
 
     def _evidence(self, through: datetime | None, letters: DeadLetterSummary) -> Evidence:
         state, note = self._standing.state, self._verifying.note
-        proof, idle_proves, mark = note.proof, self._source.barriers is not Barriers.KEYS, self._mark()
+        proof, by_time, mark = note.proof, idle_proves(self._source), self._mark()
         return Evidence(
             mark=mark,
             through=held_back(through, letters),
-            idle_proves=idle_proves,
+            idle_proves=by_time,
             oldest=self._source.clock.earliest() - self._source.settling - READING_WITHIN,
             proven_at=note.clean_since,
-            proof_mark=mark if idle_proves or self._begun_at is None else max(mark, self._begun_at),
+            proof_mark=mark if by_time or self._begun_at is None else max(mark, self._begun_at),
             differences=proof.differences if proof is not None and proof.began_at > self._mark() else 0,
             dead_letters=letters.count,
             suspects=len(self._delivery.suspects),

@@ -600,6 +600,9 @@ class Pipeline(Generic[R]):
         """The watermark is read before the dead letters, which are durable before it passes them."""
         through = self.replicated_through
         letters = await self._store.dead_letter_summary(self.name)
+        if self.state.phase is Phase.SEALED:
+            syncing.end()
+            return
         following = self.state.phase.follows
         syncing.look(
             Seen(

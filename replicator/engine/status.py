@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from replicator.clocks import elapsed_s
+from replicator.engine.drained import settling_s
 from replicator.engine.pipeline import Pipeline
 from replicator.engine.watermark import held_back
 from replicator.model import Checkpoint, CopyStage, DeadLetterSummary, Depth, Phase, PipelineState, R, Size
@@ -147,7 +148,7 @@ class Observer:
             retention_headroom_s=self._headroom_s(state, now, depth),
             proven_through=state.proven_through,
             source_time=now,
-            settling_s=source.settling.total_seconds(),
+            settling_s=settling_s(source),
             kept_for_ever=source.retention is None,
         )
 
@@ -230,7 +231,7 @@ class Observer:
             self._publish_queue(name, status.queue)
         self._publish_foreign(name, status.foreign)
         self._publish_verification(name, status.verification)
-        if status.sync is not None:
+        if self._pipeline.syncing is not None:
             self._publish_sync(name, status.sync)
         drain = status.drain
         metrics.drained.labels(name).set(math.nan if drain is None else drain.drained_at is not None)
@@ -257,10 +258,10 @@ class Observer:
         metrics.verification_running.labels(name).set(found is not None and found.running)
         metrics.verification_compared.labels(name).set(_or_nan(found.compared if found else None))
 
-    def _publish_sync(self, name: str, sync: SyncStatus) -> None:
-        in_sync = sync.state == "in_sync"
-        self._metrics.in_sync.labels(name).set(in_sync)
-        self._metrics.in_sync_since.labels(name).set(sync.since.timestamp() if in_sync else math.nan)
+    def _publish_sync(self, name: str, sync: SyncStatus | None) -> None:
+        in_sync = sync is not None and sync.state == "in_sync"
+        self._metrics.in_sync.labels(name).set(math.nan if sync is None else in_sync)
+        self._metrics.in_sync_since.labels(name).set(sync.since.timestamp() if sync and in_sync else math.nan)
 
     def _publish_queue(self, name: str, queue: QueueDepth) -> None:
         metrics = self._metrics

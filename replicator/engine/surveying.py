@@ -27,6 +27,9 @@ AT_ONCE = 4
 LOOK_INTERVAL_S = 0.5
 """How often doubts are looked at while nothing else is to be done."""
 
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+"""Before all of them are looked at early, at first and at last: each time costs a read of either side for each."""
+
 
 class Surveying(Generic[R]):
     """Goes through one round, from wherever it has come to. `save` makes it durable; `is_wanted` says whether it still
@@ -70,12 +73,20 @@ class Surveying(Generic[R]):
             tasks.start_soon(self._scan)
         if self._round.through_at is None and self._is_wanted():
             self._round.through_at = self._source.clock.latest()
+        await self._settle_all()
+        return self._is_wanted()
+
+    async def _settle_all(self) -> None:
+        """Nothing else is to be done. What is not due is looked at early too, more and more seldom."""
+        looked_s, pause_s = elapsed_s(), FIRST_PAUSE_S
         while self._round.doubts and self._is_wanted():
             await self._gate.passed()
             await self._doubting.settle()
+            if elapsed_s() - looked_s >= pause_s:
+                await self._doubting.look_early()
+                looked_s, pause_s = elapsed_s(), min(2 * pause_s, LONGEST_PAUSE_S)
             await self._save_if_due()
             await anyio.sleep(LOOK_INTERVAL_S)
-        return self._is_wanted()
 
     async def _partitions(self) -> Sequence[Partition]:
         """None where to read is to take."""

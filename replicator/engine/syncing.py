@@ -110,7 +110,7 @@ class Syncing:
 
     @property
     def status(self) -> SyncStatus | None:
-        """As it is told; None before anything was seen."""
+        """As it is told; None before anything was seen, and after the end."""
         return self.state.status if self.state else None
 
     def look(self, seen: Seen) -> None:
@@ -118,6 +118,10 @@ class Syncing:
         before, self.state = self.state, next_sync(self.state, seen, self._limits)
         if before is None or before.in_sync is not self.state.in_sync:
             self._tell(self.state)
+
+    def end(self) -> None:
+        """Nothing comes to the target any more: it is neither."""
+        self.state = None
 
     def _tell(self, state: SyncState) -> None:
         if state.in_sync:

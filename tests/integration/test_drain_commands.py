@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import anyio
@@ -34,6 +35,17 @@ def test_what_is_in_the_way_is_said_and_the_exit_code_is_1(place: Served, monkey
     assert "waiting: orders: 1 dead letter is open" in error
 
 
+def test_what_is_in_the_way_is_said_now_and_then(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has times in it, and is another one at each look."""
+    told = count()
+    monkeypatch.setattr("replicator.cli.cutover.ASK_INTERVAL_S", 0.05)
+    monkeypatch.setattr(place.daemon, "drains", lambda: {"orders": fenced([f"replicated through {next(told)}"])})
+    output, error = place.said("cutover", "drain", "--timeout", "1", expect=1)
+    assert error.count("waiting: ") == 1
+    assert next(told) > 4
+    assert "orders: replicated through" in output
+
+
 def test_late_writes_are_named(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     late = {"late": 2, "late_at": fenced().fence, "late_keys": ["k1", "k2"]}
     monkeypatch.setattr("fakes.served.fenced", lambda **_: fenced().model_copy(update=late))
@@ -55,6 +67,14 @@ def test_aborting_leads_back(place: Served) -> None:
         "customers": None,
     }
     assert [name for name, _, _ in place.daemon.recorded] == ["drain", "abort the drain", "abort the drain"]
+
+
+def test_nothing_that_is_sealed_is_said_to_follow_again(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place.daemon, "sealed", lambda: ["orders"])
+    for words in [(), ("--pipeline", "orders")]:
+        assert "pipelines.orders: is sealed" in place.said("cutover", "abort", *words, expect=2)[1]
+    assert place.daemon.recorded == []
+    assert place.replicator("cutover", "abort", "--pipeline", "customers") == "following again\n"
 
 
 def test_sealing_is_refused_or_forced_for_a_reason(place: Served) -> None:

@@ -13,7 +13,7 @@ import yaml
 from connectors import registry
 from replicator.cli.looking import look_at
 from replicator.config.loading import load_config
-from replicator.engine.daemon import connect
+from replicator.engine.opening import connect
 from replicator.engine.ownership import Claim
 from replicator.state.opening import look_at_state
 from sandbox.processes import replicator_program

@@ -46,8 +46,9 @@ async def test_only_an_answer_of_success_is_one_and_no_connection_is_kept() -> N
         config = ProbeConfig(url=url, body='{"probe": true}', token="t0ken")
         async with open_probe(config) as probe:
             assert probe is not None
-            worked = [await probe.works() for _ in statuses]
-    assert worked == [True, True, False, False, False, True]
+            worked = [(await probe.works(), probe.said) for _ in statuses]
+    assert [works for works, _ in worked] == [True, True, False, False, False, True]
+    assert [said for _, said in worked] == [f"answered with {status}" for status in statuses]
     assert all(said.startswith('POST Bearer t0ken {"probe": true}') for said in asked)
     assert len({said.rpartition(" ")[2] for said in asked}) == len(statuses)
 
@@ -56,9 +57,11 @@ async def test_nobody_there_and_nobody_in_time_are_failures() -> None:
     async with application([200], delay_s=5) as (url, _), open_probe(ProbeConfig(url=url, timeout_s=0.1)) as probe:
         assert probe is not None
         assert not await probe.works()
+        assert probe.said == "gives no answer (TimeoutError)"
     async with open_probe(ProbeConfig(url=url, method="GET")) as probe:
         assert probe is not None
         assert not await probe.works()
+        assert probe.said == "gives no answer (ClientConnectorError)"
     async with open_probe(None) as nothing:
         assert nothing is None
 

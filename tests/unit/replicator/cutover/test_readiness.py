@@ -14,6 +14,7 @@ from replicator.cutover.checks import CHECKS, Evidence
 from replicator.cutover.phases import least_phase
 from replicator.cutover.readiness import judge, judge_pipeline
 from replicator.cutover.report import Cutover, Outcome
+from replicator.cutover.steady import Steady, watch
 from replicator.status import AzureTriggers, ForeignStatus, PipelineStatus, QueueDepth, SyncStatus
 
 
@@ -39,6 +40,15 @@ def test_a_queue_that_is_held_is_ready_to_be_drained_and_in_no_lag() -> None:
     assert (pipeline.ready, pipeline.held) == (True, True)
     assert set(told(evidence(HELD))) == set(CHECKS) - {"lag", "steady", "sync", "azure_triggers_off"}
     assert next(c.measured for c in pipeline.checks if c.name == "queue") == "8 held, 3 s ago"
+
+
+def test_a_queue_that_is_held_is_not_asked_to_be_in_sync() -> None:
+    """Nothing comes to the target before the drain, so it would never be, and no switch could begin."""
+    behind = SyncStatus(state="catching_up", since=ago(9), reason="how far the target is behind is not known")
+    demands = demanding(sync=True)
+    assert judge_pipeline(evidence(but(HELD, sync=behind), demands=demands), SOURCE_TIME).ready
+    assert judge_pipeline(evidence(HELD, demands=demands), SOURCE_TIME).ready
+    assert not judge_pipeline(evidence(but(READY, sync=behind), demands=demands), SOURCE_TIME).ready
 
 
 def verified(**changes: object) -> dict[str, object]:
@@ -210,6 +220,12 @@ def test_what_the_source_keeps_for_ever_needs_no_headroom() -> None:
     assert judge_pipeline(evidence(but(READY, kept_for_ever=True, retention_headroom_s=None)), SOURCE_TIME).ready
 
 
+def test_one_that_is_sealed_is_not_waited_for() -> None:
+    checks = judge_pipeline(evidence(but(READY, phase="sealed")), SOURCE_TIME).checks
+    copied = next(check for check in checks if check.name == "copied")
+    assert (copied.outcome, copied.todo) == (Outcome.FAIL, "it is sealed: its replication has ended for good")
+
+
 def test_a_pipeline_in_mode_sync_must_be_known_to_be_in_sync() -> None:
     demands = demanding(sync=True)
     assert told(evidence(demands=demands))["sync"] is Outcome.UNKNOWN
@@ -221,6 +237,22 @@ def test_the_steady_period_is_what_was_seen_and_not_what_is_claimed() -> None:
     assert told(short)["steady"] is Outcome.FAIL
     assert told(short)["throttling"] is told(short)["late_records"] is Outcome.FAIL
     assert told(replace(short, now=NOW + 1))["steady"] is Outcome.PASS
+
+
+@pytest.mark.parametrize(("check", "changed", "mended"), [
+    ("throttling", {"throttled_at": SOURCE_TIME}, "more capacity"), ("late_records", {"late": 1}, "idle_margin_s"),
+])  # fmt: skip
+def test_a_daemon_that_has_only_begun_blames_nobody(check: str, changed: Changes, mended: str) -> None:
+    """For each check that demands a quiet period: what helps is said where something has happened, and only there."""
+
+    def todo(seen: Steady) -> str:
+        checks = judge_pipeline(Evidence(READY, seen, NOW, DEMANDS), SOURCE_TIME).checks
+        return next(found.todo for found in checks if found.name == check)
+
+    begun = steady(READY, for_s=9)
+    assert mended not in todo(begun)
+    assert "wait" in todo(begun)
+    assert mended in todo(watch(replace(begun, seen_at=NOW - 2), but(READY, **changed), NOW - 1, DEMANDS))
 
 
 @given(st.lists(st.sampled_from(["failed", "copying", "following", "draining", "sealed", "copied"]), min_size=1))

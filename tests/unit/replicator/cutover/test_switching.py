@@ -101,6 +101,7 @@ class Clouds:
         return Progress(Turn.ACTIVATE, ())
 
     interval_s = 0.25
+    said = "answered with 405"
 
     async def works(self) -> bool:
         """A client of the application, which is called where traffic leads."""
@@ -336,7 +337,7 @@ async def test_clients_that_are_not_served_even_before_stand_against_a_switch() 
     place = Scene(clouds)
     async with place.store:
         switching = await place.process()
-        with pytest.raises(ConfigurationError, match="fails before anything is switched"):
+        with pytest.raises(ConfigurationError, match="fails before anything is switched: answered with 405"):
             await switching.begin(max_pause_s=5, by="ann")
         assert switching.told is None
 

@@ -31,7 +31,9 @@ def shown(source: str | None, target: str | None, guard: str | None = "e1") -> P
     return Pair("k", source, "", Observed(guard if target else None, target))
 
 
-def doubting(sides: Sides[Document], *, repair: bool = False) -> tuple[Doubting[Document], Round, Rig]:
+def doubting(
+    sides: Sides[Document], *, repair: bool = False, due_in: timedelta = -LATER
+) -> tuple[Doubting[Document], Round, Rig]:
     """Whatever is due is due at once; mending only counts."""
     rig = Rig()
     round_ = Round(T0, Ask(repair=repair))
@@ -41,7 +43,7 @@ def doubting(sides: Sides[Document], *, repair: bool = False) -> tuple[Doubting[
 
     made: Doubting[Document] = Doubting(
         pipeline=NAME, round_=round_, source=rig.pipeline.source, sides=sides, store=rig.store,
-        through=lambda: rig.pipeline.source.clock.latest() + LATER, mend=mend,
+        through=lambda: rig.pipeline.source.clock.latest() - due_in, mend=mend,
     )  # fmt: skip
     return made, round_, rig
 
@@ -62,6 +64,27 @@ def scripted(*pairs: Pair, repair: bool = False, looks: int = 20) -> Round:
 
     run()
     return ended[0]
+
+
+@in_virtual_time
+async def test_what_has_become_equal_before_its_time_is_fine_and_anything_else_waits() -> None:
+    """A bucket's margin is minutes, and what was only on its way comes within seconds."""
+    changing = [shown(f"a{number}", f"b{number}", f"e{number}") for number in range(MOST_TRIES + 5)]
+    sides = Shown(*changing, shown("a", "b"))
+    made, round_, rig = doubting(sides, due_in=LATER)
+    async with rig.store:
+        await rig.pipeline.source.connect()
+        await made.doubt(["k"])
+        doubted = dict(round_.doubts)
+        for _ in range(MOST_TRIES + 10):
+            await made.look_early()
+            await made.settle()
+        assert round_.doubts == doubted
+        sides.pairs = [shown("c", "c")]
+        await made.settle()
+        assert round_.doubts == doubted
+        await made.look_early()
+    assert (round_.doubts, round_.findings) == ({}, {})
 
 
 def test_what_stays_as_it_is_counts() -> None:

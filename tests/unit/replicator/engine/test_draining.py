@@ -16,18 +16,21 @@ from fakes.memory import FINE, Entry, Fate, lost
 from fakes.queue import QueueRig
 from fakes.records import document, key_of
 from fakes.rig import Crash, Rig, faulty, load, work
+from fakes.scripted import IDLE_MARGIN_S
 from fakes.virtual import in_virtual_time
 from replicator.clocks import elapsed_s
 from replicator.emptiness import LEAST_READINGS
 from replicator.engine.barrier import MOST_AT_WORK
 from replicator.engine.drained import Evidence, in_the_way
 from replicator.engine.late import Late, read_note
+from replicator.engine.status import Measured, Observer
 from replicator.errors import ConfigurationError
 from replicator.model import DeadLetterSummary, Depth, Mode, Phase
-from replicator.telemetry import TARGET
+from replicator.telemetry import TARGET, Metrics
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOTICED_WITHIN_S = 5.0
+MARGIN_S = 300.0
 
 LATER = T0 + timedelta(seconds=1)
 DRAINED = Evidence(mark=T0, through=LATER, idle_proves=True, oldest=T0, proven_at=LATER, proof_mark=T0)
@@ -315,6 +318,50 @@ def test_nothing_but_all_of_it_is_drained() -> None:
 @given(st.builds(Late, st.integers(0), st.datetimes(timezones=st.just(UTC)) | st.none(), st.tuples(st.text())))
 def test_what_is_kept_of_late_writes_comes_back(late: Late) -> None:
     assert read_note(late.note()) == late
+
+
+@pytest.mark.parametrize(("make", "expected_s"), [(Rig, IDLE_MARGIN_S), (BucketRig, 0.0)])
+def test_a_drain_is_expected_to_wait_for_the_margins_only_where_they_prove_something(
+    make: Callable[[], Rig], expected_s: float
+) -> None:
+    """A bucket's are minutes, for late notifications, which a drain replaces by a comparison."""
+
+    @in_virtual_time
+    async def run() -> None:
+        rig = make()
+        load(rig, 20)
+        async with rig.store, rig.running() as pipeline:
+            await rig.converged()
+            if isinstance(rig, BucketRig):
+                rig.source.settling = timedelta(minutes=7)
+            status = Observer(pipeline, Metrics()).observe(None, DeadLetterSummary(), Measured(), 1.0)
+            assert status.settling_s == expected_s
+            begun_s = elapsed_s()
+            await pipeline.draining.begin()
+            await rig.until(lambda: is_drained(rig))
+            assert elapsed_s() - begun_s < 60
+
+    run()
+
+
+@in_virtual_time
+async def test_a_bucket_is_drained_when_its_last_notifications_have_come_and_not_when_none_can_come_any_more() -> None:
+    """They are on their way whenever writers stop just before the fence; the margin is for what is minutes late."""
+    rig = BucketRig()
+    rig.bucket.late_s = MARGIN_S
+    load(rig, 20)
+    async with rig.store, rig.running() as pipeline:
+        await rig.until(lambda: pipeline.state.phase is Phase.FOLLOWING, 3 * MARGIN_S)
+        for number in range(5):
+            rig.table.put(f"n{number}", logged=False)
+            rig.bucket.send(f"n{number}", late_s=20)
+        await anyio.sleep(1)
+        begun_s = elapsed_s()
+        await pipeline.draining.begin()
+        await rig.until(lambda: is_drained(rig), 3 * MARGIN_S)
+        assert not missing(rig)
+        assert late(rig) == 0
+        assert 15 < elapsed_s() - begun_s < MARGIN_S / 4
 
 
 async def sealed(rig: Rig) -> None:

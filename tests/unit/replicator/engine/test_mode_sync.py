@@ -144,6 +144,22 @@ async def test_a_process_begins_with_catching_up() -> None:
 
 
 @in_virtual_time
+async def test_one_that_is_sealed_is_neither_in_sync_nor_catching_up() -> None:
+    """Nothing comes to its target any more, so that nobody is told to wait for it. After a restart too."""
+    rig = sync_rig()
+    async with rig.store:
+        async with rig.running() as pipeline:
+            await in_sync(rig)
+            await pipeline.draining.begin()
+            await pipeline.seal(force=True)
+            await rig.until(lambda: pipeline.syncing is not None and pipeline.syncing.status is None)
+        async with rig.running() as pipeline:
+            await anyio.sleep(600)
+            assert pipeline.syncing is not None
+            assert pipeline.syncing.status is None
+
+
+@in_virtual_time
 async def test_a_replay_is_folded_and_not_in_sync() -> None:
     """Changes that may have been applied before the crash are never shown again one by one."""
     rig = sync_rig(page=50)
