@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import anyio
+import pytest
 from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import MessagingEntityNotFoundError
 
@@ -15,6 +16,11 @@ from sandbox.aws import AwsServer
 from sandbox.processes import Program, replicator_program
 from scenarios.migration import running
 from scenarios.world import world
+
+
+@pytest.fixture
+def quick_programs() -> None:
+    """Here they start as anybody's do."""
 
 
 def _fresh(log: Path) -> Path:
