@@ -100,7 +100,7 @@ class Daemon:
                 if last is not None and what(last):
                     return last
                 assert self.program.exit_code is None, f"the daemon ended: {self.program.tail()}"
-                await anyio.sleep(0.05)
+                await anyio.sleep(0.1)  # it is taken once a second, and each costs milliseconds of both processes
         raise AssertionError(f"not reached within {deadline_s} s: {last}\n{self.program.tail()}")
 
     async def caught_up(self, moment: float, deadline_s: float = DEADLINE_S) -> Status:

@@ -27,6 +27,9 @@ _spawn = processes.spawn
 
 PACKAGES = ("replicator", "connectors")
 
+LATER = ("anyio._backends._asyncio", "pydantic.v1", "uvicorn.lifespan.off", "uvicorn.protocols.http.h11_impl")
+"""What others import at the first use."""
+
 REQUEST_BYTES = 1 << 18
 
 COMMAND = "from scenarios.preloaded import serve; import sys; source = serve(int(sys.argv[1])); exec(source or '')"
@@ -177,5 +180,7 @@ def load() -> None:
         for found in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
             if not found.name.endswith("__main__"):
                 import_module(found.name)
+    for name in LATER:
+        import_module(name)
     gc.enable()
     gc.freeze()
