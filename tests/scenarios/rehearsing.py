@@ -8,22 +8,22 @@ from typing import Any
 import anyio
 
 from sandbox.processes import replicator_program
-from scenarios.migration import Daemon
+from scenarios.migration import DEADLINE_S, Daemon
 from scenarios.shop import Shop
 
 
-async def switched_to(daemon: Daemon, stage: str, deadline_s: float = 120) -> Mapping[str, Any]:
+async def switched_to(daemon: Daemon, stage: str, deadline_s: float = DEADLINE_S) -> Mapping[str, Any]:
     """How the switch stands when it has come to that."""
     told: Mapping[str, Any] = {}
     with anyio.move_on_after(deadline_s):
         while told.get("stage") != stage:
             _, told = await daemon.get("/v1/cutover/switch")
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.1)
     assert told.get("stage") == stage, told
     return told
 
 
-async def waits_in(daemon: Daemon, step: str, what: str = "", deadline_s: float = 60) -> None:
+async def waits_in(daemon: Daemon, step: str, what: str = "", deadline_s: float = DEADLINE_S) -> None:
     """Returns when the switch is in this step, and waits for this."""
     told: Mapping[str, Any] = {}
     with anyio.move_on_after(deadline_s):
@@ -32,7 +32,7 @@ async def waits_in(daemon: Daemon, step: str, what: str = "", deadline_s: float 
             last = told["steps"][-1] if told["steps"] else {"step": None, "ended_at": None}
             if last["step"] == step and last["ended_at"] is None and what in told["waiting_for"]:
                 return
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.1)
     raise AssertionError(f"not in {step} within {deadline_s} s: {told}")
 
 
@@ -47,7 +47,7 @@ async def said(s: Shop, daemon: Daemon, expect: int, *arguments: str) -> str:
     return text
 
 
-async def ready(daemon: Daemon, deadline_s: float = 60) -> None:
+async def ready(daemon: Daemon, deadline_s: float = DEADLINE_S) -> None:
     found: Mapping[str, Any] = {}
     with anyio.move_on_after(deadline_s):
         while not found.get("ready"):
@@ -68,6 +68,6 @@ async def begin_upload(s: Shop, key: str) -> dict[str, str]:
 
 async def something_of_each(s: Shop, side: str, name: str = "") -> None:
     """Returns when an application has written something of every kind there."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_S):
         while {e.kind for e in s.written() if e.side == side and e.event.startswith(name)} < s.kinds:  # noqa: ASYNC110
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.1)

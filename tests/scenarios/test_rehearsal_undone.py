@@ -18,7 +18,7 @@ from scenarios.shop import QueueOf, Shop, shop
 
 MAIL = "mail"
 
-MAX_PAUSE_S = 8
+MAX_PAUSE_S = 12
 
 WRITTEN_S = 1.0
 """So much later than it was written an event may be noted."""
