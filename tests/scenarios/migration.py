@@ -167,8 +167,8 @@ def config_of(pipelines: Mapping[str, Mapping[str, Any]], limits: Mapping[str, A
 
 @asynccontextmanager
 async def http_client() -> AsyncIterator[aiohttp.ClientSession]:
-    """For the daemons' HTTP interfaces, which answer at once or not at all."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
+    """For the daemons' HTTP interfaces, which answer at once on any machine that has nothing else to do."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
         yield http
 
 
@@ -185,7 +185,7 @@ async def run_command(m: Migration, command: str, *options: str, **environment: 
     async with replicator_program(
         log, command, str(m.path), *options, environment={**m.environment, **environment}
     ) as program:
-        return await program.wait(60), program.text()
+        return await program.wait(DEADLINE_S), program.text()
 
 
 @asynccontextmanager

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from sandbox.aws import AwsServer
 from sandbox.faults import Stall
 from sandbox.workload.consumers import Journal
 from sandbox.workload.consumers.settings import AWS, AZURE, EVENT
-from scenarios.migration import Daemon, running
+from scenarios.migration import DEADLINE_S, Daemon, running
 from scenarios.rehearsing import (
     begin_upload,
     ready,
@@ -29,6 +30,8 @@ from scenarios.rehearsing import (
     waits_in,
 )
 from scenarios.shop import ENOUGH, QueueOf, Shop, shop
+
+pytestmark = pytest.mark.timeout(600)
 
 MAIL = "mail"
 
@@ -134,7 +137,7 @@ async def send(s: Shop, event: str, delay_s: int) -> None:
 
 async def phases(daemon: Daemon) -> dict[str, str]:
     """By pipeline, once the daemon knows them."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_S):
         while not (pipelines := (await daemon.get("/v1/status"))[1]["pipelines"]):  # noqa: ASYNC110 -- it is asked
             await anyio.sleep(0.05)
     return {name: status["phase"] for name, status in pipelines.items()}
@@ -172,14 +175,14 @@ async def somebody_goes_on_at_aws(s: Shop, daemon: Daemon) -> None:
         await something_of_each(s, AWS, "forgotten")
         await named_late(daemon, "orders", "forgotten-1-order")
         await named_late(daemon, "media", "forgotten-1-upload")
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_S):
         while (await daemon.get("/readyz"))[0] != 503:  # noqa: ASYNC110 -- a status is taken at intervals
             await anyio.sleep(0.1)
 
 
 async def named_late(daemon: Daemon, pipeline: str, key: str) -> None:
     told: Any = None
-    with anyio.move_on_after(30):
+    with anyio.move_on_after(DEADLINE_S):
         while True:
             told = (await daemon.get("/v1/cutover/drain"))[1]["pipelines"][pipeline]
             if any(key in late for late in told["late_keys"]):
