@@ -8,8 +8,12 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from sandbox.processes import Program
 from scenarios.preloaded import Preloaded
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere programs are not forked")
 
 TELL = """
 import atexit, json, os, signal, sys, threading
