@@ -88,7 +88,7 @@ class Program:
         with self.log.open("ab") as output, os.fdopen(watched, "rb") as stdin:
             self._process = spawn(self._arguments, stdin, output, {**os.environ, **self._environment})
 
-    async def line(self, containing: str, deadline_s: float = 30, *, since: int = 0) -> str:
+    async def line(self, containing: str, deadline_s: float = 120, *, since: int = 0) -> str:
         """The first line of its log after byte `since` with that text, waited for.
 
         Raises ProgramError when it exits first or the deadline passes.
@@ -116,7 +116,7 @@ class Program:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
 
-    async def wait(self, deadline_s: float = 60) -> int:
+    async def wait(self, deadline_s: float = 120) -> int:
         """Its exit code. Raises ProgramError when it does not end in time."""
         deadline = time.monotonic() + deadline_s
         while self.exit_code is None:
