@@ -26,7 +26,7 @@ demo: $(INSTALLED)  ## migrate a table, a bucket and queues on local clouds, and
 
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(INSTALLED)  ## the whole suite but what takes minutes
-	$(BIN)/pytest -m "not slow" --numprocesses 4 --dist worksteal
+	$(BIN)/pytest -m "not slow" --numprocesses 6 --dist load --maxschedchunk 1
 
 test-containers: $(INSTALLED)  ## the tests that can, against container images: make test-containers CLOUDS=aws,azurite
 	$(BIN)/pytest tests/integration tests/contracts -m "not slow" --containers "$(CLOUDS)" \

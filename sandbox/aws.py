@@ -72,6 +72,7 @@ class AwsServer:
         self._stop_deadline_s = stop_deadline_s
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._session = AioSession()  # keeps the services' descriptions, whose parsing is most of what a client costs
 
     @property
     def endpoint(self) -> str:
@@ -89,7 +90,7 @@ class AwsServer:
 
     def client(self, service: str, **config: Any) -> Any:
         """`async with server.client("dynamodb") as client`, with these settings; botocore's have no static type."""
-        return AioSession().create_client(
+        return self._session.create_client(
             service,
             endpoint_url=self.endpoint,
             region_name=self.region,

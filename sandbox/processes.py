@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import IO, Protocol, Self
 
 import anyio
 
@@ -37,6 +38,25 @@ class ProgramError(Exception):
     """A program did not start; the message carries the end of what it printed."""
 
 
+class Process(Protocol):
+    """What a program needs of a process."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it runs; minus the signal's number when it was killed."""
+
+    def send_signal(self, number: int) -> None:
+        """If it still runs."""
+
+
+def spawn(arguments: Sequence[str], stdin: IO[bytes], output: IO[bytes], environment: Mapping[str, str]) -> Process:
+    """A process in a session of its own: Ctrl-C at the terminal is for the parent, which then ends this one."""
+    return subprocess.Popen(  # noqa: S603 -- programs of this project
+        arguments, stdin=stdin, stdout=output, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+    )
+
+
 class Program:
     """One program with its output in a file. Leaving it ends it: SIGTERM, then SIGKILL after `stop_deadline_s`."""
 
@@ -47,7 +67,7 @@ class Program:
         self._arguments = arguments
         self._environment = environment or {}
         self._stop_deadline_s = stop_deadline_s
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._lifeline: int | None = None
 
     @property
@@ -66,16 +86,9 @@ class Program:
         self._drop_lifeline()
         watched, self._lifeline = os.pipe()
         with self.log.open("ab") as output, os.fdopen(watched, "rb") as stdin:
-            self._process = subprocess.Popen(  # noqa: S603 -- programs of this project
-                self._arguments,
-                stdin=stdin,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **self._environment},
-                start_new_session=True,
-            )
+            self._process = spawn(self._arguments, stdin, output, {**os.environ, **self._environment})
 
-    async def line(self, containing: str, deadline_s: float = 30, *, since: int = 0) -> str:
+    async def line(self, containing: str, deadline_s: float = 120, *, since: int = 0) -> str:
         """The first line of its log after byte `since` with that text, waited for.
 
         Raises ProgramError when it exits first or the deadline passes.
@@ -103,7 +116,7 @@ class Program:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
 
-    async def wait(self, deadline_s: float = 60) -> int:
+    async def wait(self, deadline_s: float = 120) -> int:
         """Its exit code. Raises ProgramError when it does not end in time."""
         deadline = time.monotonic() + deadline_s
         while self.exit_code is None:

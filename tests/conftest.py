@@ -6,6 +6,7 @@ They are embedded, or come from container images (`containers.plugin`).
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,10 +29,25 @@ if TYPE_CHECKING:
     from containers.cosmos import CosmosContainer
     from containers.servicebus import ServiceBusContainer
 
+TESTS = Path(__file__).parent
+
 pytest_plugins = ["containers.plugin"]
 
 settings.register_profile("any machine", deadline=None)  # how long an example takes is no promise of ours
 settings.load_profile("any machine")
+
+
+LONGEST_FIRST = ("scenarios", "contracts", "integration")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that no worker ends the suite alone; thousands of short ones fill the end."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    folder = item.path.relative_to(TESTS).parts[0]
+    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,7 @@ def text(received: ServiceBusReceivedMessage) -> str:
 async def receive(receiver: ServiceBusReceiver, count: int = 1) -> list[ServiceBusReceivedMessage]:
     """Exactly so many messages, in as many calls as it takes."""
     received: list[ServiceBusReceivedMessage] = []
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while len(received) < count:
             received += await receiver.receive_messages(count - len(received), max_wait_time=5)
     return received
@@ -96,6 +96,6 @@ async def empty(bus: ServiceBusClient) -> None:
 
 async def eventually(holds: Callable[[], object]) -> None:
     """Return once something holds that nobody announces."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while not holds():  # noqa: ASYNC110 -- nobody announces it
             await anyio.sleep(0.01)

@@ -87,7 +87,7 @@ async def test_a_server_that_does_not_come_up_is_quoted(
     monkeypatch: pytest.MonkeyPatch, program: str, said: str
 ) -> None:
     monkeypatch.setattr(aws_module, "_LAUNCHER", program)
-    server = AwsServer(start_deadline_s=0.5)
+    server = AwsServer(start_deadline_s=2)
     with pytest.raises(AwsServerError, match=said):
         await anyio.to_thread.run_sync(server.start)
     assert server.pid is None

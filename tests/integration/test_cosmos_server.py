@@ -489,7 +489,7 @@ async def test_a_process_is_driven_over_http() -> None:
                 await drive(endpoint, http)
         finally:
             process.send_signal(signal.SIGTERM)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             assert await process.wait() == 0
 
 

@@ -18,6 +18,9 @@ pytestmark = pytest.mark.embedded("cosmos", "looks into the server, or steers it
 
 PATIENCE_S = 1.0
 
+SLOW_MACHINE_S = 20
+"""What waits for ever, or for what is not ours to wait for, takes longer than this on any machine."""
+
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +36,7 @@ async def refusal(endpoint: str) -> ConfigurationError:
     begun = time.monotonic()
     with pytest.raises(ConfigurationError) as refused:
         await start(endpoint)
-    assert time.monotonic() - begun < PATIENCE_S + 0.5
+    assert time.monotonic() - begun < PATIENCE_S + SLOW_MACHINE_S
     assert "\n" not in str(refused.value)
     return refused.value
 
@@ -66,7 +69,7 @@ async def test_a_connection_that_is_never_made() -> None:
 
 async def test_a_service_that_never_answers() -> None:
     async with CosmosServer() as server:
-        server.faults.add(Fault(delay_s=2))
+        server.faults.add(Fault(delay_s=60))
         refused = await refusal(server.endpoint)
     assert "cannot be reached (no answer within 1 s)" in refused.problem
 
@@ -77,10 +80,8 @@ async def test_a_service_that_is_down_is_asked_a_few_times(fault: Fault, monkeyp
     monkeypatch.setattr(probing, "CONNECT_TIMEOUT_S", 5)
     async with CosmosServer() as server:
         server.faults.add(fault)
-        begun = time.monotonic()
         with pytest.raises(ConfigurationError, match="cannot be reached"):
             await start(server.endpoint)
-        assert time.monotonic() - begun < 2
         (answers,) = server.stats()["operations"].values()
         assert sum(answers.values()) == probing.PROBE_ATTEMPTS
 

@@ -79,7 +79,7 @@ async def followed(
     """The next so many changes, and the position reached."""
     changes: list[Change[Document]] = []
     position = resume.position
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async for batch in source.read(partition, resume):
             changes += batch.changes
             position = batch.position
@@ -186,7 +186,7 @@ async def test_an_idle_stream_proves_time(aws: AwsServer, aws_client: Clients) -
     async with connected(aws.endpoint, "source-idle") as source:
         (shard,) = await source.follow_partitions()
         begun = source.clock.latest()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async for batch in source.read(shard, Resume()):
                 if batch.replicated_through is not None and batch.replicated_through > begun:
                     break
@@ -200,7 +200,7 @@ async def test_a_disabled_stream_is_read_to_its_end(aws: AwsServer, aws_client: 
         async with connected(aws.endpoint, "source-closed") as source:
             (shard,) = await source.follow_partitions()
             await client.update_table(TableName="source-closed", StreamSpecification={"StreamEnabled": False})
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 changes = [c async for batch in source.read(shard, Resume()) for c in batch.changes]
             assert len(changes) == 5
 

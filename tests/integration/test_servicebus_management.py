@@ -149,7 +149,7 @@ async def exchange(broker: ServiceBusServer, sent: bytes, until: bytes = b"\xff"
     answer = b""
     async with await anyio.connect_tcp(broker.host, broker.port) as stream:
         await stream.send(sent)
-        with anyio.fail_after(5), suppress(anyio.EndOfStream):
+        with anyio.fail_after(30), suppress(anyio.EndOfStream):
             while until not in answer:
                 answer += await stream.receive()
     return answer

@@ -129,7 +129,7 @@ async def test_a_broker_that_stalls_at_any_step_holds_nobody_longer_than_the_dea
         broker.cut()
         broker.faults.add(Fault(operation=operation, stall=True, count=1))
         begun = time.monotonic()
-        with anyio.fail_after(8):
+        with anyio.fail_after(30):
             assert await made.apply(job(1)) == []
         assert time.monotonic() - begun > 0.7
     assert lying(broker, "once") == ["1"]
@@ -154,9 +154,9 @@ async def test_a_start_against_somebody_who_never_answers_ends_and_leaves_nothin
         async with bench(broker, "once", connection_string=string) as made:
             with pytest.raises(ConfigurationError, match="cannot be reached"):
                 await made.target.connect(())
-            with anyio.fail_after(1):
+            with anyio.fail_after(10):
                 await ended.wait()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
 
 
 async def test_nothing_runs_beside_a_request_and_nothing_is_left_connected(broker: ServiceBusServer) -> None:

@@ -87,7 +87,7 @@ def config(**settings: Any) -> ServiceBusTargetConfig:
 
 async def sent(settings: ServiceBusTargetConfig) -> None:
     async with opener(settings, WHERE) as open_link:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             link = await open_link()
         await link.send([to_servicebus(job(n).record, MappingRules()) for n in range(3)])
         await link.close()

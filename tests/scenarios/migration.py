@@ -101,7 +101,7 @@ class Daemon:
                 if last is not None and what(last):
                     return last
                 assert self.program.exit_code is None, f"the daemon ended: {self.program.tail()}"
-                await anyio.sleep(0.05)
+                await anyio.sleep(0.1)  # it is taken once a second, and each costs milliseconds of both processes
         raise AssertionError(f"not reached within {deadline_s} s: {last}\n{self.program.tail()}")
 
     async def caught_up(self, moment: float, deadline_s: float = DEADLINE_S) -> Status:
@@ -168,8 +168,8 @@ def config_of(pipelines: Mapping[str, Mapping[str, Any]], limits: Mapping[str, A
 
 @asynccontextmanager
 async def http_client() -> AsyncIterator[aiohttp.ClientSession]:
-    """For the daemons' HTTP interfaces, which answer at once or not at all."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
+    """For the daemons' HTTP interfaces, which answer at once on any machine that has nothing else to do."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
         yield http
 
 
@@ -186,7 +186,7 @@ async def run_command(m: Migration, command: str, *options: str, **environment: 
     async with replicator_program(
         log, command, str(m.path), *options, environment={**m.environment, **environment}
     ) as program:
-        code, text = await program.wait(60), program.text()
+        code, text = await program.wait(DEADLINE_S), program.text()
     return (0 if command == "check" and code == 1 and _only_of_the_folder(m.folder, text) else code), text
 
 

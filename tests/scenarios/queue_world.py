@@ -108,13 +108,14 @@ def _text(value: Any) -> Any:
 
 
 async def until(what: Callable[[], Any], otherwise: str, deadline_s: float = DEADLINE_S) -> None:
-    """Returns when `what` holds, which may have to be awaited."""
+    """Returns when `what` holds, which may have to be awaited: then it asks a service, which costs more than a look."""
     with anyio.move_on_after(deadline_s):
         while True:
             held = what()
-            if (await held) if hasattr(held, "__await__") else held:
+            asks = hasattr(held, "__await__")
+            if (await held) if asks else held:
                 return
-            await anyio.sleep(0.02)
+            await anyio.sleep(0.1 if asks else 0.02)
     raise AssertionError(f"within {deadline_s} s: {otherwise}")
 
 

@@ -30,13 +30,13 @@ async def asked(daemon: Daemon, path: str) -> tuple[int, Any]:
                 await anyio.sleep(0.1)
 
 
-async def switched_to(daemon: Daemon, stage: str, deadline_s: float = 120) -> Mapping[str, Any]:
+async def switched_to(daemon: Daemon, stage: str, deadline_s: float = DEADLINE_S) -> Mapping[str, Any]:
     """How the switch stands when it has come to that."""
     told: Mapping[str, Any] = {}
     with anyio.move_on_after(deadline_s):
         while told.get("stage") != stage:
             _, told = await asked(daemon, "/v1/cutover/switch")
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.1)
     assert told.get("stage") == stage, told
     return told
 
@@ -50,7 +50,7 @@ async def waits_in(daemon: Daemon, step: str, what: str = "", deadline_s: float 
             last = told["steps"][-1] if told["steps"] else {"step": None, "ended_at": None}
             if last["step"] == step and last["ended_at"] is None and what in told["waiting_for"]:
                 return last
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.1)
     raise AssertionError(f"not in {step} within {deadline_s} s: {told}")
 
 
@@ -94,7 +94,7 @@ async def all_in(daemon: Daemon, phase: str) -> None:
     found: Mapping[str, str] = {}
     with anyio.move_on_after(DEADLINE_S):
         while set((found := await phases(daemon)).values()) != {phase}:  # noqa: ASYNC110 -- it is asked
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.1)
     assert set(found.values()) == {phase}, found
 
 
@@ -102,7 +102,7 @@ async def phases(daemon: Daemon) -> dict[str, str]:
     """By pipeline, once the daemon knows them."""
     with anyio.fail_after(DEADLINE_S):
         while not (pipelines := (await asked(daemon, "/v1/status"))[1]["pipelines"]):  # noqa: ASYNC110 -- it is asked
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.1)
     return {name: status["phase"] for name, status in pipelines.items()}
 
 
@@ -138,9 +138,9 @@ async def begin_upload(s: Shop, key: str) -> dict[str, str]:
 
 async def something_of_each(s: Shop, side: str, name: str = "") -> None:
     """Returns when an application has written something of every kind there."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_S):
         while {e.kind for e in s.written() if e.side == side and e.event.startswith(name)} < s.kinds:  # noqa: ASYNC110
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.1)
 
 
 async def send(s: Shop, queue: str, event: str, delay_s: int) -> None:
@@ -171,7 +171,7 @@ async def somebody_goes_on_at_aws(s: Shop, daemon: Daemon) -> None:
         await something_of_each(s, AWS, "forgotten")
         await named_late(daemon, "orders", "forgotten-1-order")
         await named_late(daemon, "media", "forgotten-1-upload")
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_S):
         while (await asked(daemon, "/readyz"))[0] != 503:  # noqa: ASYNC110 -- a status is taken at intervals
             await anyio.sleep(0.1)
 
@@ -179,10 +179,10 @@ async def somebody_goes_on_at_aws(s: Shop, daemon: Daemon) -> None:
 async def named_late(daemon: Daemon, pipeline: str, key: str) -> None:
     """Returns when the drain's answer names it."""
     told: Any = None
-    with anyio.move_on_after(30):
+    with anyio.move_on_after(DEADLINE_S):
         while True:
             told = (await asked(daemon, "/v1/cutover/drain"))[1]["pipelines"][pipeline]
             if any(key in late for late in told["late_keys"]):
                 return
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.1)
     raise AssertionError(told)

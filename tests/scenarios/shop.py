@@ -42,7 +42,7 @@ from sandbox.workload.consumers.settings import AWS, AZURE, EVENT
 from sandbox.workload.consumers.traffic import confirmation, send_to
 from scenarios import bucket_world, queue_world
 from scenarios.furnishing import APP, EXPIRES, FUNCTIONS, furnish
-from scenarios.migration import Migration, http_client
+from scenarios.migration import DEADLINE_S, Migration, http_client
 from scenarios.shop_config import BLOBS, DATABASE, DOCUMENTS, config
 
 ENOUGH = {"max_lag_s": 20, "steady_s": 1, "max_gap_s": 5}
@@ -192,7 +192,7 @@ class Shop(Migration):
         """Returns when the application writes there, or nowhere."""
         send_to(self.traffic, where)
         now = confirmation(self.traffic)
-        with anyio.fail_after(30):
+        with anyio.fail_after(DEADLINE_S):
             while now.exists() and now.read_text() != where:  # noqa: ASYNC110 -- another process tells it
                 await anyio.sleep(0.02)
 
@@ -210,7 +210,7 @@ class Shop(Migration):
         """By the functions there."""
         return read_journal(self.folder / f"at-{side}.jsonl")
 
-    async def all_worked_on(self, deadline_s: float = 60) -> Reckoning:
+    async def all_worked_on(self, deadline_s: float = DEADLINE_S) -> Reckoning:
         """Waits until no event that was written is left."""
         with anyio.move_on_after(deadline_s):
             while self.reckoning().lost:  # noqa: ASYNC110 -- the processes tell it by files
@@ -259,7 +259,7 @@ class Shop(Migration):
         return {side: {"type": "command", **hook}}
 
     async def reached(self, name: str) -> None:
-        with anyio.fail_after(60):
+        with anyio.fail_after(DEADLINE_S):
             while not (self.folder / name).with_suffix(".reached").exists():  # noqa: ASYNC110 -- likewise
                 await anyio.sleep(0.02)
 

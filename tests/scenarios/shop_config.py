@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from scenarios import bucket_world, queue_world
@@ -23,10 +25,17 @@ def config(s: Shop, mode: str) -> dict[str, Any]:
     pipelines = {"orders": _orders(s, mode), "media": _media(s, mode)}
     pipelines |= {name: _queue_pipeline(s, name, queue, mode) for name, queue in s.queues.items()}
     made = config_of({name: {**pipeline, "cutover": waived} for name, pipeline in pipelines.items()})
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        made["http"]["listen"] = f"127.0.0.1:{free.getsockname()[1]}"
+    made["http"]["listen"] = f"127.0.0.1:{lasting_port()}"
     made["triggers"] = triggers(s)
     return made
+
+
+def lasting_port() -> int:
+    """One that stays free while the daemon is restarted: the system gives none below 32768 away by itself."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError("no port is free")
 
 
 def _orders(s: Shop, mode: str) -> dict[str, Any]:

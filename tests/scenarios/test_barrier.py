@@ -219,9 +219,9 @@ async def test_a_write_that_cannot_be_waited_for_raises_or_is_counted(aws: AwsSe
         async with running(w.daemon()) as daemon:
             await daemon.until(lambda s: s["phase"] == "following")
             with blocking(w) as (session, unhooked):
-                counting = install(session, daemon.url, timeout_s=0.5, exceeded="count")
+                counting = install(session, daemon.url, timeout_s=2, exceeded="count")
                 client = session.create_client("dynamodb", w.aws.region, endpoint_url=w.aws.endpoint)
-                async with install(dynamodb, daemon.url, timeout_s=0.5):
+                async with install(dynamodb, daemon.url, timeout_s=2):
                     await dynamodb.put_item(TableName=w.table, Item=item("n0", 1))
                     w.target_proxy.refuse()
                     with pytest.raises(

@@ -126,7 +126,7 @@ async def test_a_stop_that_cannot_finish_an_object_gives_up_and_the_next_run_doe
                 begun = time.monotonic()
                 daemon.program.send(signal.SIGTERM)
                 assert await daemon.program.wait() == 1
-                assert time.monotonic() - begun < 5
+                assert time.monotonic() - begun < 30, "the target would hold it for ever"
                 assert await w.blob(key) is None
                 stalled.lift()
                 async with running(daemon):

@@ -72,7 +72,7 @@ class Trial:
                 self._hold_against_the_truth(asked_at, answer["pipelines"]["orders"])
             await anyio.sleep(0.05)
 
-    async def until(self, ready: bool, within_s: float = 15) -> None:
+    async def until(self, ready: bool, within_s: float = 60) -> None:
         """Waits for the next answer of this kind."""
         seen = len(self.answers)
         with anyio.move_on_after(within_s):
@@ -86,7 +86,7 @@ class Trial:
         log = self.w.folder / "cutover.log"
         arguments = ("cutover", "status", *options, "--url", self.daemon.url)
         async with replicator_program(log, *arguments, environment=self.w.environment) as program:
-            return await program.wait(30)
+            return await program.wait(90)
 
     def _hold_against_the_truth(self, asked_at: float, pipeline: dict[str, Any]) -> None:
         through = datetime.fromisoformat(pipeline["replicated_through"]).timestamp()
@@ -114,7 +114,7 @@ async def trial(aws: AwsServer, folder: Path) -> AsyncIterator[Trial]:
 async def test_ready_is_never_said_while_an_acknowledged_change_is_missing(aws: AwsServer, tmp_path: Path) -> None:
     async with trial(aws, tmp_path) as t:
         assert await t.command() == 1, "the steady period has only begun"
-        assert await t.command("--wait", "--timeout", "20") == 0
+        assert await t.command("--wait", "--timeout", "60") == 0
         assert await t.daemon.metric("replicator_cutover_ready") == 1
         assert await t.daemon.metric("replicator_cutover_check", pipeline="orders", check="lag") == 1
 

@@ -41,7 +41,7 @@ async def test_a_writer_that_has_not_stopped_is_named_and_one_that_has_is_proven
             await w.dynamodb.put_item(TableName=table, Item=soon)
             writer = Writer(w.dynamodb, table, space="live", keys=20, rate_per_s=20)
             tasks.start_soon(writer.run)
-            said = await drain(w, daemon, 1, "--timeout", "4")
+            said = await drain(w, daemon, 1, "--timeout", "6")
             assert "written after the fence" in said
             writer.stop()
             await anyio.sleep(1.5)

@@ -28,7 +28,7 @@ async def test_a_table_without_a_stream_is_copied_and_the_command_ends(aws: AwsS
         await w.dynamodb.update_table(TableName=w.table, StreamSpecification={"StreamEnabled": False})
         await seed(w.dynamodb, w.table, 500)
         assert (await run_command(w, "check"))[0] == 0
-        with anyio.fail_after(60):
+        with anyio.fail_after(150):
             code, text = await run_command(w, "run")
         assert code == 0, text
         await w.assert_equal()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from sandbox.aws import AwsServer
 from sandbox.processes import Program
@@ -16,6 +17,8 @@ from sandbox.workload.message_shapes import NewMessage
 from scenarios.migration import DEADLINE_S, Daemon, run_command
 from scenarios.once_world import ITEMS, OBJECTS, OnceWorld, once_world
 from scenarios.queue_world import until
+
+pytestmark = pytest.mark.timeout(600)
 
 
 async def said(daemon: Daemon, event: str, **more: object) -> None:

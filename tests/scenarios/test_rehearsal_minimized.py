@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from sandbox.aws import AwsServer
 from sandbox.workload.consumers.settings import AWS, AZURE
 from scenarios.migration import Daemon, running
@@ -31,6 +33,8 @@ from scenarios.rehearsing import (
     take_in_hand,
 )
 from scenarios.shop import ENOUGH, QueueOf, Shop, shop
+
+pytestmark = pytest.mark.timeout(600)
 
 MAIL = "mail"
 

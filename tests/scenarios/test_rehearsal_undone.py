@@ -12,13 +12,13 @@ import anyio
 from sandbox.aws import AwsServer
 from sandbox.workload.consumers import Entry
 from sandbox.workload.consumers.settings import AWS, AZURE
-from scenarios.migration import Daemon, running
+from scenarios.migration import DEADLINE_S, Daemon, running
 from scenarios.rehearsing import ready, said
 from scenarios.shop import QueueOf, Shop, shop
 
 MAIL = "mail"
 
-MAX_PAUSE_S = 8
+MAX_PAUSE_S = 12
 
 WRITTEN_S = 1.0
 """So much later than it was written an event may be noted."""
@@ -55,7 +55,7 @@ async def nothing_lost_but_uploads_of_the_pause(s: Shop, daemon: Daemon) -> None
     def lost() -> list[Entry]:
         return [e for e in s.reckoning().lost if e.kind != "uploads" or not began_at <= e.at <= ended_at + WRITTEN_S]
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_S):
         while lost():  # noqa: ASYNC110 -- other processes tell it by files
             await anyio.sleep(0.1)
     assert not s.reckoning().repeated
@@ -64,7 +64,7 @@ async def nothing_lost_but_uploads_of_the_pause(s: Shop, daemon: Daemon) -> None
 async def worked_on_at_aws(s: Shop) -> None:
     """Something of each kind that was written from now on."""
     known = {entry.event for entry in s.written()}
-    with anyio.fail_after(30):
+    with anyio.fail_after(DEADLINE_S):
         while True:
             fresh = [entry for entry in s.worked_on(AWS) if entry.event not in known]
             if {entry.kind for entry in fresh} >= {*s.kinds, "ticks"}:

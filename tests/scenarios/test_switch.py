@@ -69,8 +69,8 @@ async def test_a_pause_that_is_over_puts_everything_back_and_the_next_switch_is_
             tasks.start_soon(writer.run)
             await daemon.until(lambda s: s["phase"] == "following" and s["copy_stage"] == "swept")
             await ready(daemon)
-            said = await switch(w, daemon, 1, "--max-pause", "4")
-            assert "undone: the pause of 4 s was over in step drain" in said
+            said = await switch(w, daemon, 1, "--max-pause", "8")
+            assert "undone: the pause of 8 s was over in step drain" in said
             assert (at_aws.read_text(), at_azure.read_text()) == ("on", "off")
             await daemon.until(lambda s: s["phase"] == "following" and s["drain"] is None)
             writer.stop()
@@ -103,7 +103,7 @@ async def the_report_tells_it(w: World, daemon: Daemon) -> None:
     report = await reported(daemon, lambda told: told["since_seal"] is not None)
     told, orders = report["switch"], report["pipelines"]["orders"]
     assert (told["stage"], told["by_hand"], told["attempt"], told["forced"]) == ("done", False, 2, "")
-    assert [before["reason"][:19] for before in told["earlier"]] == ["the pause of 4 s wa"]
+    assert [before["reason"][:19] for before in told["earlier"]] == ["the pause of 8 s wa"]
     assert all(step["elapsed_s"] is not None and step["outcome"] == "done" for step in told["steps"])
     assert 0 < told["pause"]["seconds"] < 60
     (trigger,) = told["triggers"]

@@ -32,7 +32,7 @@ from scenarios.migration import Migration, config_of, http_client
 
 DATABASE, CONTAINER = "shop", "orders"
 
-SOURCE = {"max_read_units": 20_000, "idle_margin_s": 0.5, "poll_interval_s": 0.1, "segments": 2}
+SOURCE = {"max_read_units": 20_000, "idle_margin_s": 0.5, "poll_interval_s": 0.2, "segments": 2}
 
 
 @dataclass

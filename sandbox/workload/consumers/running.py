@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from sandbox.workload.consumers.journal import Journal
 
-POLL_S = 0.1
-"""How often it is looked whether a function is on, and whether there is something to do."""
+POLL_S = 0.25
+"""How often it is looked whether a function is on, and whether there is something to do. A look costs a service call or
+two of each function, all the time.
+"""
 
 
 async def until_told(works: Sequence[Callable[[anyio.Event], Coroutine[Any, Any, None]]]) -> None:
