@@ -20,6 +20,7 @@ from sandbox.workload.consumers import Journal
 from sandbox.workload.consumers.settings import AWS, AZURE, EVENT
 from scenarios.migration import Daemon, running
 from scenarios.rehearsing import (
+    asked,
     begin_upload,
     ready,
     restart,
@@ -135,7 +136,7 @@ async def send(s: Shop, event: str, delay_s: int) -> None:
 async def phases(daemon: Daemon) -> dict[str, str]:
     """By pipeline, once the daemon knows them."""
     with anyio.fail_after(30):
-        while not (pipelines := (await daemon.get("/v1/status"))[1]["pipelines"]):  # noqa: ASYNC110 -- it is asked
+        while not (pipelines := (await asked(daemon, "/v1/status")).get("pipelines")):  # noqa: ASYNC110 -- it is asked
             await anyio.sleep(0.05)
     return {name: status["phase"] for name, status in pipelines.items()}
 
