@@ -84,8 +84,10 @@ class Applier(Generic[R]):
         """Returns when every change is durable at the target, a durable dead letter, or discarded.
 
         Where refusals halt, what comes after the first of them is not applied. What lies between a position and its
-        intent is `replayed`, and folded in any case; refusals of changes that are `passed_over` are no dead letters.
+        intent is `replayed`, and folded in any case. Changes that are `passed_over` are not written: their dead letters
+        are settled, and a later refusal of the key is another one.
         """
+        batch = replace(batch, changes=tuple(c for c in batch.changes if (c.key, c.version) not in passed_over))
         planned = [await self._wanted(run, batch) for run in self._runs(partition, batch, replayed=replayed)]
         discarded = frozenset(c.key for c in batch.changes) - {c.key for run in planned for c in run}
         coalesced = len(batch.changes) - sum(map(len, planned))
@@ -93,7 +95,7 @@ class Applier(Generic[R]):
         written = 0
         for run in planned:
             since = _first_commits(batch.changes if len(planned) == 1 else run)
-            outcome = await self._write(partition, batch, run, since, passed_over)
+            outcome = await self._write(partition, batch, run, since)
             refused += outcome.refused
             written += len(run) - outcome.equal
             if refused and self.halting:
@@ -124,7 +126,6 @@ class Applier(Generic[R]):
         batch: Batch[R],
         run: Sequence[Change[R]],
         since: Mapping[str, datetime | None],
-        passed_over: Refused,
     ) -> "Outcome[R]":
         """Writes changes of different keys. `since`: when the first of each was committed that may be missing."""
         made_up = await self._dead_letters([c.key for c in run if batch.receipts or c.operation is Operation.LOOK])
@@ -135,7 +136,7 @@ class Applier(Generic[R]):
             written = [c for c in run if c.operation is not Operation.LOOK]
             rejections += await (self._copy(written) if partition.bounded else self._follow(written))
             reasons = {rejection.key: rejection for rejection in rejections}
-            refused = [c for c in run if c.key in reasons and (c.key, c.version) not in passed_over]
+            refused = [c for c in run if c.key in reasons]
             if refused:
                 position = None if partition.bounded else batch.position
                 told = [self._described(reasons[change.key], change, partition, position) for change in refused]

@@ -6,7 +6,7 @@ what the source does now, or discarded, so that the change itself is passed over
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -46,6 +46,7 @@ class Halts:
         telemetry: PipelineTelemetry,
     ) -> None:
         self.by_partition: dict[str, Halt] = {}
+        self._passed_over: dict[str, Halt] = {}
         self._pipeline = pipeline
         self._store = store
         self._go_on = go_on
@@ -67,5 +68,13 @@ class Halts:
                 if not await self._store.dead_letters_of(self._pipeline, halt.keys):
                     del self.by_partition[id_]
                     self._telemetry.log.info("partition goes on", partition=id_)
-                    self._go_on(halt.checkpoint, halt.refused)
+                    passed_over = self._passed_over[id_] = self._with_those_before(halt)
+                    self._go_on(halt.checkpoint, passed_over.refused)
             await anyio.sleep(LOOK_INTERVAL_S)
+
+    def _with_those_before(self, halt: Halt) -> Halt:
+        """What was passed over before in the range that is replayed now is so again."""
+        before = self._passed_over.get(halt.checkpoint.partition.id)
+        if before is None or before.checkpoint.intent != halt.checkpoint.intent:
+            return halt
+        return replace(halt, refused=halt.refused | before.refused)

@@ -392,6 +392,30 @@ async def test_to_discard_a_refused_change_discards_no_later_one_of_its_key() ->
         await rig.until(rig.caught_up)
 
 
+LONGER_THAN_MARGINS_S = 5.0
+"""What was committed before is surely contained in what is read then."""
+
+
+@in_virtual_time
+async def test_a_change_that_is_passed_over_stands_for_no_later_one_that_is_refused() -> None:
+    """The record is mended and retried, and spoilt again before its partition goes on: that is another dead letter."""
+    rig = one_page()
+    async with rig.store, rig.running() as pipeline:
+        await in_sync(rig)
+        poison(rig, "n0")
+        await rig.until(lambda: bool(pipeline.halts.by_partition))
+        rig.table.put("n0")
+        (letter,) = await rig.store.dead_letters(NAME)
+        await pipeline.control.pause()
+        assert (await pipeline.retry([letter.key])).resolved == 1
+        poison(rig, "n0")
+        rig.excused = {KEY}
+        await anyio.sleep(LONGER_THAN_MARGINS_S)
+        await pipeline.control.resume()
+        await anyio.sleep(30)
+        assert [letter.key for letter in await rig.store.dead_letters(NAME)] == [KEY]
+
+
 @in_virtual_time
 async def test_a_shard_that_ends_with_a_refused_change_has_not_been_finished() -> None:
     """What continues it must wait as well."""
