@@ -104,6 +104,11 @@ class Cluster:
         """What each replica may have under way, and be charged per second."""
         return [(delivery.most, delivery.units_per_s) for delivery in self.place.deliveries]
 
+    def degraded(self, name: str) -> float | None:
+        """What the metrics of one replica say of its source."""
+        labels = {"pipeline": NAME, "side": "source"}
+        return self.replicas[name].daemon.metrics.registry.get_sample_value("replicator_degraded", labels)
+
     async def followed(self) -> None:
         """The copy is over."""
         with anyio.fail_after(300):

@@ -10,7 +10,9 @@ from fakes.daemons import LIMITS
 from fakes.records import key_of
 from fakes.rig import faulty, load, work
 from fakes.virtual import in_virtual_time
+from replicator.errors import UnreachableError
 from replicator.model import Rejection
+from replicator.telemetry.pipeline import REPORT_AFTER_FAILURES
 
 SEEDS = range(12)
 
@@ -102,6 +104,41 @@ async def test_together_they_take_no_more_than_one_may() -> None:
         cluster.replicas["b"].kill()
         await anyio.sleep(SOON_S)
         assert cluster.limits() == [(10, 500.0)]
+
+
+@in_virtual_time
+async def test_a_side_that_failed_a_member_is_not_told_of_when_nothing_runs_there_any_more() -> None:
+    """No call of it would ever succeed, and the migration never be ready again."""
+    cluster = Cluster(shards=4)
+    load(cluster)
+    async with cluster.running("a", "b"):
+        await cluster.converged()
+        assert cluster.leader is not None
+        _, member = cluster.place.telemetries
+        for _ in range(REPORT_AFTER_FAILURES):
+            member.source_failed(UnreachableError("nobody answers"))
+        await anyio.sleep(SOON_S)
+        assert list(cluster.leader.statuses[NAME].degraded) == ["source"]
+        assert cluster.degraded("b") == 1
+        await cluster.leader.control(NAME).pause()
+        await anyio.sleep(SOON_S)
+        assert cluster.leader.statuses[NAME].degraded == {}
+        assert cluster.degraded("b") == 0
+
+
+@in_virtual_time
+async def test_a_side_that_failed_a_member_is_not_told_of_when_it_works_for_nobody_any_more() -> None:
+    cluster = Cluster(shards=4)
+    load(cluster)
+    async with cluster.running("a", "b"):
+        await cluster.converged()
+        _, member = cluster.place.telemetries
+        for _ in range(REPORT_AFTER_FAILURES):
+            member.source_failed(UnreachableError("nobody answers"))
+        cluster.replicas["a"].kill()
+        await anyio.sleep(1)
+        assert cluster.leader is None
+        assert cluster.degraded("b") == 0
 
 
 async def mend(cluster: Cluster, times: int) -> None:
