@@ -49,13 +49,14 @@ class Replica:
 
 
 class Cluster:
-    """Those that run, by name."""
+    """Those that run, by name. `apart`: none of them reaches another one."""
 
-    def __init__(self, shards: int = 4, seed: int = 0) -> None:
+    def __init__(self, shards: int = 4, seed: int = 0, *, apart: bool = False) -> None:
         self.rng = random.Random(seed)
         self.place = Place(NAME, shards=shards)
         self.replicas: dict[str, Replica] = {}
         self._internet = Internet()
+        self._apart = apart
         self._since: dict[str, int] | None = None
 
     @property
@@ -90,7 +91,7 @@ class Cluster:
 
     async def start(self, name: str) -> None:
         """Returns when it had time to join."""
-        self.replicas[name] = Replica(self.place, self._internet)
+        self.replicas[name] = Replica(self.place, Internet() if self._apart else self._internet)
         self._tasks.start_soon(self._run, name)
         await anyio.sleep(SOON_S)
 

@@ -51,6 +51,26 @@ async def test_one_of_the_others_leads_when_the_leader_is_killed() -> None:
         await cluster.converged()
 
 
+@in_virtual_time
+async def test_replicas_that_do_not_reach_each_other_stand_by() -> None:
+    """As in Azure Container Apps: one works, and another one takes over, for as often as that is needed."""
+    cluster = Cluster(apart=True)
+    load(cluster)
+    async with cluster.running("a", "b"):
+        await cluster.converged()
+        assert cluster.counts() == [4]
+        cluster.replicas["a"].kill()
+        await anyio.sleep(LIMITS.lease_s + SOON_S)
+        assert cluster.replicas["b"].leads
+        await cluster.start("c")
+        await work(cluster, 20, splits=False)
+        await cluster.converged()
+        cluster.replicas["b"].daemon.stop()
+        await anyio.sleep(SOON_S)
+        assert cluster.replicas["c"].leads
+        await cluster.converged()
+
+
 async def trouble(cluster: Cluster, times: int) -> None:
     """Replicas come, are killed, are stopped, stand still, or are cut off."""
     for number in range(times):
