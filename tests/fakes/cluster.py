@@ -25,10 +25,10 @@ SOON_S = 5.0
 class Replica:
     """One process."""
 
-    def __init__(self, place: Place, internet: Internet) -> None:
+    def __init__(self, place: Place, internet: Internet, migration: str) -> None:
         self.host = Host(internet)
         self.store = StoppableStore(place.store)
-        self.daemon = place.daemon(store=self.store, network=self.host)
+        self.daemon = place.daemon(store=self.store, network=self.host, migration=migration)
         self.scope = anyio.CancelScope()
 
     @property
@@ -89,9 +89,9 @@ class Cluster:
         if self._since is not None:
             assert_never_backwards(self.table, self.service, self._since)
 
-    async def start(self, name: str) -> None:
+    async def start(self, name: str, migration: str = "shop") -> None:
         """Returns when it had time to join."""
-        self.replicas[name] = Replica(self.place, Internet() if self._apart else self._internet)
+        self.replicas[name] = Replica(self.place, Internet() if self._apart else self._internet, migration)
         self._tasks.start_soon(self._run, name)
         await anyio.sleep(SOON_S)
 

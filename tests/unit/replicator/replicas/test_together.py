@@ -4,6 +4,7 @@ anything. All the while the watermark is held against the truth.
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from fakes.cluster import NAME, SOON_S, Cluster
 from fakes.daemons import LIMITS
@@ -68,6 +69,32 @@ async def test_replicas_that_do_not_reach_each_other_stand_by() -> None:
         cluster.replicas["b"].daemon.stop()
         await anyio.sleep(SOON_S)
         assert cluster.replicas["c"].leads
+        await cluster.converged()
+
+
+@in_virtual_time
+async def test_a_replica_with_another_config_waits_for_its_leader_s_end_and_says_why_once() -> None:
+    """As during a rollout, for as long as that takes."""
+    cluster = Cluster()
+    load(cluster)
+    async with cluster.running("a", "b"):
+        with capture_logs() as logs:
+            await cluster.start("new", migration="renamed")
+            await anyio.sleep(60)
+        assert [line["reason"] for line in logs if line["event"] == "the leader refuses this replica"] == [
+            "another version, or another config"
+        ]
+        assert cluster.counts() == [2, 2]
+        cluster.replicas["b"].daemon.stop()
+        await anyio.sleep(SOON_S)
+        with capture_logs() as logs:
+            cluster.replicas["a"].daemon.stop()
+            await anyio.sleep(SOON_S)
+            assert cluster.replicas["new"].leads
+            await cluster.start("old")
+            await anyio.sleep(SOON_S)
+        assert [line["event"] for line in logs].count("the leader refuses this replica") == 1
+        assert cluster.counts() == [4]
         await cluster.converged()
 
 
