@@ -2,8 +2,8 @@
 
     ReplicatorError
     ├── ConfigurationError   the process ends with exit code 2, at the start before any record is written (later only
-    │                        where another process keeps the state store locked); the message names the field or
-    │                        resource and the fix
+    │                        where another process keeps the state store locked, or its disk is full); the message
+    │                        names the field or resource and the fix
     ├── TransientError       the call is repeated with back-off and jitter, for ever, and health is degraded meanwhile;
     │   │                    at the start, after a few attempts, it becomes a ConfigurationError
     │   ├── ThrottledError   the same, and the target's concurrency or the source's budget gives way

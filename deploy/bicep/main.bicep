@@ -30,7 +30,7 @@ param awsAccessKeyId string
 param awsSecretAccessKey string
 param awsRegion string
 
-@description('Replicas that run at once. More than one needs the state store in Blob Storage, too.')
+@description('Replicas that run at once. One works; the others stand by, since those of an app do not reach each other.')
 @minValue(1)
 @maxValue(10)
 param replicas int = 1

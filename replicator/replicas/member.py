@@ -20,7 +20,7 @@ from replicator.engine.placing import Assignment
 from replicator.model import Budgets
 from replicator.naming import load_naming
 from replicator.replicas.channel import Channel, ChannelClosedError, Params, RefusedError
-from replicator.replicas.invitation import read_invitation
+from replicator.replicas.invitation import Invitation, read_invitation
 from replicator.replicas.network import Network
 from replicator.replicas.wire import ASSIGNMENT, REPORTS, SHARES, VERSION
 from replicator.replicas.work import Work
@@ -42,6 +42,7 @@ class Member:
         self._fingerprint = fingerprint
         self._stopping = anyio.Event()
         self._membership: _Membership | None = None
+        self._refused_by: Invitation | None = None
 
     @property
     def is_working(self) -> bool:
@@ -80,7 +81,9 @@ class Member:
         except* ChannelClosedError:
             structlog.get_logger().info("the leader is gone")
         except* RefusedError as refused:
-            structlog.get_logger().warning("the leader refuses this replica", reason=str(refused.exceptions[0]))
+            if self._refused_by != invitation:  # it is asked again and again, and told once
+                self._refused_by = invitation
+                structlog.get_logger().warning("the leader refuses this replica", reason=str(refused.exceptions[0]))
             await anyio.sleep(LOOK_AGAIN_S)
         finally:
             self._membership = None

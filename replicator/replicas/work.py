@@ -56,7 +56,11 @@ class Work:
         luck, and the leader has looked at both sides itself.
         """
         async with self._assigned:
-            await self._run_all()
+            try:
+                await self._run_all()
+            finally:
+                if self._sides is not None:
+                    self._sides.telemetry.rest()
 
     async def _run_all(self) -> None:
         try:
@@ -129,6 +133,8 @@ class Work:
         self._revoked.discard(number)
         await self._release(number, lost=problem)
         del self._loops[number], self._kept[number]
+        if self.is_idle:
+            sides.telemetry.rest()
 
     def _loop(
         self, sides: Sides, reconciler: Reconciler[Any], kept: Kept, assignment: Assignment

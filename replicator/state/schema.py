@@ -70,3 +70,10 @@ def unusable(path: Path, error: Exception) -> ConfigurationError:
     return ConfigurationError(
         "state.path", f"{path} cannot be used as the state store ({error})", "Name a writable file"
     )
+
+
+def unwritable(path: Path, error: Exception) -> ConfigurationError:
+    """What the operator is told where the disk takes no more, or fails."""
+    return ConfigurationError(
+        "state.path", f"{path} cannot be written ({error})", "Look at its disk, make room there, then start again"
+    )

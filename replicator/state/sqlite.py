@@ -46,12 +46,15 @@ from replicator.state.rows import (
     state_text,
     text,
 )
-from replicator.state.schema import BUSY_S, migrate, unusable
+from replicator.state.schema import BUSY_S, migrate, unusable, unwritable
 
 T = TypeVar("T")
 
 PRIMARY_CODE = 0xFF
 """The bits of SQLite's error codes that tell the kind; the others tell the cause."""
+
+UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+"""What the disk is to blame for."""
 
 RESOLVE = "DELETE FROM dead_letters WHERE (pipeline, key, count, first_seen, last_seen) = (?,?,?,?,?)"
 """Closes a dead letter unless it has been counted up since it was read."""
@@ -235,7 +238,7 @@ class SqliteStore:
                 self._path, check_same_thread=False, isolation_level=None, timeout=BUSY_S
             )
             db.row_factory = sqlite3.Row
-            with self._waiting():
+            with self._told():
                 db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA secure_delete = ON")  # bodies that have expired are gone from the file too
@@ -273,24 +276,28 @@ class SqliteStore:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Commits, or rolls back on any exception."""
         db = self._db()
-        with self._waiting():
+        with self._told():
             db.execute("BEGIN IMMEDIATE")
-        try:
-            yield db
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-        db.execute("COMMIT")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:  # where the disk is full SQLite has ended it by itself
+                    db.execute("ROLLBACK")
+                raise
 
     @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        """Raises ConfigurationError where another process holds the file up for too long."""
+    def _told(self) -> Iterator[None]:
+        """Raises ConfigurationError where another process holds the file up for too long, or it cannot be written."""
         try:
             yield
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY:
+            code = error.sqlite_errorcode & PRIMARY_CODE
+            if code == sqlite3.SQLITE_BUSY:
+                raise self._locked() from error
+            if code not in UNWRITABLE:
                 raise
-            raise self._locked() from error
+            raise unwritable(self._told_as, error) from error
 
     def _locked(self) -> ConfigurationError:
         """As a rule reading is possible meanwhile, so it can be said who that probably is."""

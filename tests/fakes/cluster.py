@@ -27,10 +27,10 @@ SOON_S = 5.0
 class Replica:
     """One process."""
 
-    def __init__(self, place: Place, internet: Internet) -> None:
+    def __init__(self, place: Place, internet: Internet, migration: str) -> None:
         self.host = Host(internet)
         self.store = StoppableStore(place.store)
-        self.daemon = place.daemon(store=self.store, network=self.host)
+        self.daemon = place.daemon(store=self.store, network=self.host, migration=migration)
         self.scope = anyio.CancelScope()
 
     @property
@@ -51,13 +51,14 @@ class Replica:
 
 
 class Cluster:
-    """Those that run, by name."""
+    """Those that run, by name. `apart`: none of them reaches another one."""
 
-    def __init__(self, shards: int = 4, seed: int = 0, *, once: bool = False) -> None:
+    def __init__(self, shards: int = 4, seed: int = 0, *, once: bool = False, apart: bool = False) -> None:
         self.rng = random.Random(seed)
         self.place = Place(NAME, shards=shards, once=[NAME] if once else [])
         self.replicas: dict[str, Replica] = {}
         self.internet = Internet()
+        self._apart = apart
         self._since: dict[str, int] | None = None
 
     def of_a_bucket(self) -> "Cluster":
@@ -98,9 +99,10 @@ class Cluster:
         if self._since is not None:
             assert_never_backwards(self.table, self.service, self._since)
 
-    async def start(self, name: str, within_s: float = SOON_S) -> None:
+    async def start(self, name: str, within_s: float = SOON_S, migration: str = "shop") -> None:
         """Returns when it had so much time to join."""
-        self.replicas[name] = Replica(self.place, self.internet)
+        internet = Internet() if self._apart else self.internet
+        self.replicas[name] = Replica(self.place, internet, migration)
         self._tasks.start_soon(self._run, name)
         await anyio.sleep(within_s)
 
@@ -113,6 +115,11 @@ class Cluster:
     def limits(self) -> list[tuple[int, float | None]]:
         """What each replica may have under way, and be charged per second."""
         return [(delivery.most, delivery.units_per_s) for delivery in self.place.deliveries]
+
+    def degraded(self, name: str) -> float | None:
+        """What the metrics of one replica say of its source."""
+        labels = {"pipeline": NAME, "side": "source"}
+        return self.replicas[name].daemon.metrics.registry.get_sample_value("replicator_degraded", labels)
 
     async def followed(self) -> None:
         """The copy is over."""

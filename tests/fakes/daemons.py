@@ -23,7 +23,7 @@ from replicator.delivery import Delivery
 from replicator.engine.daemon import Daemon
 from replicator.registry import Registry, SourceContext, SourceKind, TargetContext, TargetKind
 from replicator.replicas.network import Network
-from replicator.telemetry import Metrics
+from replicator.telemetry import Metrics, PipelineTelemetry
 
 LIMITS = LimitsConfig(request_timeout_s=TIMEOUT_S, request_lifetime_s=LIFETIME_S, lease_s=6, drain_deadline_s=1)
 
@@ -42,7 +42,7 @@ class HookedTarget(MemoryTarget):
 class Place:
     """Tables, targets and state store of one migration; they outlive its daemons. Those of `once` are in mode copy.
 
-    `deliveries` are those of the targets that are open now.
+    `deliveries` are those of the targets that are open now, `telemetries` those of the sources.
     """
 
     def __init__(self, *names: str, once: Collection[str] = (), shards: int = 1) -> None:
@@ -51,6 +51,7 @@ class Place:
         self.services = {name: MemoryService() for name in names}
         self.source: Callable[[Any], ScriptedSource] = ScriptedSource
         self.deliveries: list[Delivery] = []
+        self.telemetries: list[PipelineTelemetry] = []
         self.creating: dict[str, Callable[[], None]] = {}
         self.store = InlineStore()
         self._once = once
@@ -88,9 +89,13 @@ class Place:
     @asynccontextmanager
     async def _source(self, _: SourceConfig, context: SourceContext) -> AsyncIterator[ScriptedSource]:
         """With a task group of its own, as sources have that keep what they received from others."""
-        async with anyio.create_task_group() as tasks:
-            yield self.source(self.tables[_name(context.where)])
-            tasks.cancel_scope.cancel()
+        self.telemetries.append(context.telemetry)
+        try:
+            async with anyio.create_task_group() as tasks:
+                yield self.source(self.tables[_name(context.where)])
+                tasks.cancel_scope.cancel()
+        finally:
+            self.telemetries.remove(context.telemetry)
 
     @asynccontextmanager
     async def _target(self, _: TargetConfig, context: TargetContext) -> AsyncIterator[HookedTarget]:

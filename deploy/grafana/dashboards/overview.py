@@ -91,8 +91,15 @@ def _answer(made: Dashboard) -> Dashboard:
         [Query('up{job="replicator", migration=~"$migration"}', "{{instance}}")],
         texts={"1": ("up", GREEN), "0": ("down", RED)},
         steps=[(None, GREY)],
-        width=24,
+        width=18,
+        height=4,
+    )
+    replicas = Shown(
+        "Replicas that work together",
+        "As the one that leads tells; unknown where nobody leads, and where there is one daemon only.",
+        [Query(f"max by (migration) (replicator_replicas{OF})", "replicas")],
+        width=6,
         height=4,
     )
     made.with_panel(timeline(checks)).with_panel(stat(since)).with_panel(stat(late)).with_panel(stat(open_))
-    return made.with_panel(timeline(daemons))
+    return made.with_panel(timeline(daemons)).with_panel(stat(replicas))

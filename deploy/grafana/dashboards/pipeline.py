@@ -115,7 +115,7 @@ def _safety() -> list[Shown]:
         ),
         Shown(
             "Dead letters",
-            "Open now, and refused so far by this process.",
+            "Open now, and refused so far by the processes that run.",
             [
                 Query(f"max {BY} (replicator_dead_letters{OF})", "{{pipeline}}: open"),
                 Query(f"sum {BY} (replicator_changes_rejected_total{OF})", "{{pipeline}}: refused"),

@@ -4,7 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import yaml
+from unit.docs.pages import blocks
+
+from connectors import registry
 from connectors.azure import roles
+from replicator.config.loading import parse_config
 
 BICEP = Path(__file__).parents[3] / "deploy" / "bicep"
 
@@ -37,3 +42,17 @@ def test_what_is_secret_is_said_to_be() -> None:
     assert secret == {"config", "token", "awsAccessKeyId", "awsSecretAccessKey"}
     (block,) = re.findall(r"^      secrets: \[\n(.*?)^      \]", code, flags=re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"value: (\w+)", block)) == secret
+
+
+def test_the_config_on_the_page_shares_its_state_and_listens_where_nobody_reaches_it() -> None:
+    """Replicas of an app do not reach each other: one of a new revision waits instead of being refused."""
+    (shown,) = blocks("docs/azure-container-apps.md", "yaml")
+    pipelines = {"orders": {"source": {"type": "sqs", "queue": "q"}, "target": {"type": "servicebus", "queue": "q"}}}
+    pipelines["orders"]["source"]["region"] = "eu-central-1"
+    pipelines["orders"]["target"]["namespace"] = "shop.servicebus.windows.net"
+    config = parse_config(
+        yaml.safe_dump({"migration": "shop", **yaml.safe_load(shown), "pipelines": pipelines}), registry()
+    )
+    assert config.state.model_dump()["type"] == "blob"
+    assert config.replicas is not None
+    assert config.replicas.advertised == "127.0.0.1"

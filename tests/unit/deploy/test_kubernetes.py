@@ -39,6 +39,9 @@ def _script() -> ModuleType:
 RENDER = _script()
 OVERLAYS: tuple[str, ...] = RENDER.OVERLAYS
 
+REPLICAS = "overlays/replicas"
+"""The one with several, and their state in blobs."""
+
 
 def resources(overlay: str) -> list[Resource]:
     return list(yaml.safe_load_all(RENDER.rendering(overlay).read_text("utf-8")))
@@ -49,8 +52,13 @@ def one(overlay: str, kind: str) -> Resource:
     return found
 
 
+def workload(overlay: str) -> Resource:
+    """What runs the pods."""
+    return one(overlay, "Deployment" if overlay == REPLICAS else "StatefulSet")
+
+
 def pod(overlay: str) -> Resource:
-    spec: Resource = one(overlay, "StatefulSet")["spec"]["template"]["spec"]
+    spec: Resource = workload(overlay)["spec"]["template"]["spec"]
     return spec
 
 
@@ -90,9 +98,10 @@ def test_the_rules_are_those_of_prometheus() -> None:
     assert RENDER.RULE.read_text("utf-8") == RENDER.prometheus_rule(), "run deploy/kubernetes/render.py"
 
 
-def config() -> MigrationConfig:
-    text = (KUBERNETES / "base" / "migration.yaml").read_text("utf-8")
-    return parse_config(text, registry(), {"REPLICATOR_TOKEN": "sixteen characters"})
+def config(overlay: str = "base") -> MigrationConfig:
+    """As a pod loads it."""
+    text = one(overlay, "ConfigMap")["data"]["migration.yaml"]
+    return parse_config(text, registry(), {"REPLICATOR_TOKEN": "sixteen characters", "POD_IP": "10.0.0.7"})
 
 
 def test_the_config_is_valid_and_fits_its_surroundings() -> None:
@@ -120,10 +129,10 @@ def test_the_labels_of_metrics_are_what_the_alerts_look_for() -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_selector_finds_the_pods(overlay: str) -> None:
-    workload = one(overlay, "StatefulSet")["spec"]
-    labels = workload["template"]["metadata"]["labels"]
+    running = workload(overlay)["spec"]
+    labels = running["template"]["metadata"]["labels"]
     selectors = [
-        workload["selector"]["matchLabels"],
+        running["selector"]["matchLabels"],
         one(overlay, "Service")["spec"]["selector"],
         one(overlay, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
         one(overlay, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
@@ -135,7 +144,7 @@ def test_every_selector_finds_the_pods(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_names_can_be_resolved_and_clouds_be_reached(overlay: str) -> None:
     """Labels that kustomize adds to the selector of the name servers would cut them off."""
-    names, clouds = one(overlay, "NetworkPolicy")["spec"]["egress"]
+    names, clouds, *_ = one(overlay, "NetworkPolicy")["spec"]["egress"]
     assert names["to"][0]["podSelector"]["matchLabels"] == {"k8s-app": "kube-dns"}
     assert {p["port"] for p in names["ports"]} == {53}
     assert {p["port"] for p in clouds["ports"]} == {443, 5671}
@@ -143,9 +152,12 @@ def test_names_can_be_resolved_and_clouds_be_reached(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_nobody_gets_in_but_who_was_named(overlay: str) -> None:
-    (ingress,) = one(overlay, "NetworkPolicy")["spec"]["ingress"]
+    policy = one(overlay, "NetworkPolicy")["spec"]
+    ingress, *others = policy["ingress"]
     assert ingress["from"][0] == {"podSelector": {"matchLabels": {"replicator-client": "true"}}}
     assert len(ingress["from"]) == (2 if overlay.endswith("servicemonitor") else 1)
+    assert ingress["ports"] == [{"port": "http", "protocol": "TCP"}]
+    assert len(others) == len(policy["egress"][2:]) == (1 if overlay == REPLICAS else 0)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -171,11 +183,11 @@ def test_no_finding_of_the_migration_takes_the_pod_away(overlay: str) -> None:
     assert one(overlay, "PodDisruptionBudget")["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-@pytest.mark.parametrize("overlay", sorted(set(OVERLAYS) - {"overlays/replicas"}))
+@pytest.mark.parametrize("overlay", sorted(set(OVERLAYS) - {REPLICAS}))
 def test_one_daemon_has_a_disk_of_its_own(overlay: str) -> None:
-    workload = one(overlay, "StatefulSet")["spec"]
-    (claim,) = workload["volumeClaimTemplates"]
-    assert workload["replicas"] == 1
+    running = workload(overlay)["spec"]
+    (claim,) = running["volumeClaimTemplates"]
+    assert running["replicas"] == 1
     assert claim["spec"]["accessModes"] == ["ReadWriteOncePod"]
     classes = [r for r in resources(overlay) if r["kind"] == "StorageClass"]
     assert [c["metadata"]["name"] for c in classes] == [n for n in [claim["spec"].get("storageClassName")] if n]
@@ -183,12 +195,50 @@ def test_one_daemon_has_a_disk_of_its_own(overlay: str) -> None:
 
 
 def test_several_replicas_have_no_disk_on_which_each_could_keep_a_state() -> None:
-    """With a file as the state store none of them starts."""
-    workload = one("overlays/replicas", "StatefulSet")["spec"]
-    assert workload["replicas"] > 1
-    assert "volumeClaimTemplates" not in workload
-    writable = [m["mountPath"] for m in container("overlays/replicas")["volumeMounts"] if not m.get("readOnly")]
+    """With a file as the state store none of them starts. Nothing else of one daemon is left either."""
+    kinds = {r["kind"] for r in resources(REPLICAS)}
+    assert not kinds & {"StatefulSet", "StorageClass", "PersistentVolumeClaim"}
+    assert workload(REPLICAS)["spec"]["replicas"] == 3
+    assert "persistentVolumeClaim" not in str(pod(REPLICAS)["volumes"])
+    writable = [m["mountPath"] for m in container(REPLICAS)["volumeMounts"] if not m.get("readOnly")]
     assert writable == ["/tmp"]  # noqa: S108 — the path in the container
+
+
+def test_several_replicas_share_a_state_and_find_each_other() -> None:
+    """The address is the pod's own, and the port the one that the pod opens."""
+    shown = config(REPLICAS)
+    assert shown.state.model_dump()["type"] == "blob"
+    assert shown.replicas is not None
+    ports = {p["name"]: p["containerPort"] for p in container(REPLICAS)["ports"]}
+    assert shown.replicas.address == ("0.0.0.0", ports["replicas"])  # noqa: S104 — what the config says
+    assert shown.replicas.advertised == "10.0.0.7"
+    (variable,) = (e for e in container(REPLICAS)["env"] if e["name"] == "POD_IP")
+    assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+    assert {**shown.model_dump(), "state": None, "replicas": None} == {**config().model_dump(), "state": None}
+
+
+def test_only_replicas_of_this_migration_reach_the_port_of_replicas() -> None:
+    """In both directions; 443, where their state is, is open to all overlays."""
+    policy = one(REPLICAS, "NetworkPolicy")["spec"]
+    ours = {"matchLabels": {"app.kubernetes.io/name": "replicator", "app.kubernetes.io/instance": "shop"}}
+    port = [{"port": "replicas", "protocol": "TCP"}]
+    assert policy["ingress"][-1] == {"from": [{"podSelector": ours}], "ports": port}
+    assert policy["egress"][-1] == {"to": [{"podSelector": ours}], "ports": port}
+    assert "replicas" not in str(policy["ingress"][:-1])
+
+
+def test_one_replica_at_a_time_is_replaced_or_taken_away() -> None:
+    running = workload(REPLICAS)["spec"]
+    assert running["strategy"]["rollingUpdate"] == {"maxUnavailable": 1, "maxSurge": 0}
+    assert one(REPLICAS, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_replicas_are_spread_over_nodes_and_zones() -> None:
+    """A node that is gone must not keep the replica that was there from being started on another one."""
+    zones, nodes = pod(REPLICAS)["topologySpreadConstraints"]
+    assert (zones["topologyKey"], zones["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "ScheduleAnyway")
+    assert (nodes["topologyKey"], nodes["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "DoNotSchedule")
+    assert nodes["nodeTaintsPolicy"] == "Honor"
 
 
 IDENTITY = {

@@ -17,6 +17,9 @@ from connectors import registry
 from connectors.aws.s3.check_queue import permits_senders
 from connectors.aws.s3.coverage import missing_kinds
 from replicator.config.loading import json_schema, parse_config
+from replicator.config.models import LimitsConfig
+from replicator.engine.lease import RENEWALS
+from replicator.replicas.member import LOOK_AGAIN_S
 
 ENVIRONMENT = {"COSMOS_KEY": "c2VjcmV0", "REPLICATOR_TOKEN": "sixteen characters"}
 
@@ -87,6 +90,10 @@ def test_every_page_that_messages_point_to_exists() -> None:
 
 
 EXAMPLE = "docs/config.example.yaml"
+
+OPERATIONS = "docs/operations.md"
+
+DAY_S = 24 * 3600
 
 
 def test_the_example_config_is_valid_and_shows_every_field() -> None:
@@ -300,3 +307,39 @@ def test_every_message_that_is_explained_exists(page: str, section: str) -> None
     assert len(explained) > 8
     assert [q for quotes in explained for q in quotes if q.strip() not in texts()] == []
     assert all(explained)
+
+
+def test_what_is_seen_of_each_failure_mode_exists() -> None:
+    """Messages, errors and metrics; a command is a command."""
+    modes = rows(sections(OPERATIONS)["Failure modes"])
+    assert len(modes) > 30
+    assert all(all(row) and len(row) == 4 for row in modes)
+    seen = {q for row in modes for q in quoted(row[1])}
+    code = sources("replicator", "connectors")
+    messages = {q for q in seen if " " in q and not q.startswith("replicator ")}
+    assert len(messages) > 20
+    assert {q for q in messages if q not in texts()} == set()
+    assert {q for q in seen if q.endswith("Error") and f"class {q}(" not in code} == set()
+    assert {
+        q for q in seen if q.startswith("replicator_") and f'"{q}"' not in texts() and f'"{q}"' not in code
+    } == set()
+
+
+def test_what_is_asked_at_rest_is_what_the_defaults_come_to() -> None:
+    """In a day."""
+    costs = {f"{row[0]}: {row[1]}": row[2] for row in rows(sections(OPERATIONS)["Costs"])[:7]}
+
+    def asked(what: str) -> int:
+        (amount,) = (amount for told, amount in costs.items() if what in told)
+        return int(re.findall(r"[\d,]+", amount)[0].replace(",", ""))
+
+    table, queue = (registry().sources[kind].config.model_fields for kind in ("dynamodb", "sqs"))
+    assert asked("`GetRecords`") == DAY_S / table["poll_interval_s"].default
+    assert asked("`receivers`") == DAY_S * queue["receivers"].default / queue["wait_s"].default
+    assert (
+        asked("`relist_interval_s`")
+        == 2 * DAY_S / registry().sources["s3"].config.model_fields["relist_interval_s"].default
+    )
+    assert asked("`marker_interval_s`") == DAY_S / LimitsConfig().marker_interval_s
+    assert asked("for the lease") == DAY_S * RENEWALS / LimitsConfig().lease_s
+    assert asked("waits") == 2 * DAY_S / LOOK_AGAIN_S

@@ -6,6 +6,7 @@ from functools import partial
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from fakes.cluster import NAME, SOON_S, Cluster
 from fakes.daemons import LIMITS
@@ -13,7 +14,9 @@ from fakes.records import key_of
 from fakes.rig import faulty, load, work
 from fakes.virtual import in_virtual_time
 from replicator.engine.verdict import Result, load_verdict
+from replicator.errors import UnreachableError
 from replicator.model import Rejection
+from replicator.telemetry.pipeline import REPORT_AFTER_FAILURES
 
 SEEDS = range(6)
 
@@ -49,6 +52,52 @@ async def test_one_of_the_others_leads_when_the_leader_is_killed() -> None:
         cluster.replicas["a"].kill()
         await anyio.sleep(LIMITS.lease_s + SOON_S)
         assert cluster.counts() == [2, 2]
+        await cluster.converged()
+
+
+@in_virtual_time
+async def test_replicas_that_do_not_reach_each_other_stand_by() -> None:
+    """As in Azure Container Apps: one works, and another one takes over, for as often as that is needed."""
+    cluster = Cluster(apart=True)
+    load(cluster)
+    async with cluster.running("a", "b"):
+        await cluster.converged()
+        assert cluster.counts() == [4]
+        cluster.replicas["a"].kill()
+        await anyio.sleep(LIMITS.lease_s + SOON_S)
+        assert cluster.replicas["b"].leads
+        await cluster.start("c")
+        await work(cluster, 20, splits=False)
+        await cluster.converged()
+        cluster.replicas["b"].daemon.stop()
+        await anyio.sleep(SOON_S)
+        assert cluster.replicas["c"].leads
+        await cluster.converged()
+
+
+@in_virtual_time
+async def test_a_replica_with_another_config_waits_for_its_leader_s_end_and_says_why_once() -> None:
+    """As during a rollout, for as long as that takes."""
+    cluster = Cluster()
+    load(cluster)
+    async with cluster.running("a", "b"):
+        with capture_logs() as logs:
+            await cluster.start("new", migration="renamed")
+            await anyio.sleep(60)
+        assert [line["reason"] for line in logs if line["event"] == "the leader refuses this replica"] == [
+            "another version, or another config"
+        ]
+        assert cluster.counts() == [2, 2]
+        cluster.replicas["b"].daemon.stop()
+        await anyio.sleep(SOON_S)
+        with capture_logs() as logs:
+            cluster.replicas["a"].daemon.stop()
+            await anyio.sleep(SOON_S)
+            assert cluster.replicas["new"].leads
+            await cluster.start("old")
+            await anyio.sleep(SOON_S)
+        assert [line["event"] for line in logs].count("the leader refuses this replica") == 1
+        assert cluster.counts() == [4]
         await cluster.converged()
 
 
@@ -105,6 +154,41 @@ async def test_together_they_take_no_more_than_one_may() -> None:
         cluster.replicas["b"].kill()
         await anyio.sleep(SOON_S)
         assert cluster.limits() == [(10, 500.0)]
+
+
+@in_virtual_time
+async def test_a_side_that_failed_a_member_is_not_told_of_when_nothing_runs_there_any_more() -> None:
+    """No call of it would ever succeed, and the migration never be ready again."""
+    cluster = Cluster(shards=4)
+    load(cluster)
+    async with cluster.running("a", "b"):
+        await cluster.converged()
+        assert cluster.leader is not None
+        _, member = cluster.place.telemetries
+        for _ in range(REPORT_AFTER_FAILURES):
+            member.source_failed(UnreachableError("nobody answers"))
+        await anyio.sleep(SOON_S)
+        assert list(cluster.leader.statuses[NAME].degraded) == ["source"]
+        assert cluster.degraded("b") == 1
+        await cluster.leader.control(NAME).pause()
+        await anyio.sleep(SOON_S)
+        assert cluster.leader.statuses[NAME].degraded == {}
+        assert cluster.degraded("b") == 0
+
+
+@in_virtual_time
+async def test_a_side_that_failed_a_member_is_not_told_of_when_it_works_for_nobody_any_more() -> None:
+    cluster = Cluster(shards=4)
+    load(cluster)
+    async with cluster.running("a", "b"):
+        await cluster.converged()
+        _, member = cluster.place.telemetries
+        for _ in range(REPORT_AFTER_FAILURES):
+            member.source_failed(UnreachableError("nobody answers"))
+        cluster.replicas["a"].kill()
+        await anyio.sleep(1)
+        assert cluster.leader is None
+        assert cluster.degraded("b") == 0
 
 
 async def mend(cluster: Cluster, times: int) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from fakes.stores import InlineStore
 from fakes.virtual import in_virtual_time
+from replicator.clocks import utc_now
 from replicator.errors import ConfigurationError
-from replicator.model import Checkpoint, Partition, Rejection
+from replicator.model import Action, Checkpoint, Partition, Rejection
 from replicator.state import sqlite
 from replicator.state.copying import copy_state
 from replicator.state.lease import Lease
@@ -70,6 +71,19 @@ async def test_a_file_that_another_process_keeps_locked_is_said_to_be(
         await store.save_checkpoints("p", CHECKPOINTS)
         assert await store.load_checkpoints("p") == CHECKPOINTS
         other.close()
+
+
+async def test_a_full_disk_is_said_to_be_and_what_was_saved_before_is_there(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "state.sqlite") as store:
+        await store.acquire_lease("host:4711:x", DURATION_S)
+        await store.save_checkpoints("p", CHECKPOINTS)
+        store._db().execute("PRAGMA max_page_count = 1")  # it is that many already
+        with pytest.raises(ConfigurationError, match=r"state\.path: .* cannot be written \(database or disk is full\)"):
+            await store.add_action(Action(utc_now(), "somebody", "talks", "", "x" * 1_000_000))
+        assert await store.load_checkpoints("p") == CHECKPOINTS
+        store._db().execute("PRAGMA max_page_count = 10000")
+        await store.save_checkpoints("q", CHECKPOINTS)
+        assert await store.load_checkpoints("q") == CHECKPOINTS
 
 
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
