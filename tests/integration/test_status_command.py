@@ -53,6 +53,7 @@ def test_a_daemon_that_is_starting_is_not_called_fine(place: Served) -> None:
         "migration": "shop",
         "phase": "",
         "pipelines": {},
+        "replicas": [],
     }
 
 
