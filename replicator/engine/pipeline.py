@@ -323,6 +323,7 @@ class Pipeline(Generic[R]):
             await self._fail(str(_first(lost)))
         finally:
             self._writers = None
+            self.placing.over()
         await self._retries.drained()
 
     def drain(self) -> None:

@@ -1,0 +1,45 @@
+"""Promises of several replicas where something ends while something else is under way."""
+
+from collections.abc import AsyncGenerator
+
+import anyio
+
+from fakes.cluster import NAME, SOON_S, Cluster
+from fakes.rig import load
+from fakes.scripted import ScriptedSource
+from fakes.virtual import in_virtual_time
+from replicator.documents import Document
+from replicator.errors import PositionLostError
+from replicator.model import Batch, Partition, Resume
+
+
+@in_virtual_time
+async def test_a_pipeline_that_has_failed_runs_nowhere() -> None:
+    """Its target may be somebody else's by now, so the others must not go on with it."""
+    lost: set[str] = set()
+
+    class Losing(ScriptedSource):
+        async def read(self, partition: Partition, resume: Resume) -> AsyncGenerator[Batch[Document], None]:
+            async for batch in super().read(partition, resume):
+                if partition.id in lost:
+                    raise PositionLostError("trimmed")
+                yield batch
+
+    cluster = Cluster(shards=4)
+    cluster.place.source = Losing
+    load(cluster)
+    async with cluster.running("a", "b"):
+        await cluster.converged()
+        await anyio.sleep(SOON_S)
+        assert cluster.counts() == [2, 2]
+        assert cluster.leader is not None
+        pipeline = cluster.leader.pipelines()[NAME]
+        lost.add(next(iter(pipeline.placing.here)))
+        await anyio.sleep(SOON_S)
+        assert pipeline.is_failed
+        assert cluster.counts() == [0, 0]
+        held = dict(cluster.service.entries)
+        for number in range(40):
+            cluster.table.put(f"new-{number}")
+        await anyio.sleep(SOON_S)
+        assert cluster.service.entries == held
