@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 import anyio
 
 from fakes.cluster import NAME, SOON_S, Cluster
+from fakes.daemons import LIMITS
 from fakes.rig import load
 from fakes.scripted import ScriptedSource
 from fakes.virtual import in_virtual_time
@@ -43,3 +44,27 @@ async def test_a_pipeline_that_has_failed_runs_nowhere() -> None:
             cluster.table.put(f"new-{number}")
         await anyio.sleep(SOON_S)
         assert cluster.service.entries == held
+
+
+@in_virtual_time
+async def test_one_that_is_stopped_while_it_takes_over_ends() -> None:
+    """At once: nothing was begun, and whoever stops it waits."""
+    cluster = Cluster()
+    load(cluster)
+    async with cluster.running("a", "b"):
+        await cluster.converged()
+        successor = cluster.replicas["b"]
+        acquire = successor.store.acquire_lease
+
+        async def acquire_slowly(owner: str, duration_s: float) -> float:
+            left_s = await acquire(owner, duration_s)
+            if left_s <= 0:
+                successor.daemon.stop()
+            return left_s
+
+        successor.store.acquire_lease = acquire_slowly  # type: ignore[method-assign]  # a takeover that takes its time
+        cluster.replicas["a"].kill()
+        await anyio.sleep(LIMITS.lease_s + 0.5)
+        assert not cluster.replicas
+        assert not successor.leads
+        assert await cluster.place.lease_left_s() <= 0
