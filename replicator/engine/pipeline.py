@@ -190,6 +190,7 @@ class Pipeline(Generic[R]):
             store=store,
             standing=self._standing,
             mending=self._mending,
+            placing=self.placing,
             spawn=self._spawn,
             settled_through=lambda: self.replicated_through,
             halted=lambda: len(self.halts.by_partition),

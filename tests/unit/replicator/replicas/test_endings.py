@@ -6,10 +6,12 @@ import anyio
 
 from fakes.cluster import NAME, SOON_S, Cluster
 from fakes.daemons import LIMITS
-from fakes.rig import load
+from fakes.memory import FINE, Fate, lost
+from fakes.rig import LIFETIME_S, load
 from fakes.scripted import ScriptedSource
 from fakes.virtual import in_virtual_time
 from replicator.documents import Document
+from replicator.engine.barrier import Verdict
 from replicator.errors import PositionLostError
 from replicator.model import Batch, Partition, Resume
 
@@ -44,6 +46,34 @@ async def test_a_pipeline_that_has_failed_runs_nowhere() -> None:
             cluster.table.put(f"new-{number}")
         await anyio.sleep(SOON_S)
         assert cluster.service.entries == held
+
+
+@in_virtual_time
+async def test_everything_is_settled_when_no_request_of_another_replica_is_in_doubt() -> None:
+    """What is written at the target from then on must not be overwritten by it."""
+    cluster = Cluster(shards=4)
+    load(cluster)
+    async with cluster.running("a", "b"):
+        await cluster.converged()
+        await anyio.sleep(SOON_S)
+        assert cluster.leader is not None
+        lands_at: dict[str, float] = {}
+
+        def fate(kind: str, key: str) -> Fate:
+            if not kind.startswith("write") or key in lands_at:
+                return FINE
+            lands_at[key] = anyio.current_time() + LIFETIME_S - 0.01
+            return lost(LIFETIME_S - 0.01)
+
+        cluster.service.fate = fate
+        here = cluster.leader.pipelines()[NAME].placing.here
+        for name in [name for name in map(str, range(40)) if cluster.table.shard_of(name).id not in here]:
+            cluster.table.put(name)
+        assert (await cluster.leader.wait(NAME, [], 60)).verdict is Verdict.SETTLED
+        assert lands_at
+        assert max(lands_at.values()) <= anyio.current_time()
+        await anyio.sleep(SOON_S)
+        assert cluster.counts() == [2, 2], "given away again"
 
 
 @in_virtual_time
