@@ -7,7 +7,7 @@ import anyio
 from fakes.cluster import NAME, SOON_S, Cluster
 from fakes.daemons import LIMITS
 from fakes.memory import FINE, Fate, lost
-from fakes.rig import LIFETIME_S, load
+from fakes.rig import LIFETIME_S, load, work
 from fakes.scripted import ScriptedSource
 from fakes.virtual import in_virtual_time
 from replicator.documents import Document
@@ -46,6 +46,30 @@ async def test_a_pipeline_that_has_failed_runs_nowhere() -> None:
             cluster.table.put(f"new-{number}")
         await anyio.sleep(SOON_S)
         assert cluster.service.entries == held
+
+
+@in_virtual_time
+async def test_a_member_that_is_back_before_it_was_missed_is_counted_once() -> None:
+    """It counts from the beginning again, while the leader still has what it said before."""
+    cluster = Cluster(shards=4)
+    load(cluster)
+    async with cluster.running("a", "b"):
+        await cluster.converged()
+        await work(cluster, 40, splits=False)
+        await cluster.converged()
+        await anyio.sleep(SOON_S)
+        assert cluster.leader is not None
+        totals = cluster.leader.pipelines()[NAME].telemetry.totals
+        applied, late = totals.applied, totals.late
+        await cluster.replicas["b"].host.reset()
+        await anyio.sleep(3 * LIMITS.lease_s)
+        assert max(cluster.counts()) == 2
+        assert (totals.applied, totals.late) == (applied, late)
+        read = totals.read
+        for number in range(40):
+            cluster.table.put(f"new-{number}")
+        await anyio.sleep(SOON_S)
+        assert totals.read == read + 40
 
 
 @in_virtual_time
