@@ -8,7 +8,7 @@ is guarded is stored before anything is read, so this holds across a crash. What
 stopped waiting is finished all the same: cut off, it would be in doubt for as long as a request may live.
 
 **Everything** is settled when the watermark has passed the question, nothing is a dead letter, and no request of
-unknown outcome from before that is still under way.
+unknown outcome from before that is still under way, be it of another replica: those give back all partitions for it.
 
 In both cases the lease is held at last: what was seen before it was lost says nothing about a target that another
 daemon writes.
@@ -25,6 +25,7 @@ import anyio
 from replicator.clocks import elapsed_s
 from replicator.delivery import Delivery
 from replicator.engine.mending import Mending
+from replicator.engine.placing import Placing
 from replicator.engine.standing import Standing
 from replicator.model import Barriers, Mode, Phase, R
 from replicator.ports import Source, StateStore
@@ -98,6 +99,7 @@ class Barrier(Generic[R]):
         store: StateStore,
         standing: Standing,
         mending: Mending[R],
+        placing: Placing,
         spawn: Callable[[Work | None, str], bool],
         settled_through: Callable[[], datetime | None],
         halted: Callable[[], int],
@@ -109,6 +111,7 @@ class Barrier(Generic[R]):
         self._store = store
         self._standing = standing
         self._mending = mending
+        self._placing = placing
         self._spawn = spawn
         self._settled_through = settled_through
         self._halted = halted
@@ -220,7 +223,8 @@ class Barrier(Generic[R]):
                     return refusal
                 await anyio.sleep(LOOK_INTERVAL_S)
             missing = "requests of unknown outcome to be over"
-            await anyio.sleep(max(0.0, self._delivery.suspects.latest - elapsed_s()))
+            async with self._placing.whole():
+                await anyio.sleep(max(0.0, self._delivery.suspects.latest - elapsed_s()))
             missing = "the lease to be renewed"
             await self._delivery.lease_held()
             return SETTLED

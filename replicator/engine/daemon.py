@@ -122,7 +122,7 @@ class Daemon:
         drained = False
         with self._everything:
             try:
-                self._leads = await self._lease.acquire()
+                self._leads = await self._lease.acquire() and not self._stopping.is_set()
                 if not self._leads or await self._is_over():
                     return True
                 await require_usable(self._store, self.config.state.place)

@@ -190,6 +190,7 @@ class Pipeline(Generic[R]):
             store=store,
             standing=self._standing,
             mending=self._mending,
+            placing=self.placing,
             spawn=self._spawn,
             settled_through=lambda: self.replicated_through,
             halted=lambda: len(self.halts.by_partition),
@@ -323,6 +324,7 @@ class Pipeline(Generic[R]):
             await self._fail(str(_first(lost)))
         finally:
             self._writers = None
+            self.placing.over()
         await self._retries.drained()
 
     def drain(self) -> None:

@@ -172,10 +172,17 @@ class Placing:
         self._tasks = None
         self.revoke()
 
+    def over(self) -> None:
+        """The loops are over, be it that they were cut off, and nobody waits for what is elsewhere any more."""
+        self.close()
+        self.here.clear()
+        self._moving.clear()
+
     async def _await(self, partition: str, assigned: Assigned) -> None:
         try:
             checkpoint = await assigned.released()
         finally:
+            assigned.revoke()  # where the pipeline has failed meanwhile, nothing of it is to go on elsewhere
             del self.elsewhere[partition]
             self.has_lost = self.has_lost or assigned.was_lost
             if not self.elsewhere:

@@ -130,7 +130,7 @@ class Session:
             given.over(self.granted_until)
         self.given.clear()
         for pipeline in self._pipelines.values():
-            pipeline.telemetry.forget(self.name)
+            pipeline.telemetry.forget(self)
 
     @property
     def heard_s(self) -> float:
@@ -197,7 +197,7 @@ class Session:
     async def _beat(self, params: Params) -> float:
         for name, report in REPORTS.read(params["reports"]).items():
             if name in self._pipelines:
-                self._pipelines[name].telemetry.take(self.name, report)
+                self._pipelines[name].telemetry.take(self, report)
         return self._grant()
 
     def _grant(self) -> float:

@@ -27,16 +27,18 @@ NOTHING = Report()
 
 
 class Elsewhere:
-    """The latest reports on one pipeline, by replica."""
+    """The latest reports on one pipeline, by session: a replica that joins again counts from the beginning, while
+    nobody may have noticed yet that it had gone.
+    """
 
     def __init__(self) -> None:
-        self._reports: dict[str, Report] = {}
+        self._reports: dict[object, Report] = {}
         self._throttled_at: datetime | None = None
 
-    def take(self, replica: str, report: Report) -> Report:
+    def take(self, session: object, report: Report) -> Report:
         """Returns what has become known by it, in counts."""
-        before = self._reports.get(replica, NOTHING)
-        self._reports[replica] = report
+        before = self._reports.get(session, NOTHING)
+        self._reports[session] = report
         if report.throttled_at is not None:
             self._throttled_at = max(report.throttled_at, self._throttled_at or report.throttled_at)
         return Report(
@@ -47,9 +49,9 @@ class Elsewhere:
             late=report.late - before.late,
         )
 
-    def forget(self, replica: str) -> None:
+    def forget(self, session: object) -> None:
         """It has left; what it has done stays counted."""
-        self._reports.pop(replica, None)
+        self._reports.pop(session, None)
 
     @property
     def suspects(self) -> int:

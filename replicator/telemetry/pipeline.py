@@ -76,18 +76,18 @@ class PipelineTelemetry:
         here = {name: side.message for name, side in self.sides.items() if side.degraded}
         return {**self.elsewhere.degraded, **here}
 
-    def take(self, replica: str, report: Report) -> None:
+    def take(self, session: object, report: Report) -> None:
         """Another replica has done this, and counts it in metrics of its own."""
-        new = self.elsewhere.take(replica, report)
+        new = self.elsewhere.take(session, report)
         self.totals.read += new.read
         self.totals.applied += new.applied
         self.totals.coalesced += new.coalesced
         self.totals.rejected += new.rejected
         self.totals.late += new.late
 
-    def forget(self, replica: str) -> None:
+    def forget(self, session: object) -> None:
         """Another replica has left."""
-        self.elsewhere.forget(replica)
+        self.elsewhere.forget(session)
 
     def rest(self) -> None:
         """Nothing is called any more for now, so nobody knows whether what failed still does."""

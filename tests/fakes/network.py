@@ -14,7 +14,7 @@ from replicator.replicas.network import Listening, Serve
 
 
 class Wire(ByteStream):
-    """One end of a connection."""
+    """One end of a connection. One that is `forsaken` never hears that the other end is gone."""
 
     def __init__(
         self, sends: MemoryObjectSendStream[bytes], receives: MemoryObjectReceiveStream[bytes], host: "Host"
@@ -22,20 +22,29 @@ class Wire(ByteStream):
         self._sends = sends
         self._receives = receives
         self._host = host
+        self._closed = anyio.Event()
+        self.forsaken = False
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
-        data = await self._receives.receive()
+        try:
+            data = await self._receives.receive()
+        except anyio.EndOfStream:
+            if self.forsaken:
+                await self._closed.wait()
+            raise
         await self._host.going.wait()
         return data
 
     async def send(self, item: bytes) -> None:
         await self._host.going.wait()
-        await self._sends.send(item)
+        if not self.forsaken:
+            await self._sends.send(item)
 
     async def send_eof(self) -> None:
         await self._sends.aclose()
 
     async def aclose(self) -> None:
+        self._closed.set()
         await self._sends.aclose()
         await self._receives.aclose()
 
@@ -91,6 +100,15 @@ class Host:
         """Ends every connection that this one has made."""
         for wire in self._wires:
             await wire.aclose()
+        self._wires.clear()
+
+    async def reset(self) -> None:
+        """As `cut`, but the others hear nothing of it."""
+        for wire in self._wires:
+            wire.forsaken = wire._host is not self
+        for wire in self._wires:
+            if wire._host is self:
+                await wire.aclose()
         self._wires.clear()
 
     @contextmanager

@@ -122,6 +122,11 @@ class ScriptedTable:
         """Those that take new changes."""
         return [shard for shard in self.shards.values() if shard.closed_at is None]
 
+    def shard_of(self, name: str) -> Shard:
+        """The open one that takes the changes of this name."""
+        (shard,) = (s for s in self.open_shards() if s.low <= crc32(name.encode()) < s.high)
+        return shard
+
     def change(self, name: str) -> Change[Document]:
         """A record as it is now."""
         number = self.rows.get(name)
@@ -137,7 +142,7 @@ class ScriptedTable:
         now = self.now()
         self.history.setdefault(name, []).append((now, number))
         if logged:
-            (shard,) = (s for s in self.open_shards() if s.low <= crc32(name.encode()) < s.high)
+            shard = self.shard_of(name)
             last = shard.entries[-1].visible_at if shard.entries else 0.0
             visible_at = max(last, now + self.rng.uniform(0, self.visible_within_s))
             shard.entries.append(Entry(name, number, now, visible_at))
